@@ -1,0 +1,76 @@
+# rigmesh: everything a person or a machine builds, tests and tries. Results go to bin/, which git ignores.
+
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+# One set of flags for building, testing and linting, so that they share compiled packages.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath -buildvcs=false
+# The tools keep what they know beside themselves.
+export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/cache/golangci-lint
+export BUF_CACHE_DIR := $(CURDIR)/bin/cache/buf
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+include tools/helpers.mk # runc, the shim and the task's init, compressed for embedding: target helpers
+
+.PHONY: build packages test lint formatted tidy generate generated cross check demo sim bench fuzz clean root
+
+build: packages helpers ## bin/rigmesh, one static file
+	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
+
+packages: ## install the Debian packages that build and tests need, or say which are missing
+	@tools/packages.sh test
+
+test: build ## every test; as root those that need containers too
+	go test -timeout 15m ./...
+
+lint: bin/tools/golangci-lint
+	bin/tools/golangci-lint run
+
+formatted:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these: $$unformatted" >&2; exit 1; }
+
+tidy: ## tools/ is left out: go mod tidy does not get through buf's own dependencies
+	go mod tidy -diff
+
+generate: bin/tools/buf ## Go code from proto/
+	cd proto && ../bin/tools/buf lint && ../bin/tools/buf generate
+
+generated: bin/tools/buf ## is the committed code what proto/ generates?
+	rm -rf bin/_generated && cd proto && ../bin/tools/buf lint && ../bin/tools/buf generate -o ../bin/_generated
+	diff <(tools/sums.sh proto) <(tools/sums.sh bin/_generated)
+
+cross: ## the requester's side runs on macOS and Windows too
+	GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/rigmesh
+	GOOS=windows GOARCH=amd64 go build -o /dev/null ./cmd/rigmesh
+
+check: ## everything that continuous integration runs
+	@tools/steps.sh packages build generated formatted tidy lint cross test
+
+demo: root build ## the main job on this machine: three workers, one requester, one receipt
+	@go build -o bin/demo ./testnet/demo && exec bin/demo -rigmesh bin/rigmesh
+
+sim: ## whole nodes in one process, on a simulated network and in virtual time
+	go test -count=1 -v ./testnet/sim
+
+bench: root build ## size, start-up time and memory
+	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh
+
+fuzz: ## every fuzz target for 60 s
+	tools/fuzz.sh 60s
+
+root:
+	@test $$(id -u) -eq 0 || { echo "a worker runs containers and that needs root: run this with sudo" >&2; exit 1; }
+
+clean:
+	rm -rf bin runtime/containerd/assets/bin/*.zst
+
+# Each tool has a module of its own, which pins it.
+bin/tools/buf: tools/buf/go.mod tools/buf/go.sum
+	cd tools/buf && go build -o $(CURDIR)/$@ github.com/bufbuild/buf/cmd/buf
+
+bin/tools/golangci-lint: tools/lint/go.mod tools/lint/go.sum
+	cd tools/lint && go build -o $(CURDIR)/$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

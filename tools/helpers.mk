@@ -1,0 +1,23 @@
+# The programs that rigmesh carries inside itself: runc and the shim from nested
+# modules, the init from this one. Built only when out of date, cached in bin/.
+HELPERS := runc containerd-shim-runc-v2 rigmesh-init
+EMBED   := runtime/containerd/assets/bin
+
+.PHONY: helpers
+helpers: $(HELPERS:%=$(EMBED)/%.zst)
+
+bin/helpers/runc: tools/runc/go.mod tools/runc/go.sum
+	@pkg-config --exists libseccomp || { echo 'runc needs libseccomp-dev and pkg-config' >&2; exit 1; }
+	cd tools/runc && CGO_ENABLED=1 go build -trimpath -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags -static' -o ../../$@ github.com/opencontainers/runc
+
+bin/helpers/containerd-shim-runc-v2: tools/shim/go.mod tools/shim/go.sum
+	cd tools/shim && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../$@ github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
+
+bin/helpers/rigmesh-init: $(wildcard cmd/rigmesh-init/*.go runtime/containerd/record/*.go) go.mod
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/rigmesh-init
+
+bin/zst: tools/zst/main.go
+	go build -o $@ ./tools/zst
+
+$(EMBED)/%.zst: bin/helpers/% | bin/zst
+	bin/zst $< $@

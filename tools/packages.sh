@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs the few Debian packages that the build and the tests need, when run
+# as root; says which are missing otherwise. Runs apt-get only when one is missing.
+#
+#   tools/packages.sh build    to build bin/rigmesh
+#   tools/packages.sh test     to run every test and the demo too
+set -euo pipefail
+
+# runc links libseccomp, found through pkg-config, and is linked by gcc.
+build=(gcc libc6-dev libseccomp-dev make pkg-config)
+# The images that tests and the demo run are made from busybox.
+test=(busybox-static)
+
+wanted=("${build[@]}")
+# Without root there are no containers, so nothing needs what goes into them.
+if [[ ${1:-build} == test && $(id -u) -eq 0 ]]; then
+  wanted+=("${test[@]}")
+fi
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "packages: not a Debian system; this needs what these packages hold: ${wanted[*]}" >&2
+  exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+  [[ $status == ii* ]] || missing+=("$package")
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+if [[ $(id -u) -ne 0 ]]; then
+  echo "packages: missing: ${missing[*]}" >&2
+  echo "packages: install them with: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+echo "packages: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq </dev/null
+apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
