@@ -1,0 +1,143 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Errors of Reservations that a caller decides on.
+var (
+	// ErrTaken: a device is held by somebody else.
+	ErrTaken = errors.New("device is taken")
+	// ErrUnknown: there is no device of that UUID.
+	ErrUnknown = errors.New("no such device")
+	// ErrFailed: the device fell out of service.
+	ErrFailed = errors.New("device is out of service")
+)
+
+// Reservations says who holds which device of one machine. A device has one
+// holder at most, and a holder gets all it asks for or nothing. It is in memory
+// only: after a restart the journal says what to reserve again. Safe for concurrent use.
+type Reservations struct {
+	mu      sync.Mutex
+	devices []Device
+	index   map[string]int    // UUID → position in devices
+	holder  map[string]string // UUID → who
+	failed  map[string]bool   // UUID → out of service
+}
+
+// NewReservations keeps the books of the given devices. UUIDs must be distinct and not empty.
+func NewReservations(devices []Device) (*Reservations, error) {
+	r := &Reservations{
+		devices: slices.Clone(devices),
+		index:   make(map[string]int, len(devices)),
+		holder:  make(map[string]string),
+		failed:  make(map[string]bool),
+	}
+	for i, d := range devices {
+		if _, double := r.index[d.UUID]; double || d.UUID == "" {
+			return nil, fmt.Errorf("device %d has the UUID %q: want a distinct one", i, d.UUID)
+		}
+		r.index[d.UUID] = i
+	}
+	return r, nil
+}
+
+// Reserve gives every named device to holder, or none. Reserving again what
+// the same holder has is no error. ErrTaken, ErrFailed, ErrUnknown.
+func (r *Reservations) Reserve(holder string, uuids []string) error {
+	if holder == "" {
+		return errors.New("reserve devices: the holder has no name")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, uuid := range uuids {
+		if err := r.available(holder, uuid); err != nil {
+			return fmt.Errorf("reserve %s: %w", uuid, err)
+		}
+	}
+	for _, uuid := range uuids {
+		r.holder[uuid] = holder
+	}
+	return nil
+}
+
+func (r *Reservations) available(holder, uuid string) error {
+	if _, ok := r.index[uuid]; !ok {
+		return ErrUnknown
+	}
+	if by, taken := r.holder[uuid]; taken && by != holder {
+		return ErrTaken
+	}
+	if r.failed[uuid] && r.holder[uuid] != holder {
+		return ErrFailed
+	}
+	return nil
+}
+
+// Release takes back all that holder has. Releasing nothing is no error.
+func (r *Reservations) Release(holder string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for uuid, by := range r.holder {
+		if by == holder {
+			delete(r.holder, uuid)
+		}
+	}
+}
+
+// Fail takes a device out of service: whoever holds it keeps it, nobody gets it anew. ErrUnknown.
+func (r *Reservations) Fail(uuid string) error { return r.setFailed(uuid, true) }
+
+// Repair puts a failed device back into service. ErrUnknown.
+func (r *Reservations) Repair(uuid string) error { return r.setFailed(uuid, false) }
+
+func (r *Reservations) setFailed(uuid string, failed bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.index[uuid]; !ok {
+		return fmt.Errorf("mark %s: %w", uuid, ErrUnknown)
+	}
+	if failed {
+		r.failed[uuid] = true
+	} else {
+		delete(r.failed, uuid)
+	}
+	return nil
+}
+
+// Holder says who holds a device; "" when nobody does.
+func (r *Reservations) Holder(uuid string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holder[uuid]
+}
+
+// Held lists the devices of one holder, in the machine's order.
+func (r *Reservations) Held(holder string) []Device {
+	return r.where(func(uuid string) bool { return holder != "" && r.holder[uuid] == holder })
+}
+
+// Free lists the devices that can be reserved now, in the machine's order.
+func (r *Reservations) Free() []Device {
+	return r.where(func(uuid string) bool { return r.holder[uuid] == "" && !r.failed[uuid] })
+}
+
+// All lists the devices in service, held or free, in the machine's order.
+func (r *Reservations) All() []Device {
+	return r.where(func(uuid string) bool { return !r.failed[uuid] })
+}
+
+func (r *Reservations) where(keep func(uuid string) bool) []Device {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Device
+	for _, d := range r.devices {
+		if keep(d.UUID) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
