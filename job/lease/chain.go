@@ -1,0 +1,45 @@
+package lease
+
+import (
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+
+	"github.com/rigmesh/rigmesh/job/heartbeat"
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// chain is what both sides have co-signed. It is a value; extend leaves the
+// receiver as it was.
+type chain struct {
+	head     statement.Hash
+	tree     heartbeat.Tree // over head 0 to head
+	beats    uint64         // co-signed
+	interval uint64         // of the last co-signed beat, if any
+	creditMS uint64         // cumulative, as co-signed
+	amount   uint64
+	beat     *marketv1.Signed // the last one, with its ack
+	ack      *marketv1.Signed
+}
+
+func newChain(head0 statement.Hash) chain {
+	return chain{head: head0, tree: heartbeat.Tree{}.Append(head0)}
+}
+
+func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
+	head := heartbeat.NextHead(beat, ack)
+	return chain{
+		head:     head,
+		tree:     c.tree.Append(head),
+		beats:    c.beats + 1,
+		interval: b.GetInterval(),
+		creditMS: b.GetCreditMs(),
+		amount:   b.GetAmount(),
+		beat:     beat,
+		ack:      ack,
+	}
+}
+
+// beatHash is the hash of the last co-signed beat.
+func (c chain) beatHash() statement.Hash {
+	return statement.HashPayload(string(statement.TypeBeat), c.beat.GetPayload())
+}

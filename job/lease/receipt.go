@@ -1,0 +1,26 @@
+package lease
+
+import (
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// Receipt is the best receipt there is now: the terms, the last co-signed beat,
+// and the close once there is one. It is nil before the first of these.
+func (l Lease) Receipt() *leasev1.Receipt {
+	if l.chain.beats == 0 && l.closing.worker == nil {
+		return nil
+	}
+	return &leasev1.Receipt{
+		Version:                 statement.Version,
+		Terms:                   l.Agreement.Payload,
+		TermsWorkerSignature:    l.Agreement.WorkerSig,
+		TermsRequesterSignature: l.Agreement.RequesterSig,
+		LastBeat:                l.chain.beat,
+		LastAck:                 l.chain.ack,
+		Close:                   l.closing.worker.GetPayload(),
+		CloseWorkerSignature:    l.closing.worker.GetSignature(),
+		CloseRequesterSignature: l.closing.requester.GetSignature(),
+	}
+}

@@ -1,0 +1,79 @@
+package lease
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// Recorded is one journaled step: the arguments of Step, and the statements in
+// its effects.
+type Recorded struct {
+	Now        time.Time
+	Event      []byte
+	Statements []*marketv1.Signed
+}
+
+// Replay comes to the lease that the journal describes. Nothing is signed: what
+// Step would sign must be in the record, with the same type and payload, or the
+// error is ErrReplay. After that c.Sign is in place again.
+func Replay(c Config, start time.Time, records []Recorded) (Lease, error) {
+	l, err := New(c, start)
+	if err != nil {
+		return Lease{}, err
+	}
+	for i, r := range records {
+		if l, err = l.repeat(r); err != nil {
+			return Lease{}, fmt.Errorf("replay record %d: %w", i, err)
+		}
+	}
+	return l, nil
+}
+
+// repeat takes one step with the statements of the record in the signer's place.
+func (l Lease) repeat(r Recorded) (Lease, error) {
+	ev, err := UnmarshalEvent(r.Event)
+	if err != nil {
+		return Lease{}, fmt.Errorf("%w: %w", ErrReplay, err)
+	}
+	sign, missing := l.Sign, false
+	l.Sign = func(t statement.Type, payload []byte) *marketv1.Signed {
+		for _, s := range r.Statements {
+			if s.GetType() == string(t) && bytes.Equal(s.GetPayload(), payload) {
+				return s
+			}
+		}
+		missing = true
+		return &marketv1.Signed{}
+	}
+	next, effects, err := l.Step(r.Now, ev)
+	switch {
+	case err != nil:
+		return Lease{}, fmt.Errorf("%w: %w", ErrReplay, err)
+	case missing:
+		return Lease{}, fmt.Errorf("%w: it holds no such statement", ErrReplay)
+	}
+	next.Sign = sign
+	return next, next.checkSaid(Statements(effects), r.Statements)
+}
+
+// checkSaid compares the statements of a repeated step with the record's, and
+// refuses any of ours that is not signed with our key.
+func (l Lease) checkSaid(now, then []*marketv1.Signed) error {
+	if len(now) != len(then) {
+		return fmt.Errorf("%w: %d statements, not %d", ErrReplay, len(now), len(then))
+	}
+	for i, s := range now {
+		if !sameStatement(s, then[i]) {
+			return fmt.Errorf("%w: statement %d is another", ErrReplay, i)
+		}
+		if err := statement.CheckSignature(s, l.Agreement.Key(l.Role)); err != nil {
+			return fmt.Errorf("%w: %w", ErrReplay, err)
+		}
+	}
+	return nil
+}

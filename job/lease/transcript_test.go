@@ -1,0 +1,467 @@
+package lease
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// Transcripts are told by testdata/*.txt: "> " lines are what happens, "#" lines
+// are for the reader, everything else is what the two sides do about it and is
+// rewritten by -update. The words are in testdata/README.
+func TestTranscriptsTellTheRules(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) < 12 {
+		t.Fatalf("%d transcripts, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(want))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("transcript differs (-file +now; -update rewrites it):\n%s", diff)
+			}
+		})
+	}
+}
+
+// play runs the input lines of a transcript and gives the whole of it anew.
+func play(t *testing.T, script string) string {
+	s := &scene{t: t, terms: testTerms(), now: epoch, offset: 10 * time.Second, lose: map[string]int{}, hold: map[string]int{}}
+	for line := range strings.Lines(script) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "> "):
+			fmt.Fprintln(&s.out, line)
+			if err := s.command(strings.Fields(line[2:])); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			s.checkReplay()
+		case line == "" || strings.HasPrefix(line, "#"):
+			fmt.Fprintln(&s.out, line)
+		}
+	}
+	return s.out.String()
+}
+
+// scene is two sides and the wire between them, on which nothing takes time.
+type scene struct {
+	t         *testing.T
+	out       strings.Builder
+	terms     *leasev1.Terms
+	now       time.Time
+	sides     map[Role]*side
+	ticks     uint64
+	offset    time.Duration // of challenges in their intervals
+	cut       bool
+	lose      map[string]int
+	hold      map[string]int
+	held      []message
+	last      map[string]message
+	queue     []message
+	dies      Role // crashes in its next step, when it is durable and before anything is done
+	running   bool
+	startedMs int64
+}
+
+func (s *scene) command(words []string) error {
+	verb, rest := words[0], words[1:]
+	if s.sides == nil && verb != "terms" {
+		s.begin()
+	}
+	arg := strings.Join(rest, " ")
+	switch verb {
+	case "terms":
+		return s.setTerms(rest)
+	case "begin":
+		return nil
+	case "sleep":
+		return s.sleep(arg, true)
+	case "doze":
+		return s.sleep(arg, false)
+	case "tick":
+		s.tick(Requester)
+		s.tick(Worker)
+	case "offset":
+		return s.setOffset(arg)
+	case "lose":
+		s.lose[arg]++
+	case "hold":
+		s.hold[arg]++
+	case "release":
+		s.queue, s.held = append(s.queue, s.held...), nil
+	case "again":
+		s.queue = append(s.queue, s.last[arg])
+	case "cut":
+		s.cut = true
+	case "mend":
+		s.cut = false
+		s.pending(Worker)
+		s.pending(Requester)
+	default:
+		return s.happen(verb, rest)
+	}
+	s.deliver()
+	return nil
+}
+
+// happen is what a side lives through.
+func (s *scene) happen(verb string, rest []string) error {
+	arg := strings.Join(rest, " ")
+	switch verb {
+	case "task":
+		s.task(rest[0], strings.Join(rest[1:], " "))
+	case "stop":
+		grace, err := time.ParseDuration(arg)
+		if err != nil {
+			return err
+		}
+		s.step(Requester, StopAsked{grace})
+	case "yield":
+		s.step(Worker, Yield{})
+	case "abandon":
+		s.step(Requester, Abandon{})
+	case "crash":
+		s.crash(s.role(arg))
+	case "die":
+		s.dies = s.role(arg)
+	case "forget":
+		s.forget(s.role(arg))
+	case "forge":
+		if err := s.forge(arg); err != nil {
+			return err
+		}
+	case "receipt":
+		s.receipt(s.role(arg))
+	default:
+		return errors.New("no such word")
+	}
+	s.deliver()
+	return nil
+}
+
+func (s *scene) role(name string) Role {
+	if name == "worker" {
+		return Worker
+	}
+	return Requester
+}
+
+func (s *scene) begin() {
+	s.last = map[string]message{}
+	s.sides = map[Role]*side{Worker: newSide(Worker, s.terms), Requester: newSide(Requester, s.terms)}
+}
+
+func (s *scene) setTerms(pairs []string) error {
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		if n, err := strconv.ParseUint(value, 10, 64); err == nil {
+			switch name {
+			case "price":
+				s.terms.Price = n
+			case "max_amount":
+				s.terms.MaxAmount = n
+			case "max_unpaid":
+				s.terms.MaxUnpaid = uint32(n)
+			default:
+				return errors.New("no such number")
+			}
+			continue
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "interval":
+			s.terms.IntervalMs = d.Milliseconds()
+		case "grace":
+			s.terms.GraceMs = d.Milliseconds()
+		case "absent_grace":
+			s.terms.AbsentGraceMs = d.Milliseconds()
+		case "start_by":
+			s.terms.StartByMs = epoch.Add(d).UnixMilli()
+		case "max_duration":
+			s.terms.MaxDurationMs = d.Milliseconds()
+		default:
+			return errors.New("no such time")
+		}
+	}
+	return nil
+}
+
+func (s *scene) setOffset(arg string) (err error) {
+	s.offset, err = time.ParseDuration(arg)
+	return err
+}
+
+// sleep lets time pass, with a tick at every deadline or without any.
+func (s *scene) sleep(arg string, ticking bool) error {
+	d, err := time.ParseDuration(arg)
+	if err != nil {
+		return err
+	}
+	until := s.now.Add(d)
+	for ticking {
+		r, next := s.nextDeadline()
+		if next.IsZero() || next.After(until) {
+			break
+		}
+		if next.After(s.now) {
+			s.now = next
+		}
+		s.tick(r)
+		s.deliver()
+	}
+	s.now = until
+	return nil
+}
+
+func (s *scene) nextDeadline() (r Role, next time.Time) {
+	for _, role := range []Role{Requester, Worker} {
+		d := s.sides[role].lease.Deadline()
+		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
+			r, next = role, d
+		}
+	}
+	return r, next
+}
+
+func (s *scene) tick(r Role) {
+	s.ticks++
+	s.step(r, Tick{Random: randomFor(s.ticks, s.offset)})
+}
+
+// step takes one step and tells about it, unless nothing is to be seen.
+func (s *scene) step(r Role, ev Event) {
+	side := s.sides[r]
+	before := side.lease.State()
+	effects, err := side.step(s.now, ev)
+	if err != nil {
+		fmt.Fprintf(&s.out, "%s %s %s\n  refused: %v\n", s.clock(), r, side.lease.State(), err)
+		return
+	}
+	if len(effects) == 0 && side.lease.State() == before {
+		return
+	}
+	l := side.lease
+	fmt.Fprintf(&s.out, "%s %s %s beats=%d credit=%s\n", s.clock(), r, l.State(), l.Beats(), time.Duration(l.CreditMS())*time.Millisecond)
+	died := s.dies == r
+	for _, ef := range effects {
+		fmt.Fprintf(&s.out, "  %s\n", tell(ef))
+		if m, ok := messageOf(r, ef); ok && !died {
+			s.queue = append(s.queue, m)
+		}
+	}
+	if died {
+		s.dies = 0
+		fmt.Fprintf(&s.out, "  (dies before anything of this is done)\n")
+		s.crash(r)
+	}
+}
+
+func (s *scene) clock() string { return s.now.Sub(epoch).String() }
+
+// deliver carries what is on the wire until it is empty.
+func (s *scene) deliver() {
+	for len(s.queue) > 0 {
+		m := s.queue[0]
+		s.queue = s.queue[1:]
+		kind := m.kind()
+		s.last[kind] = m
+		switch {
+		case s.cut || s.lose[kind] > 0:
+			s.lose[kind]--
+			fmt.Fprintf(&s.out, "  (%s lost)\n", kind)
+		case s.hold[kind] > 0:
+			s.hold[kind]--
+			s.held = append(s.held, m)
+			fmt.Fprintf(&s.out, "  (%s held up)\n", kind)
+		default:
+			ev, err := m.event(&leasev1.Evidence{TaskId: "task", Running: s.running})
+			if err != nil {
+				s.t.Fatalf("%s: %v", kind, err)
+			}
+			s.step(otherSide(m.from), ev)
+		}
+	}
+}
+
+func (s *scene) task(what, arg string) {
+	switch what {
+	case "running":
+		s.running, s.startedMs = true, s.now.UnixMilli()
+		s.step(Worker, TaskRunning{})
+		return
+	case "ended":
+		s.step(Worker, TaskEnded{Exit: s.exit(arg)})
+	case "exits":
+		s.step(Worker, TaskExited{Exit: s.exit(arg), Evidence: &leasev1.Evidence{TaskId: "task"}})
+	case "fails":
+		s.step(Worker, TaskFailed{Exit: &leasev1.Exit{Code: 125, Error: arg}})
+	}
+	s.running = false
+}
+
+func (s *scene) exit(code string) *leasev1.Exit {
+	n := must(strconv.Atoi(code))
+	return &leasev1.Exit{Code: int32(n), StartedMs: s.startedMs, EndedMs: s.now.UnixMilli()}
+}
+
+// pending is what a new stream begins with.
+func (s *scene) pending(r Role) {
+	for _, m := range s.sides[r].lease.Pending() {
+		fmt.Fprintf(&s.out, "%s %s sends %s again\n", s.clock(), r, m.Type)
+		s.queue = append(s.queue, message{from: r, signed: m})
+	}
+}
+
+func (s *scene) crash(r Role) {
+	if err := s.sides[r].crash(); err != nil {
+		s.t.Fatal(err)
+	}
+	l := s.sides[r].lease
+	fmt.Fprintf(&s.out, "%s %s is back: %s beats=%d credit=%s\n", s.clock(), r, l.State(), l.Beats(), time.Duration(l.CreditMS())*time.Millisecond)
+	s.pending(r)
+}
+
+// forget drops the last record that holds a statement and all after it, as a
+// disk that lied about being durable would, and restarts.
+func (s *scene) forget(r Role) {
+	side := s.sides[r]
+	for i := len(side.journal) - 1; i >= 0; i-- {
+		if len(side.journal[i].Statements) > 0 {
+			side.journal = side.journal[:i]
+			break
+		}
+	}
+	s.crash(r)
+}
+
+// forge signs, with a side's own key, a second statement for a slot it used.
+func (s *scene) forge(what string) error {
+	m, ok := s.last[what]
+	if !ok {
+		return errors.New("none was sent yet")
+	}
+	typ := statement.Type(what)
+	content := typ.New()
+	if err := proto.Unmarshal(m.signed.Payload, content); err != nil {
+		return err
+	}
+	switch c := content.(type) {
+	case *leasev1.Beat:
+		c.WorkerMs++
+	case *leasev1.Ack:
+		c.RequesterMs++
+	default:
+		return errors.New("only beats and acks are forged")
+	}
+	forged := must(statement.Sign(keyOf(m.from), typ, content))
+	s.queue = append(s.queue, message{from: m.from, signed: forged})
+	return nil
+}
+
+func (s *scene) receipt(r Role) {
+	rec := s.sides[r].lease.Receipt()
+	if rec == nil {
+		fmt.Fprintf(&s.out, "%s has no receipt\n", r)
+		return
+	}
+	var parts []string
+	if rec.LastAck != nil {
+		parts = append(parts, "last ack")
+	}
+	if rec.Close != nil {
+		parts = append(parts, "close signed by worker")
+	}
+	if rec.CloseRequesterSignature != nil {
+		parts = append(parts, "and by requester")
+	}
+	fmt.Fprintf(&s.out, "%s holds a receipt: %s\n", r, strings.Join(parts, ", "))
+}
+
+// checkReplay makes sure, after every line, that both journals tell the same
+// story as the leases that wrote them.
+func (s *scene) checkReplay() {
+	for r, side := range s.sides {
+		l, err := Replay(side.config, epoch, side.journal)
+		if err != nil {
+			s.t.Fatalf("replay %s: %v", r, err)
+		}
+		if fingerprint(l) != fingerprint(side.lease) || !l.Deadline().Equal(side.lease.Deadline()) {
+			s.t.Fatalf("replay of %s gives another lease", r)
+		}
+	}
+}
+
+// tell is an effect in words.
+func tell(ef Effect) string {
+	switch ef := ef.(type) {
+	case Send:
+		return "send " + tellStatement(ef.Statement)
+	case SendResync:
+		return fmt.Sprintf("send resync beats=%t slot=%d", ef.Resync.Beat != nil, ef.Resync.SlotInterval)
+	case SendStop:
+		return fmt.Sprintf("send stop grace=%s", ef.Grace)
+	case StartTask:
+		return "start task"
+	case StopTask:
+		return fmt.Sprintf("stop task grace=%s", ef.Grace)
+	case FreezeTask:
+		return "freeze task"
+	case ThawTask:
+		return "thaw task"
+	case Beaten:
+		return fmt.Sprintf("beaten seq=%d interval=%d credit=%s amount=%d", ef.Seq, ef.Interval, time.Duration(ef.CreditMS)*time.Millisecond, ef.Amount)
+	case Ended:
+		return fmt.Sprintf("ended %s: %s", ef.State, ef.Reason)
+	}
+	return fmt.Sprintf("%T", ef)
+}
+
+func tellStatement(signed *marketv1.Signed) string {
+	switch c := decoded(signed).(type) {
+	case *leasev1.Challenge:
+		return fmt.Sprintf("challenge seq=%d interval=%d last_ack=%t", c.Seq, c.Interval, c.LastAck != nil)
+	case *leasev1.Beat:
+		return fmt.Sprintf("beat seq=%d interval=%d credit=%s amount=%d", c.Seq, c.Interval, time.Duration(c.CreditMs)*time.Millisecond, c.Amount)
+	case *leasev1.Ack:
+		return fmt.Sprintf("ack seq=%d interval=%d", c.Seq, c.Interval)
+	case *leasev1.Close:
+		reason := strings.ToLower(strings.TrimPrefix(c.Reason.String(), "CLOSE_REASON_"))
+		return fmt.Sprintf("close beats=%d credit=%s amount=%d reason=%s exit=%d", c.Beats, time.Duration(c.CreditMs)*time.Millisecond, c.Amount, reason, c.Exit.Code)
+	}
+	return signed.Type
+}
+
+// decoded is what a statement says.
+func decoded(signed *marketv1.Signed) proto.Message {
+	content := statement.Type(signed.Type).New()
+	if err := proto.Unmarshal(signed.Payload, content); err != nil {
+		panic(err)
+	}
+	return content
+}
