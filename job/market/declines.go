@@ -1,0 +1,208 @@
+package market
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// DeclineRow is all declines of one reason, for people and for scripts.
+type DeclineRow struct {
+	Reason string `json:"reason"` // one word: "price", "vram", …
+	Count  int    `json:"count"`  // workers
+	Detail string `json:"detail"` // "price floor 0.35 > your 0.30"
+	Remedy string `json:"remedy"` // what the requester could do; may be empty
+}
+
+// DeclineTable groups declines by reason, the most frequent first.
+func DeclineTable(declines []*marketv1.Decline, w Wants) []DeclineRow {
+	groups := make(map[marketv1.DeclineReason][]*marketv1.Decline)
+	for _, d := range declines {
+		r := known(d.GetReason())
+		groups[r] = append(groups[r], d)
+	}
+	reasons := make([]marketv1.DeclineReason, 0, len(groups))
+	for r := range groups {
+		reasons = append(reasons, r)
+	}
+	slices.SortFunc(reasons, func(a, b marketv1.DeclineReason) int {
+		return cmp.Or(cmp.Compare(len(groups[b]), len(groups[a])), cmp.Compare(a, b))
+	})
+	rows := make([]DeclineRow, 0, len(reasons))
+	for _, r := range reasons {
+		detail, remedy := explain(r, groups[r], w)
+		rows = append(rows, DeclineRow{Reason: Word(r), Count: len(groups[r]), Detail: detail, Remedy: remedy})
+	}
+	return rows
+}
+
+// SummarizeDeclines is one sentence that says why nobody bid, and the nearest
+// terms at which somebody would have: "7 workers declined: 4 price floor 0.35 >
+// your 0.30, 2 VRAM 12 GiB < 24 GiB, 1 busy until 14:20; nearest match: 0.35
+// credits per GPU-hour". It is empty when nobody declined.
+func SummarizeDeclines(declines []*marketv1.Decline, w Wants) string {
+	if len(declines) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, row := range DeclineTable(declines, w) {
+		parts = append(parts, fmt.Sprintf("%d %s", row.Count, row.Detail))
+	}
+	s := fmt.Sprintf("%s declined: %s", workers(len(declines)), strings.Join(parts, ", "))
+	if near := NearestTerms(declines, w); near != "" {
+		s += "; nearest match: " + near
+	}
+	return s
+}
+
+func workers(n int) string {
+	if n == 1 {
+		return "1 worker"
+	}
+	return fmt.Sprintf("%d workers", n)
+}
+
+// known maps the reasons of later versions to one that can be explained.
+func known(r marketv1.DeclineReason) marketv1.DeclineReason {
+	if _, ok := marketv1.DeclineReason_name[int32(r)]; !ok {
+		return marketv1.DeclineReason_DECLINE_REASON_UNSPECIFIED
+	}
+	return r
+}
+
+// Word is a reason as scripts see it: "price", "vram", "busy"; "other" when it has none.
+func Word(r marketv1.DeclineReason) string {
+	if known(r) == marketv1.DeclineReason_DECLINE_REASON_UNSPECIFIED {
+		return "other"
+	}
+	return strings.ToLower(strings.TrimPrefix(r.String(), "DECLINE_REASON_"))
+}
+
+// explain words one group of declines.
+func explain(r marketv1.DeclineReason, ds []*marketv1.Decline, w Wants) (detail, remedy string) {
+	switch r {
+	case marketv1.DeclineReason_DECLINE_REASON_PRICE:
+		return explainPrice(ds, w)
+	case marketv1.DeclineReason_DECLINE_REASON_COUNT:
+		most := most(ds, func(d *marketv1.Decline) uint64 { return uint64(d.GetCount()) })
+		return fmt.Sprintf("GPU count %d < %d", most, w.Requirement.GetCount()), "ask for fewer GPUs"
+	case marketv1.DeclineReason_DECLINE_REASON_VRAM:
+		most := most(ds, (*marketv1.Decline).GetVramBytes)
+		return fmt.Sprintf("VRAM %s < %s", gpu.FormatVRAM(most), gpu.FormatVRAM(w.Requirement.GetVramBytes())),
+			"ask for less VRAM per GPU"
+	case marketv1.DeclineReason_DECLINE_REASON_MODEL:
+		return "no " + strings.Join(w.Requirement.GetModels(), " or "), "allow other models"
+	case marketv1.DeclineReason_DECLINE_REASON_BUSY:
+		return explainBusy(ds, w)
+	case marketv1.DeclineReason_DECLINE_REASON_DURATION:
+		most := most(ds, func(d *marketv1.Decline) uint64 { return uint64(max(0, d.GetDurationMs())) })
+		return fmt.Sprintf("leases of at most %s < %s", duration(int64(most)), duration(w.MaxDuration.Milliseconds())),
+			"ask for a shorter lease"
+	}
+	if p, ok := phrases[r]; ok {
+		return p.detail, p.remedy
+	}
+	return said(ds), ""
+}
+
+// phrases explain the reasons that have no number in them.
+var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
+	marketv1.DeclineReason_DECLINE_REASON_SIMULATED: {"only simulated GPUs", "allow simulated GPUs, to try things out"},
+	marketv1.DeclineReason_DECLINE_REASON_MACHINE:   {"too little CPU, memory or disk", "ask for less CPU, memory or disk"},
+	marketv1.DeclineReason_DECLINE_REASON_PLATFORM:  {"another platform", "use an image of another platform"},
+	marketv1.DeclineReason_DECLINE_REASON_DRAINING:  {"taking no new work", "wait, or ask other workers"},
+	marketv1.DeclineReason_DECLINE_REASON_POLICY:    {"against the owner's rules", ""},
+	marketv1.DeclineReason_DECLINE_REASON_GONE:      {"awarded to somebody else meanwhile", "try again"},
+	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:   {"found the announcement expired", "check this machine's clock"},
+	marketv1.DeclineReason_DECLINE_REASON_INVALID:   {"found the announcement invalid", "check that both run the same version and network"},
+	marketv1.DeclineReason_DECLINE_REASON_LIMIT:     {"at the limit for a requester it does not know", "wait for your other lease there to end"},
+	marketv1.DeclineReason_DECLINE_REASON_UNREACHABLE: {
+		"not reachable without a relay", "open a port, or ask workers that are reachable directly"},
+}
+
+func explainPrice(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
+	low, high := uint64(0), uint64(0)
+	for _, d := range ds {
+		if p := d.GetPrice(); p > 0 {
+			low, high = min(cmp.Or(low, p), p), max(high, p)
+		}
+	}
+	yours := job.FormatPrice(w.MaxPrice)
+	switch {
+	case low == 0:
+		return "price floor > your " + yours, "offer a higher price"
+	case low == high:
+		detail = fmt.Sprintf("price floor %s > your %s", job.FormatPrice(low), yours)
+	default:
+		detail = fmt.Sprintf("price floors %s to %s > your %s", job.FormatPrice(low), job.FormatPrice(high), yours)
+	}
+	return detail, fmt.Sprintf("offer at least %s", job.FormatPrice(low))
+}
+
+func explainBusy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
+	at := freeAt(ds)
+	if at.IsZero() {
+		return "busy", "wait, or ask other workers"
+	}
+	s := clock(at, w)
+	return "busy until " + s, "wait until " + s
+}
+
+// freeAt is the earliest moment named; zero when none is.
+func freeAt(ds []*marketv1.Decline) time.Time {
+	var first int64
+	for _, d := range ds {
+		if ms := d.GetFreeAtMs(); ms > 0 {
+			first = min(cmp.Or(first, ms), ms)
+		}
+	}
+	if first == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(first)
+}
+
+// clock writes a moment in the requester's time zone, with the day when it is another.
+func clock(at time.Time, w Wants) string {
+	at = at.In(w.Now.Location())
+	if at.Format(time.DateOnly) == w.Now.Format(time.DateOnly) {
+		return at.Format("15:04")
+	}
+	return at.Format("2 Jan 15:04")
+}
+
+// duration writes ms without the zeroes of time.Duration: "2h", "90m", "45s".
+func duration(ms int64) string {
+	s := (time.Duration(ms) * time.Millisecond).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func most(ds []*marketv1.Decline, field func(*marketv1.Decline) uint64) uint64 {
+	var m uint64
+	for _, d := range ds {
+		m = max(m, field(d))
+	}
+	return m
+}
+
+// said is the first text there is, in the workers' own words.
+func said(ds []*marketv1.Decline) string {
+	for _, d := range ds {
+		if t := job.CleanText(d.GetText()); t != "" {
+			return t
+		}
+	}
+	return "gave no reason"
+}

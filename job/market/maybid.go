@@ -1,0 +1,200 @@
+package market
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// MayBid decides whether a worker bids for what was announced. Exactly one of
+// the two results is not zero.
+//
+// A decline gives the reason that matters most to whoever asks: first what this
+// worker can never do, then that it takes no work, then the price, and only
+// then that it is busy, because waiting is advice only where nothing else is in the way. Every
+// term in a decline is one that would have to be met, so one term is a near miss.
+// The announcement's hash is left to the caller.
+func MayBid(now time.Time, w Worker, a *marketv1.Announcement) (Willing, *marketv1.Decline) {
+	if d := cannotAnswer(now, w, a); d != nil {
+		return Willing{}, d
+	}
+	q := question{worker: w, wanted: a, need: Requirement(a.GetGpu())}
+	for _, rule := range rules {
+		if d := rule(q); d != nil {
+			q.addPrice(d)
+			q.addDuration(d)
+			return Willing{}, d
+		}
+	}
+	devices, price, ok := q.lend(w.Free)
+	if !ok || price > a.GetMaxPrice() {
+		return Willing{}, q.busy()
+	}
+	return Willing{Devices: devices, Price: price}, nil
+}
+
+// cannotAnswer refuses what is not a question to this worker at all.
+func cannotAnswer(now time.Time, w Worker, a *marketv1.Announcement) *marketv1.Decline {
+	if a.GetNetwork() != w.Network {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_INVALID, "this worker is in the network %s", w.Network)
+	}
+	if err := job.CheckFresh(now, a.GetIssuedMs(), a.GetExpiresMs()); err != nil {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_EXPIRED, "%v", err)
+	}
+	return nil
+}
+
+// rules are asked in this order, and the first decline is given.
+var rules = []func(question) *marketv1.Decline{
+	question.platform,
+	question.machine,
+	question.devices,
+	question.duration,
+	question.draining,
+	question.price,
+}
+
+// question is one announcement put to one worker.
+type question struct {
+	worker Worker
+	wanted *marketv1.Announcement
+	need   gpu.Requirement
+}
+
+func (q question) platform() *marketv1.Decline {
+	if has := q.worker.Machine.GetPlatform(); has != q.wanted.GetPlatform() {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_PLATFORM, "platform %s, not %s", has, q.wanted.GetPlatform())
+	}
+	return nil
+}
+
+func (q question) machine() *marketv1.Decline {
+	var short []string
+	has, want := q.worker.Machine, q.wanted.GetResources()
+	if cores := uint64(has.GetCpus()) * 1000; want.GetCpuMillis() > cores {
+		short = append(short, fmt.Sprintf("%d CPU cores", has.GetCpus()))
+	}
+	if want.GetMemoryBytes() > has.GetMemoryBytes() {
+		short = append(short, gpu.FormatVRAM(has.GetMemoryBytes())+" of memory")
+	}
+	if want.GetDiskBytes() > has.GetDiskBytes() {
+		short = append(short, gpu.FormatVRAM(has.GetDiskBytes())+" of disk")
+	}
+	if len(short) > 0 {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_MACHINE, "only %s", strings.Join(short, " and "))
+	}
+	return nil
+}
+
+// devices asks whether all devices together, free or not, would do.
+func (q question) devices() *marketv1.Decline {
+	_, m := gpu.Match(q.worker.Devices, q.need)
+	switch m.Lack {
+	case gpu.LackCount:
+		d := decline(marketv1.DeclineReason_DECLINE_REASON_COUNT, "%s", m)
+		d.Count = uint32(m.Count)
+		return d
+	case gpu.LackSimulated:
+		return decline(marketv1.DeclineReason_DECLINE_REASON_SIMULATED, "%s", m)
+	case gpu.LackModel:
+		return decline(marketv1.DeclineReason_DECLINE_REASON_MODEL, "%s", m)
+	case gpu.LackVRAM:
+		d := decline(marketv1.DeclineReason_DECLINE_REASON_VRAM, "%s", m)
+		d.VramBytes = m.VRAM
+		return d
+	}
+	return nil
+}
+
+func (q question) tooLong() bool {
+	most := q.worker.MaxDuration
+	return most > 0 && q.wanted.GetMaxDurationMs() > most.Milliseconds()
+}
+
+func (q question) duration() *marketv1.Decline {
+	if !q.tooLong() {
+		return nil
+	}
+	return decline(marketv1.DeclineReason_DECLINE_REASON_DURATION, "leases of at most %s", q.worker.MaxDuration)
+}
+
+func (q question) draining() *marketv1.Decline {
+	if q.worker.Draining {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_DRAINING, "takes no new work at the moment")
+	}
+	return nil
+}
+
+func (q question) price() *marketv1.Decline {
+	_, price, ok := q.lend(q.worker.Devices)
+	if ok && price > q.wanted.GetMaxPrice() {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_PRICE, "price floor %s", job.FormatPrice(price))
+	}
+	return nil
+}
+
+func (q question) busy() *marketv1.Decline {
+	d := decline(marketv1.DeclineReason_DECLINE_REASON_BUSY, "devices are in use")
+	if !q.worker.FreeAt.IsZero() {
+		d.FreeAtMs = q.worker.FreeAt.UnixMilli()
+	}
+	return d
+}
+
+// addPrice fills in the price when it would have to be met as well. Where the
+// devices cannot do the job, it is the price of what the decline says they can do.
+func (q question) addPrice(d *marketv1.Decline) {
+	need := q.need
+	switch d.GetReason() {
+	case marketv1.DeclineReason_DECLINE_REASON_COUNT:
+		need.Count = int(d.GetCount())
+	case marketv1.DeclineReason_DECLINE_REASON_VRAM:
+		need.VRAM = d.GetVramBytes()
+	}
+	q.need = need
+	if _, price, ok := q.lend(q.worker.Devices); ok && price > q.wanted.GetMaxPrice() {
+		d.Price = price
+	}
+}
+
+func (q question) addDuration(d *marketv1.Decline) {
+	if q.tooLong() {
+		d.DurationMs = q.worker.MaxDuration.Milliseconds()
+	}
+}
+
+// lend picks devices among those the requester pays for, or else among those it
+// would with the least more, and gives the price of each.
+func (q question) lend(devices []gpu.Device) ([]gpu.Device, uint64, bool) {
+	prices := []uint64{q.wanted.GetMaxPrice()}
+	for _, d := range devices {
+		if p := q.worker.price(d); p > q.wanted.GetMaxPrice() {
+			prices = append(prices, p)
+		}
+	}
+	slices.Sort(prices)
+	for _, limit := range slices.Compact(prices) {
+		within := slices.DeleteFunc(slices.Clone(devices), func(d gpu.Device) bool { return q.worker.price(d) > limit })
+		if lent, m := gpu.Match(within, q.need); m.OK() {
+			return lent, q.dearest(lent), true
+		}
+	}
+	return nil, 0, false
+}
+
+// dearest is the price of a set of devices: one price for each, so the highest.
+func (q question) dearest(devices []gpu.Device) uint64 {
+	return q.worker.price(slices.MaxFunc(devices, func(a, b gpu.Device) int {
+		return cmp.Compare(q.worker.price(a), q.worker.price(b))
+	}))
+}
+
+func decline(reason marketv1.DeclineReason, format string, args ...any) *marketv1.Decline {
+	return &marketv1.Decline{Reason: reason, Text: job.CleanText(fmt.Sprintf(format, args...))}
+}

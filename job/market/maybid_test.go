@@ -1,0 +1,258 @@
+package market
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"pgregory.net/rapid"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/gpu/gputest"
+	"github.com/rigmesh/rigmesh/job"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+const (
+	price     = marketv1.DeclineReason_DECLINE_REASON_PRICE
+	count     = marketv1.DeclineReason_DECLINE_REASON_COUNT
+	vram      = marketv1.DeclineReason_DECLINE_REASON_VRAM
+	model     = marketv1.DeclineReason_DECLINE_REASON_MODEL
+	busy      = marketv1.DeclineReason_DECLINE_REASON_BUSY
+	sim       = marketv1.DeclineReason_DECLINE_REASON_SIMULATED
+	machine   = marketv1.DeclineReason_DECLINE_REASON_MACHINE
+	platform  = marketv1.DeclineReason_DECLINE_REASON_PLATFORM
+	tooLong   = marketv1.DeclineReason_DECLINE_REASON_DURATION
+	draining  = marketv1.DeclineReason_DECLINE_REASON_DRAINING
+	expired   = marketv1.DeclineReason_DECLINE_REASON_EXPIRED
+	invalid   = marketv1.DeclineReason_DECLINE_REASON_INVALID
+	gone      = marketv1.DeclineReason_DECLINE_REASON_GONE
+	noReason  = marketv1.DeclineReason_DECLINE_REASON_UNSPECIFIED
+	hour      = int64(time.Hour / time.Millisecond)
+	oneCredit = job.Micro
+)
+
+func TestWorkersBidTheSmallestDeviceAtItsPrice(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		worker  func(*Worker)
+		wanted  func(*marketv1.Announcement)
+		devices []string
+		price   uint64
+	}{
+		{"at the floor", func(*Worker) {}, func(*marketv1.Announcement) {}, []string{"rtx-3070"}, 200_000},
+		{"at the device's own price", func(w *Worker) { w.Devices[5].Price = 250_000 }, func(*marketv1.Announcement) {},
+			[]string{"rtx-3070"}, 250_000},
+		{"never below the floor", func(w *Worker) { w.Devices[5].Price = 1 }, func(*marketv1.Announcement) {},
+			[]string{"rtx-3070"}, 200_000},
+		{"another device when the smallest is too dear", func(w *Worker) { w.Devices[5].Price = 400_000 }, func(*marketv1.Announcement) {},
+			[]string{"rtx-3080"}, 200_000},
+		{"each at the price of the dearest", func(w *Worker) { w.Devices[0].Price = 280_000 },
+			func(a *marketv1.Announcement) { a.Gpu.Count = 2 }, []string{"rtx-3060", "rtx-3060"}, 280_000},
+		{"at exactly the limit", func(w *Worker) { w.Floor = 300_000 }, func(*marketv1.Announcement) {}, []string{"rtx-3070"}, 300_000},
+		{"for nothing", func(w *Worker) { w.Floor = 0 }, func(a *marketv1.Announcement) { a.MaxPrice = 0 }, []string{"rtx-3070"}, 0},
+		{"for the longest lease", func(*Worker) {}, func(a *marketv1.Announcement) { a.MaxDurationMs = 24 * hour },
+			[]string{"rtx-3070"}, 200_000},
+		{"without a limit of its own", func(w *Worker) { w.MaxDuration = 0 },
+			func(a *marketv1.Announcement) { a.MaxDurationMs = 2000 * hour }, []string{"rtx-3070"}, 200_000},
+		{"what is free", func(w *Worker) { w.Free = w.Devices[:5] }, func(*marketv1.Announcement) {}, []string{"rtx-3080"}, 200_000},
+		{"simulated when allowed", func(w *Worker) { w.Devices = simulated("rtx-4090"); w.Free = w.Devices },
+			func(a *marketv1.Announcement) { a.Gpu.AllowSimulated = true }, []string{"rtx-4090"}, 200_000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, a := worker(rig()), wanted()
+			c.worker(&w)
+			c.wanted(a)
+			got, declined := MayBid(now, w, a)
+			if declined != nil {
+				t.Fatalf("declined: %v", declined)
+			}
+			var models []string
+			for _, d := range got.Devices {
+				models = append(models, d.Model)
+			}
+			if diff := cmp.Diff(c.devices, models); diff != "" || got.Price != c.price {
+				t.Errorf("price %d, want %d; devices (-want +got):\n%s", got.Price, c.price, diff)
+			}
+		})
+	}
+}
+
+func TestDeclinesGiveTheReasonThatMattersMost(t *testing.T) {
+	freeAt := now.Add(80 * time.Minute)
+	allBusy := func(w *Worker) { w.Free, w.FreeAt = nil, freeAt }
+	for _, c := range []struct {
+		name   string
+		worker func(*Worker)
+		wanted func(*marketv1.Announcement)
+		want   *marketv1.Decline
+	}{
+		{"another network", func(w *Worker) { w.Network = "lab" }, nil,
+			&marketv1.Decline{Reason: invalid, Text: "this worker is in the network lab"}},
+		{"expired", nil, func(a *marketv1.Announcement) { a.ExpiresMs = now.UnixMilli() - 2000 },
+			&marketv1.Decline{Reason: expired, Text: "statement expired 2s ago"}},
+		{"price", func(w *Worker) { w.Floor = 350_000 }, nil,
+			&marketv1.Decline{Reason: price, Price: 350_000, Text: "price floor 0.35"}},
+		{"the lowest price at which it would", func(w *Worker) {
+			priced(w.Devices, 900_000, 500_000, 800_000, 900_000, 700_000, 600_000, 800_000)
+		}, nil, &marketv1.Decline{Reason: price, Price: 500_000, Text: "price floor 0.50"}},
+		{"no GPU at all", func(w *Worker) { w.Devices, w.Free = nil, nil }, nil,
+			&marketv1.Decline{Reason: count, Text: "only 0 matching devices"}},
+		{"too few", nil, func(a *marketv1.Announcement) { a.Gpu.Count = 8 },
+			&marketv1.Decline{Reason: count, Count: 5, Text: "only 5 matching devices"}},
+		{"too few and too dear", func(w *Worker) { w.Floor = oneCredit }, func(a *marketv1.Announcement) { a.Gpu.Count = 8 },
+			&marketv1.Decline{Reason: count, Count: 5, Price: oneCredit, Text: "only 5 matching devices"}},
+		{"too small", nil, func(a *marketv1.Announcement) { a.Gpu.VramBytes = 48 * gpu.GiB },
+			&marketv1.Decline{Reason: vram, VramBytes: 24 * gpu.GiB, Text: "VRAM 24 GiB"}},
+		{"too small, too dear and too short", func(w *Worker) { w.Floor, w.MaxDuration = oneCredit, time.Minute },
+			func(a *marketv1.Announcement) { a.Gpu.VramBytes = 48 * gpu.GiB },
+			&marketv1.Decline{Reason: vram, VramBytes: 24 * gpu.GiB, Price: oneCredit, DurationMs: 60_000, Text: "VRAM 24 GiB"}},
+		{"too small beats busy", allBusy, func(a *marketv1.Announcement) { a.Gpu.VramBytes = 48 * gpu.GiB },
+			&marketv1.Decline{Reason: vram, VramBytes: 24 * gpu.GiB, Text: "VRAM 24 GiB"}},
+		{"another model", func(w *Worker) { w.Devices = gputest.EightH100(); w.Free = w.Devices },
+			func(a *marketv1.Announcement) { a.Gpu.Models = []string{"rtx-4090"} },
+			&marketv1.Decline{Reason: model, Text: "only h100-sxm"}},
+		{"only simulated", func(w *Worker) { w.Devices = simulated("rtx-4090:2"); w.Free = w.Devices }, nil,
+			&marketv1.Decline{Reason: sim, Text: "only simulated devices"}},
+		{"platform beats everything of the machine", func(w *Worker) { w.Devices = nil }, func(a *marketv1.Announcement) { a.Platform = "linux/arm64" },
+			&marketv1.Decline{Reason: platform, Text: "platform linux/amd64, not linux/arm64"}},
+		{"machine", nil, func(a *marketv1.Announcement) { a.Resources.CpuMillis, a.Resources.MemoryBytes = 16_001, 65*gpu.GiB },
+			&marketv1.Decline{Reason: machine, Text: "only 16 CPU cores and 64 GiB of memory"}},
+		{"disk", nil, func(a *marketv1.Announcement) { a.Resources.DiskBytes = 1 << 40 },
+			&marketv1.Decline{Reason: machine, Text: "only 500 GiB of disk"}},
+		{"too long", nil, func(a *marketv1.Announcement) { a.MaxDurationMs = 25 * hour },
+			&marketv1.Decline{Reason: tooLong, DurationMs: 24 * hour, Text: "leases of at most 24h0m0s"}},
+		{"draining", func(w *Worker) { w.Draining = true }, nil,
+			&marketv1.Decline{Reason: draining, Text: "takes no new work at the moment"}},
+		{"price beats busy", func(w *Worker) { allBusy(w); w.Floor = 350_000 }, nil,
+			&marketv1.Decline{Reason: price, Price: 350_000, Text: "price floor 0.35"}},
+		{"busy", allBusy, nil,
+			&marketv1.Decline{Reason: busy, FreeAtMs: freeAt.UnixMilli(), Text: "devices are in use"}},
+		{"busy for who knows how long", func(w *Worker) { w.Free = nil }, nil,
+			&marketv1.Decline{Reason: busy, Text: "devices are in use"}},
+		{"the affordable ones are busy", func(w *Worker) {
+			for i := range w.Devices[:6] {
+				w.Devices[i].Price = oneCredit
+			}
+			w.Devices[5].Price = 0
+			w.Free = w.Devices[:5]
+		}, nil, &marketv1.Decline{Reason: busy, Text: "devices are in use"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, a := worker(rig()), wanted()
+			if c.worker != nil {
+				c.worker(&w)
+			}
+			if c.wanted != nil {
+				c.wanted(a)
+			}
+			got, declined := MayBid(now, w, a)
+			if diff := cmp.Diff(c.want, declined, protocmp.Transform()); diff != "" || got.Devices != nil || got.Price != 0 {
+				t.Errorf("willing %v; decline (-want +got):\n%s", got, diff)
+			}
+		})
+	}
+}
+
+var anyWorker = rapid.Custom(func(t *rapid.T) Worker {
+	slugs := rapid.SliceOfN(rapid.SampledFrom([]string{"gtx-1660-super", "rtx-3060", "rtx-3080", "rtx-4090", "h100-sxm"}), 0, 6).Draw(t, "models")
+	w := worker(gputest.Machine(slugs...))
+	for i := range w.Devices {
+		w.Devices[i].Price = rapid.Uint64Range(0, 10).Draw(t, "price") * 100_000
+		w.Devices[i].Simulated = rapid.IntRange(0, 4).Draw(t, "simulated") == 0
+	}
+	w.Free = nil
+	for _, d := range w.Devices {
+		if rapid.IntRange(0, 2).Draw(t, "free") > 0 {
+			w.Free = append(w.Free, d)
+		}
+	}
+	w.FreeAt = now.Add(time.Hour)
+	w.Floor = rapid.Uint64Range(0, 10).Draw(t, "floor") * 100_000
+	w.Draining = rapid.IntRange(0, 9).Draw(t, "draining") == 0
+	return w
+})
+
+var anyWanted = rapid.Custom(func(t *rapid.T) *marketv1.Announcement {
+	a := wanted()
+	a.Gpu.Count = rapid.Uint32Range(1, 4).Draw(t, "count")
+	a.Gpu.VramBytes = rapid.SampledFrom([]uint64{0, 8, 12, 24, 80, 141}).Draw(t, "GiB") * gpu.GiB
+	a.Gpu.AllowSimulated = rapid.Bool().Draw(t, "allow simulated")
+	a.MaxPrice = rapid.Uint64Range(0, 10).Draw(t, "max price") * 100_000
+	a.MaxDurationMs = rapid.Int64Range(1, 48).Draw(t, "hours") * hour
+	return a
+})
+
+func TestEveryBidIsAcceptableToWhoeverAsked(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, a := anyWorker.Draw(t, "worker"), anyWanted.Draw(t, "announcement")
+		willing, declined := MayBid(now, w, a)
+		if (declined == nil) == (willing.Devices == nil) {
+			t.Fatalf("willing %v and decline %v", willing, declined)
+		}
+		if declined != nil {
+			return
+		}
+		b := &marketv1.Bid{Price: willing.Price}
+		for _, d := range willing.Devices {
+			b.Devices = append(b.Devices, &marketv1.Device{Model: d.Model, VramBytes: d.VRAM, Simulated: d.Simulated})
+			b.Simulated = b.Simulated || d.Simulated
+			if w.price(d) > willing.Price {
+				t.Fatalf("%v is lent below its price", d)
+			}
+		}
+		if b.Simulated && !a.Gpu.AllowSimulated {
+			t.Fatal("a simulated device for a job that wants real ones")
+		}
+		if err := Acceptable(Wants{MaxPrice: a.MaxPrice, Requirement: a.Gpu}, b); err != nil {
+			t.Fatalf("bid %v: %v", b, err)
+		}
+	})
+}
+
+// The terms in a decline are not a guess: whoever meets all of them gets a bid
+// from the same worker, once it is free and takes work.
+func TestMeetingTheTermsOfADeclineGetsABid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, a := anyWorker.Draw(t, "worker"), anyWanted.Draw(t, "announcement")
+		_, d := MayBid(now, w, a)
+		if d == nil || !negotiable(d.GetReason()) || (d.GetReason() == count && d.GetCount() == 0) {
+			t.Skip()
+		}
+		near := proto.Clone(a).(*marketv1.Announcement)
+		near.MaxPrice = max(near.MaxPrice, d.GetPrice())
+		if d.GetCount() > 0 {
+			near.Gpu.Count = d.GetCount()
+		}
+		if d.GetReason() == vram {
+			near.Gpu.VramBytes = d.GetVramBytes()
+		}
+		if d.GetDurationMs() > 0 {
+			near.MaxDurationMs = d.GetDurationMs()
+		}
+		w.Draining, w.Free = false, w.Devices
+		if _, again := MayBid(now, w, near); again != nil {
+			t.Fatalf("declined with %v, and then with %v", d, again)
+		}
+	})
+}
+
+func TestTheOrderOfDevicesDoesNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w, a := anyWorker.Draw(t, "worker"), anyWanted.Draw(t, "announcement")
+		willing, declined := MayBid(now, w, a)
+		shuffle := func(ds []gpu.Device) []gpu.Device {
+			out := append([]gpu.Device(nil), ds...)
+			rand.New(rand.NewPCG(4, 2)).Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+			return out
+		}
+		w.Devices, w.Free = shuffle(w.Devices), shuffle(w.Free)
+		again, declinedAgain := MayBid(now, w, a)
+		if diff := cmp.Diff(willing, again) + cmp.Diff(declined, declinedAgain, protocmp.Transform()); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

@@ -1,0 +1,96 @@
+package market
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// NearestTerms are the terms of the decline that is easiest to meet: the fewest
+// things to change, and of those the cheapest, the soonest, the biggest. It is
+// empty when no decline names any.
+func NearestTerms(declines []*marketv1.Decline, w Wants) string {
+	var best *marketv1.Decline
+	for _, d := range declines {
+		if len(terms(d, w)) == 0 || !negotiable(d.GetReason()) {
+			continue
+		}
+		if best == nil || nearer(d, best, w) < 0 {
+			best = d
+		}
+	}
+	if best == nil {
+		return ""
+	}
+	return strings.Join(terms(best, w), ", ")
+}
+
+func gpus(n uint32) string {
+	if n == 1 {
+		return "1 GPU"
+	}
+	return fmt.Sprintf("%d GPUs", n)
+}
+
+// negotiable says whether meeting the terms of a decline would get a bid.
+func negotiable(r marketv1.DeclineReason) bool {
+	return slices.Contains([]marketv1.DeclineReason{
+		marketv1.DeclineReason_DECLINE_REASON_PRICE,
+		marketv1.DeclineReason_DECLINE_REASON_COUNT,
+		marketv1.DeclineReason_DECLINE_REASON_VRAM,
+		marketv1.DeclineReason_DECLINE_REASON_BUSY,
+		marketv1.DeclineReason_DECLINE_REASON_DURATION,
+	}, r)
+}
+
+func nearer(a, b *marketv1.Decline, w Wants) int {
+	return cmp.Or(
+		cmp.Compare(len(terms(a, w)), len(terms(b, w))),
+		cmp.Compare(order(a.GetReason()), order(b.GetReason())),
+		cmp.Compare(a.GetPrice(), b.GetPrice()),
+		cmp.Compare(a.GetFreeAtMs(), b.GetFreeAtMs()),
+		cmp.Compare(b.GetVramBytes(), a.GetVramBytes()),
+		cmp.Compare(b.GetCount(), a.GetCount()),
+		cmp.Compare(b.GetDurationMs(), a.GetDurationMs()),
+	)
+}
+
+// order puts what is easy to change before what the job may not bear.
+func order(r marketv1.DeclineReason) int {
+	switch r {
+	case marketv1.DeclineReason_DECLINE_REASON_PRICE:
+		return 0
+	case marketv1.DeclineReason_DECLINE_REASON_BUSY:
+		return 1
+	case marketv1.DeclineReason_DECLINE_REASON_DURATION:
+		return 2
+	}
+	return 3
+}
+
+// terms words every term of a decline that the requester would have to meet.
+func terms(d *marketv1.Decline, w Wants) []string {
+	var out []string
+	if p := d.GetPrice(); p > w.MaxPrice {
+		out = append(out, job.FormatPrice(p)+" credits per GPU-hour")
+	}
+	if n := d.GetCount(); n > 0 && n < w.Requirement.GetCount() {
+		out = append(out, gpus(n))
+	}
+	if v := d.GetVramBytes(); v > 0 && v < w.Requirement.GetVramBytes() {
+		out = append(out, gpu.FormatVRAM(v)+" of VRAM")
+	}
+	if ms := d.GetDurationMs(); ms > 0 && ms < w.MaxDuration.Milliseconds() {
+		out = append(out, "a lease of "+duration(ms))
+	}
+	if ms := d.GetFreeAtMs(); ms > 0 {
+		out = append(out, "free at "+clock(time.UnixMilli(ms), w))
+	}
+	return out
+}
