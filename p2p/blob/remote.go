@@ -1,0 +1,141 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/p2p"
+	"github.com/rigmesh/rigmesh/p2p/stream"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// Remote reads a peer's blobs on the strength of one lease. Its methods may be
+// used concurrently; one stream is kept between requests.
+type Remote struct {
+	h     *p2p.Host
+	peer  peer.ID
+	lease []byte
+
+	mu     sync.Mutex
+	idle   *stream.Conn
+	closed bool
+}
+
+// Source makes a Remote. It connects when first used.
+func Source(h *p2p.Host, from peer.ID, leaseID []byte) *Remote {
+	return &Remote{h: h, peer: from, lease: slices.Clone(leaseID)}
+}
+
+// Blob reads content from an offset on. Errors are ErrUnknown, ErrRange, and
+// those of p2p/stream; a read that breaks off can be continued by another Blob
+// at the offset it came to. Close the reader; ctx covers the reading too.
+// Content is not checked against its digest here: Fetch does.
+func (r *Remote) Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	if err := Check(digest); err != nil {
+		return nil, err
+	}
+	if offset < 0 {
+		return nil, ErrRange
+	}
+	if c := r.take(); c != nil {
+		body, err := r.request(ctx, c, digest, offset)
+		if err == nil || final(err) || ctx.Err() != nil {
+			return body, err
+		}
+		// The kept stream was stale. A new one says how things are.
+	}
+	c, err := stream.OpenLimited(ctx, r.h, r.peer, protocolName, limits)
+	if err != nil {
+		return nil, err
+	}
+	return r.request(ctx, c, digest, offset)
+}
+
+// final are answers, as opposed to accidents.
+func final(err error) bool {
+	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrRange)
+}
+
+func (r *Remote) request(ctx context.Context, c *stream.Conn, digest string, offset int64) (io.ReadCloser, error) {
+	stop := context.AfterFunc(ctx, c.Reset)
+	size, err := r.ask(c, digest, offset)
+	if err != nil {
+		if !stop() || !final(err) {
+			c.Reset()
+		} else {
+			r.keep(c)
+		}
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, fmt.Errorf("blob %s from %s: %w", digest, r.peer, err)
+	}
+	return &body{ctx: ctx, r: r, c: c, stop: stop, left: size - offset, size: size}, nil
+}
+
+func (r *Remote) ask(c *stream.Conn, digest string, offset int64) (int64, error) {
+	req := &leasev1.BlobRequest{LeaseId: r.lease, Digest: digest, Offset: uint64(offset)}
+	if err := c.Send(req); err != nil {
+		return 0, err
+	}
+	var f leasev1.BlobFrame
+	if err := c.Recv(&f); err != nil {
+		return 0, noEOF(err)
+	}
+	switch v := f.GetFrame().(type) {
+	case *leasev1.BlobFrame_Error:
+		return 0, fromCode(v.Error)
+	case *leasev1.BlobFrame_SizeBytes:
+		if v.SizeBytes > math.MaxInt64 || int64(v.SizeBytes) < offset {
+			return 0, fmt.Errorf("%w: size %d", stream.ErrMalformed, v.SizeBytes)
+		}
+		return int64(v.SizeBytes), nil
+	}
+	return 0, fmt.Errorf("%w: neither size nor error", stream.ErrMalformed)
+}
+
+// Close ends the kept stream. Readers in use are not touched.
+func (r *Remote) Close() error {
+	r.mu.Lock()
+	c := r.idle
+	r.idle, r.closed = nil, true
+	r.mu.Unlock()
+	if c != nil {
+		return c.Close()
+	}
+	return nil
+}
+
+func (r *Remote) take() *stream.Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.idle
+	r.idle = nil
+	return c
+}
+
+// keep holds on to one stream; requests made meanwhile opened others.
+func (r *Remote) keep(c *stream.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle == nil && !r.closed {
+		r.idle = c
+		return
+	}
+	_ = c.Close()
+}
+
+// noEOF: between request and answer the end of the stream is an accident.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%w: %w", stream.ErrReset, io.ErrUnexpectedEOF)
+	}
+	return err
+}

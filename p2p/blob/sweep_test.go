@@ -1,0 +1,40 @@
+package blob
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestSweepRemovesOldBlobsThatNobodyWants(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(text string, age time.Duration) string {
+		digest, err := s.PutBytes(context.Background(), []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, _ := hexOf(digest)
+		then := time.Now().Add(-age)
+		if err := os.Chtimes(s.path(name), then, then); err != nil {
+			t.Fatal(err)
+		}
+		return digest
+	}
+	old, fresh, wanted, touched := put("old", 3*time.Hour), put("fresh", 0), put("wanted", 3*time.Hour), put("touched", 3*time.Hour)
+	if err := s.Touch(touched); err != nil {
+		t.Fatal(err)
+	}
+	removed, err := s.Sweep(time.Hour, func(d string) bool { return d == wanted })
+	if err != nil || removed != 1 {
+		t.Fatalf("removed %d, %v; want 1", removed, err)
+	}
+	for digest, want := range map[string]bool{old: false, fresh: true, wanted: true, touched: true} {
+		if s.Has(digest) != want {
+			t.Errorf("blob %s here: %v, want %v", digest, !want, want)
+		}
+	}
+}

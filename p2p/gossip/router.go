@@ -1,0 +1,84 @@
+// Package gossip spreads small messages to everybody who joined a topic.
+//
+// A message is checked before it is passed on, so junk dies at the first honest
+// node. Messages carry no sender of their own: what they say is signed inside,
+// and the peer a message came from merely forwarded it.
+package gossip
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/discovery"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/p2p"
+)
+
+// maxRPC bounds what is read from a peer at once: several messages and control
+// data in one envelope.
+const maxRPC = 256 << 10
+
+// Config tunes a Router. The zero value is good.
+type Config struct {
+	// SeenTTL is how long a message is remembered, so that it is delivered and
+	// passed on once. 0 means two minutes.
+	SeenTTL time.Duration
+	// Rendezvous, when given, finds members of a topic that has too few of them
+	// among our connections, such as a discovery.Discovery.
+	Rendezvous discovery.Discovery
+}
+
+// Router is a host's part in gossip. There is one for each host.
+type Router struct {
+	ps   *pubsub.PubSub
+	self peer.ID
+	host *p2p.Host
+	log  *slog.Logger
+}
+
+// New attaches gossip to a host. It ends with the host.
+func New(h *p2p.Host, cfg Config) (*Router, error) {
+	if cfg.SeenTTL == 0 {
+		cfg.SeenTTL = 2 * time.Minute
+	}
+	opts := []pubsub.Option{
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
+		pubsub.WithNoAuthor(),
+		pubsub.WithMessageIdFn(messageID),
+		pubsub.WithMaxMessageSize(maxRPC),
+		pubsub.WithSeenMessagesTTL(cfg.SeenTTL),
+		// An announcement reaches every member we know in one hop, before any
+		// mesh has formed.
+		pubsub.WithFloodPublish(true),
+		pubsub.WithPeerScore(scores()),
+	}
+	if cfg.Rendezvous != nil {
+		opts = append(opts, pubsub.WithDiscovery(cfg.Rendezvous))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ps, err := pubsub.NewGossipSub(ctx, h.Libp2p(), opts...)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("start gossip: %w", err)
+	}
+	h.OnClose(cancel)
+	return &Router{ps: ps, self: h.ID(), host: h, log: h.Log()}, nil
+}
+
+// messageID names a message by its topic and content: the same announcement in
+// two topics is two messages, or the second topic would never see it.
+func messageID(m *pb.Message) string {
+	h := sha256.New()
+	topic := m.GetTopic()
+	_ = binary.Write(h, binary.BigEndian, uint32(len(topic)))
+	h.Write([]byte(topic))
+	h.Write(m.GetData())
+	return string(h.Sum(nil))
+}

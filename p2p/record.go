@@ -1,0 +1,93 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/record"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Bounds of a peer record. It travels inside announcements and bids, so it is small.
+const (
+	MaxPeerRecord = 2048 // bytes of the envelope
+	maxAddrs      = 12
+	recordTTL     = time.Hour
+)
+
+// ErrPeerRecord says that a peer record is malformed, oversize or not signed
+// by the peer it names.
+var ErrPeerRecord = errors.New("bad peer record")
+
+// PeerRecord is our current addresses in an envelope signed with our key. It
+// is made fresh on every call.
+func (h *Host) PeerRecord() ([]byte, error) {
+	rec := peer.NewPeerRecord() // numbered by the clock: a later one supersedes
+	rec.PeerID = h.ID()
+	rec.Addrs = publishable(h.host.Addrs())
+	envelope, err := record.Seal(rec, h.key)
+	if err != nil {
+		return nil, fmt.Errorf("sign peer record: %w", err)
+	}
+	b, err := envelope.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("marshal peer record: %w", err)
+	}
+	return b, nil
+}
+
+// AddPeerRecord checks a peer's signed record and remembers its addresses for
+// an hour. A record older than one already known changes nothing.
+func (h *Host) AddPeerRecord(b []byte) (peer.ID, error) {
+	if len(b) > MaxPeerRecord {
+		return "", fmt.Errorf("%w: %d bytes, at most %d", ErrPeerRecord, len(b), MaxPeerRecord)
+	}
+	var rec peer.PeerRecord
+	envelope, err := record.ConsumeTypedEnvelope(b, &rec)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrPeerRecord, err)
+	}
+	if !rec.PeerID.MatchesPublicKey(envelope.PublicKey) {
+		return "", fmt.Errorf("%w: names %s and is signed by another key", ErrPeerRecord, rec.PeerID)
+	}
+	if len(rec.Addrs) > maxAddrs {
+		return "", fmt.Errorf("%w: %d addresses, at most %d", ErrPeerRecord, len(rec.Addrs), maxAddrs)
+	}
+	if rec.PeerID == h.ID() {
+		return rec.PeerID, nil
+	}
+	book, ok := peerstore.GetCertifiedAddrBook(h.host.Peerstore())
+	if !ok {
+		h.host.Peerstore().AddAddrs(rec.PeerID, rec.Addrs, recordTTL)
+		return rec.PeerID, nil
+	}
+	if _, err := book.ConsumePeerRecord(envelope, recordTTL); err != nil {
+		return "", fmt.Errorf("remember addresses of %s: %w", rec.PeerID, err)
+	}
+	return rec.PeerID, nil
+}
+
+// publishable keeps what others may be able to dial, the likeliest first:
+// public, then private, then loopback only when there is nothing else.
+func publishable(addrs []ma.Multiaddr) []ma.Multiaddr {
+	rank := func(a ma.Multiaddr) int {
+		switch {
+		case manet.IsPublicAddr(a):
+			return 0
+		case manet.IsIPLoopback(a):
+			return 2
+		}
+		return 1
+	}
+	sorted := slices.Clone(addrs)
+	slices.SortStableFunc(sorted, func(a, b ma.Multiaddr) int { return rank(a) - rank(b) })
+	if len(sorted) > 0 && rank(sorted[0]) < 2 {
+		sorted = slices.DeleteFunc(sorted, manet.IsIPLoopback)
+	}
+	return sorted[:min(len(sorted), maxAddrs)]
+}
