@@ -1,0 +1,122 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
+)
+
+// supervise runs the job of dir to its end. When it returns no other process of
+// the task lives and all output is in the files.
+func supervise(dir string) record.Exit {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals) // before anything else: PID 1 loses a signal that it has no handler for
+	exit := record.Exit{Started: time.Now()}
+	pid, outs, refusal, err := launch(dir)
+	if err != nil {
+		return failed(exit, err)
+	}
+	status := reap(pid, signals)
+	_ = unix.Kill(-1, unix.SIGKILL) // the rest of the job: nobody is left to want it
+	for _, o := range outs {
+		<-o.done
+	}
+	exit.Ended = time.Now()
+	exit.Code = status.ExitStatus()
+	if status.Signaled() {
+		exit.Signal = int(status.Signal())
+		exit.Code = 128 + exit.Signal
+	}
+	if r := <-refusal; r.Code != 0 {
+		exit.Code, exit.Signal, exit.Error = r.Code, 0, r.Error
+	}
+	exit.OOM = exit.Code != 0 && oomKills() > 0
+	return exit
+}
+
+func failed(exit record.Exit, err error) record.Exit {
+	exit.Code, exit.Error, exit.Ended = 125, err.Error(), time.Now()
+	return exit
+}
+
+// launch starts the second stage, which becomes the job. refusal gives one value
+// when the job has begun or could not.
+func launch(dir string) (pid int, outs []*output, refusal <-chan refused, err error) {
+	var job record.Job
+	if ok, err := record.Read(dir, record.JobFile, &job); !ok || err != nil {
+		return 0, nil, nil, fmt.Errorf("read what to run: %v", err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer null.Close()
+	files := []uintptr{null.Fd()}
+	for _, name := range []string{record.StdoutFile, record.StderrFile} {
+		o, w, err := newOutput(dir, name, job.OutputBytes)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		defer w.Close()
+		outs, files = append(outs, o), append(files, w.Fd())
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer w.Close()
+	if err := record.Mark(dir, record.StartedFile); err != nil {
+		return 0, nil, nil, err
+	}
+	pid, err = syscall.ForkExec("/proc/self/exe", []string{"rigmesh-init", stage2}, &syscall.ProcAttr{Files: append(files, w.Fd())})
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("start the second stage: %w", err)
+	}
+	for _, o := range outs {
+		go o.copy()
+	}
+	return pid, outs, readRefusal(r), keepOnlyKill()
+}
+
+// reap collects every process that ends until the job itself has, and passes
+// signals on to the job meanwhile.
+func reap(pid int, signals <-chan os.Signal) syscall.WaitStatus {
+	for s := range signals {
+		switch s {
+		case syscall.SIGCHLD:
+			if status, ended := collect(pid); ended {
+				return status
+			}
+		case record.KillSignal:
+			_ = unix.Kill(-1, unix.SIGKILL)
+		case syscall.SIGURG, syscall.SIGPIPE: // the Go runtime's own
+		default:
+			_ = unix.Kill(pid, s.(syscall.Signal))
+		}
+	}
+	panic("signal channel closed")
+}
+
+func collect(job int) (syscall.WaitStatus, bool) {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return 0, false
+		}
+		if pid == job {
+			return status, true
+		}
+	}
+}

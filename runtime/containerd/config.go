@@ -1,0 +1,69 @@
+package containerd
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// Config says where the runtime lives and whose it is.
+type Config struct {
+	// DataDir holds images, tasks and outputs. One process at a time owns it.
+	DataDir string
+	// Prefix is a prefix of the node's peer id, 1–32 letters and digits. It names
+	// everything the runtime makes on the host.
+	Prefix string
+	// Executable is the rigmesh binary to start as the containerd child. Empty: this one.
+	Executable string
+	// UIDBase is the first host user of the pool that tasks draw their 65,536 users
+	// from; a multiple of 65,536. Zero: 0x70000000, which no distribution gives to people,
+	// services or other containers.
+	UIDBase uint32
+	// MaxImageBytes bounds the compressed size of one image. Zero: 100 GiB.
+	MaxImageBytes int64
+	// OutputBytes bounds each of the two outputs of a task. Zero: 256 MiB.
+	OutputBytes int64
+	Log         *slog.Logger
+}
+
+const (
+	defaultUIDBase       = 0x70000000
+	defaultMaxImageBytes = 100 << 30
+	defaultOutputBytes   = 256 << 20
+)
+
+var prefixes = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
+
+// complete fills in defaults and names every problem at once.
+func (c Config) complete() (Config, error) {
+	var problems []error
+	if !filepath.IsAbs(c.DataDir) {
+		problems = append(problems, fmt.Errorf("data folder %q is not absolute", c.DataDir))
+	}
+	if !prefixes.MatchString(c.Prefix) {
+		problems = append(problems, fmt.Errorf("prefix %q is not 1–32 letters and digits", c.Prefix))
+	}
+	if c.UIDBase%rangeSize != 0 {
+		problems = append(problems, fmt.Errorf("first user %d is not a multiple of %d", c.UIDBase, rangeSize))
+	}
+	if c.Log == nil {
+		problems = append(problems, errors.New("no logger"))
+	}
+	if c.Executable == "" {
+		self, err := os.Executable()
+		c.Executable, problems = self, append(problems, err)
+	}
+	if c.UIDBase == 0 {
+		c.UIDBase = defaultUIDBase
+	}
+	if c.MaxImageBytes == 0 {
+		c.MaxImageBytes = defaultMaxImageBytes
+	}
+	if c.OutputBytes == 0 {
+		c.OutputBytes = defaultOutputBytes
+	}
+	return c, errors.Join(problems...)
+}

@@ -1,0 +1,190 @@
+//go:build linux
+
+package containerd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
+)
+
+// gated starts a task that prints a word, waits for a file, and exits with a code. The
+// function lets it go on.
+func (h host) gated(t *testing.T, id string, code int) (open func()) {
+	t.Helper()
+	dir := t.TempDir()
+	h.shell(t, runtime.Spec{ID: id, Mounts: []runtime.Mount{{Source: dir, Target: "/gate"}}},
+		fmt.Sprintf("echo before; while [ ! -e /gate/open ]; do sleep 0.02; done; echo after; exit %d", code))
+	r, err := h.Output(t.Context(), id, runtime.Stdout, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadFull(r, make([]byte, 7)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.WriteFile(filepath.Join(dir, "open"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// recorded waits until the init of a task has written how it ended.
+func (h host) recorded(t *testing.T, id string) {
+	t.Helper()
+	w, err := newWatch(t.Context(), h.paths.record(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	for !record.Marked(h.paths.record(id), record.ExitFile) {
+		if err := w.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTaskAndWaitSurviveTheDeathOfContainerd(t *testing.T) {
+	h := open(t)
+	release := h.gated(t, "task", 7)
+	exits := make(chan runtime.Exit)
+	go func() {
+		exit, err := h.Wait(t.Context(), "task")
+		if err != nil {
+			t.Error(err)
+		}
+		exits <- exit
+	}()
+	outputs := make(chan string)
+	go func() { outputs <- h.output(t, "task", runtime.Stdout) }()
+	for range 3 {
+		h.killDaemon(t)
+		if s, err := h.Status(t.Context(), "task"); err != nil || s.State != runtime.Running {
+			t.Fatalf("status %+v, %v", s, err)
+		}
+	}
+	release()
+	if exit := <-exits; exit.Code != 7 || exit.Error != "" {
+		t.Errorf("exit %+v", exit)
+	}
+	if out := <-outputs; out != "before\nafter\n" {
+		t.Errorf("stdout %q", out)
+	}
+}
+
+func TestTaskThatEndsWhileNobodyLooksKeepsItsExactExit(t *testing.T) {
+	h := open(t)
+	for _, code := range []int{0, 1, 42} {
+		id := fmt.Sprintf("task-%d", code)
+		release := h.gated(t, id, code)
+		h.killDaemon(t)
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		h.recorded(t, id)
+		again := host{Runtime: reopen(t, h.cfg.DataDir), image: h.image}
+		if exit := again.end(t, id); exit.Code != code || exit.Error != "" || exit.Ended.IsZero() {
+			t.Errorf("exit %+v, want %d", exit, code)
+		}
+		if out := again.output(t, id, runtime.Stdout); out != "before\nafter\n" {
+			t.Errorf("stdout %q", out)
+		}
+	}
+}
+
+func TestTaskWhoseInitIsKilledFromOutsideStillEnds(t *testing.T) {
+	h := open(t)
+	h.gated(t, "task", 0)
+	pids, err := os.ReadFile(filepath.Join(cgroupRoot, "pids", h.namespace, "task", "cgroup.procs"))
+	if err != nil {
+		pids, err = os.ReadFile(filepath.Join(cgroupRoot, h.namespace, "task", "cgroup.procs"))
+	}
+	var first int
+	if _, serr := fmt.Sscan(string(pids), &first); err != nil || serr != nil {
+		t.Fatal(err, serr)
+	}
+	if err := unix.Kill(first, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if exit := h.end(t, "task"); exit.Code != 137 || exit.Signal != 9 || exit.OOM || exit.Error == "" {
+		t.Errorf("exit %+v", exit)
+	}
+}
+
+func TestEveryStartSurvivesOrLeavesNothingWhenContainerdDies(t *testing.T) {
+	h := open(t)
+	for n := range 8 {
+		id := fmt.Sprintf("task-%d", n)
+		started := make(chan error)
+		go func() {
+			started <- h.Start(t.Context(), runtime.Spec{ID: id, Image: h.image, Command: []string{"sh", "-c", "exit 5"}})
+		}()
+		// Somewhere in the middle of it: as far as that gets until these files are there.
+		awaitAny(t, filepath.Join(h.paths.task(id), "rec"), h.paths.tasks, n)
+		h.killDaemon(t)
+		if err := <-started; err != nil {
+			t.Logf("start: %v", err)
+			if _, err := h.Status(t.Context(), id); !errors.Is(err, runtime.ErrNotFound) {
+				t.Errorf("a start that failed left a task: %v", err)
+			}
+			continue
+		}
+		if exit := h.end(t, id); exit.Code != 5 {
+			t.Errorf("exit %+v", exit)
+		}
+	}
+	if err := h.Sweep(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// awaitAny waits for n changes of a folder, or of the one above while it is not there.
+func awaitAny(t *testing.T, dir, above string, n int) {
+	t.Helper()
+	w, err := newWatch(t.Context(), dir)
+	if err != nil {
+		if w, err = newWatch(t.Context(), above); err != nil {
+			t.Fatal(err)
+		}
+		n = 0
+	}
+	defer w.Close()
+	for range min(n, 1) {
+		if err := w.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestSweepRemovesWhatAKilledContainerdForgot(t *testing.T) {
+	h := open(t)
+	h.gated(t, "task", 0)
+	// As after a crash that took containerd's memory of the task with it.
+	if err := os.RemoveAll(h.paths.task("task")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := h.traces(); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestShutdownRefusesWhileATaskRuns(t *testing.T) {
+	h := open(t)
+	h.gated(t, "task", 0)
+	if err := h.Shutdown(t.Context()); !errors.Is(err, ErrBusy) {
+		t.Errorf("shutdown: %v", err)
+	}
+}

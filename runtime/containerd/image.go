@@ -1,0 +1,152 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
+)
+
+// imageName is the name under which containerd keeps an image for one platform.
+func imageName(i runtime.Image) string {
+	return "rigmesh/" + i.Digest + "@" + platformOf(i)
+}
+
+func platformOf(i runtime.Image) string {
+	if i.Platform == "" {
+		return platforms.DefaultString()
+	}
+	return i.Platform
+}
+
+func matcherOf(i runtime.Image) (platforms.MatchComparer, error) {
+	p, err := platforms.Parse(platformOf(i))
+	if err != nil {
+		return nil, fmt.Errorf("platform %q: %v: %w", i.Platform, err, runtime.ErrImage)
+	}
+	return platforms.Only(p), nil
+}
+
+// pulled is an image that Pull has finished.
+func pulled(ctx context.Context, c *client.Client, i runtime.Image) (client.Image, error) {
+	matcher, err := matcherOf(i)
+	if err != nil {
+		return nil, err
+	}
+	img, err := c.ImageService().Get(ctx, imageName(i))
+	if errdefs.IsNotFound(err) {
+		return nil, fmt.Errorf("image %s is not here: %w", i.Digest, runtime.ErrImage)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client.NewImageWithPlatform(c, img, matcher), nil
+}
+
+func imageConfig(ctx context.Context, img client.Image) (ocispec.Image, error) {
+	var config ocispec.Image
+	desc, err := img.Config(ctx)
+	if err != nil {
+		return config, err
+	}
+	b, err := content.ReadBlob(ctx, img.ContentStore(), desc)
+	if err != nil {
+		return config, err
+	}
+	if err := json.Unmarshal(b, &config); err != nil {
+		return config, fmt.Errorf("image config: %v: %w", err, runtime.ErrImage)
+	}
+	return config, nil
+}
+
+// jobOf merges what the image says with what the spec says, all but the user. As with
+// docker, a spec's entrypoint discards the image's command.
+func jobOf(spec runtime.Spec, config ocispec.ImageConfig) (job record.Job, workdir, user string, err error) {
+	entrypoint, command := config.Entrypoint, config.Cmd
+	if len(spec.Entrypoint) > 0 {
+		entrypoint, command = spec.Entrypoint, nil
+	}
+	if len(spec.Command) > 0 {
+		command = spec.Command
+	}
+	job.Args = slices.Concat(entrypoint, command)
+	if len(job.Args) == 0 {
+		return job, "", "", fmt.Errorf("neither image nor spec says what to run: %w", runtime.ErrImage)
+	}
+	job.Env = mergeEnv([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + spec.ID},
+		withoutStrays(config.Env), spec.Env)
+	workdir, user = config.WorkingDir, config.User
+	if spec.Workdir != "" {
+		workdir = spec.Workdir
+	}
+	if !strings.HasPrefix(workdir, "/") {
+		workdir = "/" + workdir
+	}
+	if spec.User != "" {
+		user = spec.User
+	}
+	return job, workdir, user, nil
+}
+
+// mergeEnv joins environments; the last value of a name wins and keeps its first place.
+func mergeEnv(lists ...[]string) []string {
+	var env []string
+	at := make(map[string]int)
+	for _, e := range slices.Concat(lists...) {
+		name, _, _ := strings.Cut(e, "=")
+		if i, ok := at[name]; ok {
+			env[i] = e
+			continue
+		}
+		at[name] = len(env)
+		env = append(env, e)
+	}
+	return env
+}
+
+// setUser resolves "name", "uid", "name:group" and so on against the image's own
+// passwd and group files. Numbers need no look into the image.
+func setUser(ctx context.Context, c *client.Client, snapshot, user string, job *record.Job) error {
+	if user == "" || user == "root" {
+		user = "0:0"
+	}
+	uid, gid, _ := strings.Cut(user, ":")
+	u, uerr := strconv.ParseUint(uid, 10, 32)
+	g, gerr := strconv.ParseUint(gid, 10, 32)
+	job.UID, job.GID = uint32(u), uint32(g)
+	if uerr != nil || gerr != nil {
+		scratch := &oci.Spec{Linux: &specs.Linux{}} // or it takes the task for another system's
+		container := &containers.Container{Snapshotter: snapshotter, SnapshotKey: snapshot}
+		for _, option := range []oci.SpecOpts{oci.WithUser(user), oci.WithAdditionalGIDs(uid)} {
+			if err := option(ctx, c, container, scratch); err != nil {
+				if lost(ctx, err) {
+					return err
+				}
+				return fmt.Errorf("user %q: %v: %w", user, err, runtime.ErrImage)
+			}
+		}
+		job.UID, job.GID, job.Groups = scratch.Process.User.UID, scratch.Process.User.GID, scratch.Process.User.AdditionalGids
+	}
+	for _, id := range append(job.Groups, job.UID, job.GID) {
+		if id >= record.InitID {
+			return fmt.Errorf("user %q: id %d is not below %d: %w", user, id, record.InitID, runtime.ErrImage)
+		}
+	}
+	return nil
+}

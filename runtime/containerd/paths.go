@@ -1,0 +1,49 @@
+//go:build linux
+
+package containerd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"path/filepath"
+)
+
+// claimsDir holds one file per range of users in use, of every node of this host.
+const claimsDir = "/run/rigmesh/users"
+
+// paths are the places of one runtime. What must survive a restart of the host is
+// under the data folder; sockets and mounts are on /run, where paths are short
+// (108 bytes is all a socket may have) and a restart empties them.
+type paths struct {
+	root  string // containerd's, and the extracted programs
+	state string // containerd's sockets and mounts
+	tasks string // one folder per task
+	log   string // of the containerd child
+}
+
+func pathsOf(dataDir string) paths {
+	sum := sha256.Sum256([]byte(filepath.Clean(dataDir)))
+	return paths{
+		root:  filepath.Join(dataDir, "containerd"),
+		state: filepath.Join("/run/rigmesh", hex.EncodeToString(sum[:5])),
+		tasks: filepath.Join(dataDir, "tasks"),
+		log:   filepath.Join(dataDir, "containerd.log"),
+	}
+}
+
+func (p paths) task(id string) string   { return filepath.Join(p.tasks, id) }
+func (p paths) record(id string) string { return filepath.Join(p.tasks, id, "rec") }
+func (p paths) runc() string            { return filepath.Join(p.state, "runc") }
+func (p paths) bundles(ns string) string {
+	return filepath.Join(p.state, "io.containerd.runtime.v2.task", ns)
+}
+
+func (p paths) output(id string, name string) string { return filepath.Join(p.record(id), name) }
+
+// Files in a task's own folder, beside the record folder that the init shares.
+const (
+	claimFile = "users.json" // the range of users it draws from
+	finalFile = "exit.json"  // runtime.Exit, once it is settled
+	killFile  = "killed"     // we are about to kill it: no OOM, no accident
+	hostsFile = "hosts"      // its /etc/hosts
+)

@@ -1,0 +1,364 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
+	"github.com/containerd/containerd/v2/core/leases"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Bounds on what an image may make us fetch or parse.
+const (
+	maxLayers        = 128
+	maxManifestBytes = 4 << 20 // index, manifest or config
+	pullLease        = 24 * time.Hour
+)
+
+// Pull makes an image ready to run, taking the blobs it lacks from src.
+func (r *Runtime) Pull(ctx context.Context, image runtime.Image, src runtime.BlobSource, progress runtime.Progress) error {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		p := &pull{r: r, c: c, src: src, image: image, progress: progress}
+		return p.run(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("pull %s: %w", image.Digest, r.orNoSpace(err))
+	}
+	return nil
+}
+
+// pull is one Pull with one client.
+type pull struct {
+	r           *Runtime
+	c           *client.Client
+	src         runtime.BlobSource
+	image       runtime.Image
+	matcher     platforms.MatchComparer
+	progress    runtime.Progress
+	done, total int64
+}
+
+func (p *pull) run(ctx context.Context) error {
+	var err error
+	if p.matcher, err = matcherOf(p.image); err != nil {
+		return err
+	}
+	if img, err := pulled(ctx, p.c, p.image); err == nil {
+		if ready, err := img.IsUnpacked(ctx, snapshotter); err != nil || ready {
+			return err
+		}
+	} else if !errors.Is(err, runtime.ErrImage) {
+		return err
+	}
+	ctx, err = p.lease(ctx)
+	if err != nil {
+		return err
+	}
+	root, err := p.root()
+	if err != nil {
+		return err
+	}
+	manifest, err := p.manifest(ctx, root)
+	if err != nil {
+		return err
+	}
+	if err := p.blobs(ctx, manifest); err != nil {
+		return err
+	}
+	if err := p.unpack(ctx, manifest); err != nil {
+		return err
+	}
+	return p.c.LeasesService().Delete(ctx, leases.Lease{ID: p.leaseID()})
+}
+
+func (p *pull) leaseID() string { return "pull " + imageName(p.image) }
+
+// lease keeps containerd from collecting what is here already. It outlives a pull that
+// is cut off, so that the next one goes on where this one stopped.
+func (p *pull) lease(ctx context.Context) (context.Context, error) {
+	_, err := p.c.LeasesService().Create(ctx, leases.WithID(p.leaseID()), leases.WithExpiration(pullLease))
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return nil, err
+	}
+	return leases.WithLease(ctx, p.leaseID()), nil
+}
+
+func (p *pull) root() (ocispec.Descriptor, error) {
+	d, err := digest.Parse(p.image.Digest)
+	if err != nil {
+		return ocispec.Descriptor{}, unusable("digest %q: %v", p.image.Digest, err)
+	}
+	root := ocispec.Descriptor{MediaType: p.image.MediaType, Digest: d, Size: p.image.Size}
+	return root, checkSize(root, maxManifestBytes)
+}
+
+func unusable(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{runtime.ErrImage}, args...)...)
+}
+
+func checkSize(d ocispec.Descriptor, most int64) error {
+	if d.Size <= 0 || d.Size > most {
+		return unusable("blob %s of %d bytes, %d are allowed", d.Digest, d.Size, most)
+	}
+	if err := d.Digest.Validate(); err != nil {
+		return unusable("digest %q: %v", d.Digest, err)
+	}
+	return nil
+}
+
+// manifest walks from the root to the manifest of our platform.
+func (p *pull) manifest(ctx context.Context, root ocispec.Descriptor) (ocispec.Descriptor, error) {
+	if images.IsManifestType(root.MediaType) {
+		return root, nil
+	}
+	if !images.IsIndexType(root.MediaType) {
+		return root, unusable("%q is no image", root.MediaType)
+	}
+	var index ocispec.Index
+	if err := p.fetchJSON(ctx, root, &index); err != nil {
+		return root, err
+	}
+	best := -1
+	for i, m := range index.Manifests {
+		if m.Platform == nil && len(index.Manifests) == 1 && images.IsManifestType(m.MediaType) {
+			best = i
+		}
+		if m.Platform == nil || !images.IsManifestType(m.MediaType) || !p.matcher.Match(*m.Platform) {
+			continue
+		}
+		if best < 0 || p.matcher.Less(*m.Platform, *index.Manifests[best].Platform) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return root, unusable("nothing for platform %s", platformOf(p.image))
+	}
+	return index.Manifests[best], checkSize(index.Manifests[best], maxManifestBytes)
+}
+
+// blobs fetches what a manifest names: the config and the layers.
+func (p *pull) blobs(ctx context.Context, desc ocispec.Descriptor) error {
+	var manifest ocispec.Manifest
+	if err := p.fetchJSON(ctx, desc, &manifest); err != nil {
+		return err
+	}
+	if len(manifest.Layers) > maxLayers {
+		return unusable("%d layers, %d are allowed", len(manifest.Layers), maxLayers)
+	}
+	if err := checkSize(manifest.Config, maxManifestBytes); err != nil {
+		return err
+	}
+	p.total = desc.Size + manifest.Config.Size
+	for _, l := range manifest.Layers {
+		if !images.IsLayerType(l.MediaType) || images.IsNonDistributable(l.MediaType) {
+			return unusable("layer of type %q", l.MediaType)
+		}
+		if err := checkSize(l, p.r.cfg.MaxImageBytes); err != nil {
+			return err
+		}
+		if p.total += l.Size; p.total > p.r.cfg.MaxImageBytes {
+			return unusable("over %d bytes in all", p.r.cfg.MaxImageBytes)
+		}
+	}
+	p.done = desc.Size
+	p.progress(p.done, p.total)
+	if err := p.roomFor(p.total); err != nil {
+		return err
+	}
+	for _, d := range append([]ocispec.Descriptor{manifest.Config}, manifest.Layers...) {
+		if err := p.fetch(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roomFor refuses at once what cannot fit. What a layer unpacks to is not known here.
+func (p *pull) roomFor(n int64) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(p.r.cfg.DataDir, &st); err != nil {
+		return err
+	}
+	if free := int64(st.Bavail) * int64(st.Bsize); free < n {
+		return fmt.Errorf("%w: %d bytes for an image of %d", runtime.ErrNoSpace, free, n)
+	}
+	return nil
+}
+
+func (p *pull) fetchJSON(ctx context.Context, d ocispec.Descriptor, v any) error {
+	if err := p.fetch(ctx, d); err != nil {
+		return err
+	}
+	b, err := content.ReadBlob(ctx, p.c.ContentStore(), d)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return unusable("blob %s: %v", d.Digest, err)
+	}
+	return nil
+}
+
+// fetch makes one blob be here, going on where an earlier attempt stopped. Without a
+// source it only looks.
+func (p *pull) fetch(ctx context.Context, d ocispec.Descriptor) error {
+	if p.src == nil {
+		_, err := p.c.ContentStore().Info(ctx, d.Digest)
+		return err
+	}
+	defer p.r.blobs.lock(d.Digest.String())()
+	before := p.done
+	ref := "rigmesh-" + d.Digest.String()
+	// Not content.OpenWriter: it retries for ever when the daemon is gone.
+	w, err := p.c.ContentStore().Writer(ctx, content.WithRef(ref), content.WithDescriptor(d))
+	if err == nil {
+		err = p.fill(ctx, w, d)
+		err = errors.Join(err, ignoreClosed(w.Close()))
+		if errors.Is(err, runtime.ErrImage) { // never resume what is wrong already
+			_ = p.c.ContentStore().Abort(ctx, ref)
+		}
+	}
+	if err != nil && !errdefs.IsAlreadyExists(err) {
+		return err
+	}
+	p.done = before + d.Size
+	p.progress(p.done, max(p.total, p.done))
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, io.EOF) || errdefs.IsCanceled(err) {
+		return nil
+	}
+	return err
+}
+
+func (p *pull) fill(ctx context.Context, w content.Writer, d ocispec.Descriptor) error {
+	status, err := w.Status()
+	if err != nil {
+		return err
+	}
+	p.done += status.Offset
+	if status.Offset < d.Size {
+		if err := p.copy(ctx, w, d, status.Offset); err != nil {
+			return err
+		}
+	}
+	err = w.Commit(ctx, d.Size, d.Digest)
+	if errdefs.IsFailedPrecondition(err) || errdefs.IsInvalidArgument(err) {
+		return unusable("blob %s: %v", d.Digest, err)
+	}
+	return err
+}
+
+func (p *pull) copy(ctx context.Context, w io.Writer, d ocispec.Descriptor, offset int64) error {
+	in, err := p.src.Blob(ctx, d.Digest.String(), offset)
+	if err != nil {
+		return fmt.Errorf("blob %s from %d on: %w", d.Digest, offset, err)
+	}
+	defer in.Close()
+	want := d.Size - offset
+	n, err := io.CopyBuffer(countTo{w, p}, io.LimitReader(in, want), make([]byte, 1<<20))
+	if err != nil {
+		return fmt.Errorf("blob %s at %d: %w", d.Digest, offset+n, err)
+	}
+	if n < want {
+		return fmt.Errorf("blob %s at %d of %d: %w", d.Digest, offset+n, d.Size, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// countTo reports progress of what is written.
+type countTo struct {
+	io.Writer
+	p *pull
+}
+
+func (c countTo) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.p.done += int64(n)
+	c.p.progress(c.p.done, max(c.p.total, c.p.done))
+	return n, err
+}
+
+// unpack names the image, which keeps its blobs from then on, and makes snapshots of
+// its layers.
+func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
+	store := p.c.ContentStore()
+	if err := images.Walk(ctx, images.SetChildrenLabels(store, images.ChildrenHandler(store)), manifest); err != nil {
+		return err
+	}
+	img, err := p.c.ImageService().Create(ctx, images.Image{Name: imageName(p.image), Target: manifest})
+	if errdefs.IsAlreadyExists(err) {
+		img, err = p.c.ImageService().Get(ctx, imageName(p.image))
+	}
+	if err != nil {
+		return err
+	}
+	err = client.NewImageWithPlatform(p.c, img, p.matcher).Unpack(ctx, snapshotter)
+	if err == nil || ctx.Err() != nil || lost(ctx, err) {
+		return err
+	}
+	if err := p.r.orNoSpace(err); errors.Is(err, runtime.ErrNoSpace) {
+		return err
+	}
+	_ = p.c.ImageService().Delete(ctx, img.Name) // or Start would take it for usable
+	return unusable("unpack: %v", err)           // every blob is what it should be: the image is broken
+}
+
+// Held says how many bytes of an image are here and how many there are in all. The
+// total is zero while its manifest is not here.
+func (r *Runtime) Held(ctx context.Context, image runtime.Image) (have, total int64) {
+	_ = r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		have, total = 0, 0
+		store := c.ContentStore()
+		p := &pull{r: r, c: c, image: image}
+		root, err := p.root()
+		if err == nil {
+			p.matcher, err = matcherOf(image)
+		}
+		if err != nil {
+			return err
+		}
+		desc, err := p.manifest(ctx, root)
+		if err != nil {
+			return err
+		}
+		b, err := content.ReadBlob(ctx, store, desc)
+		if err != nil {
+			return err
+		}
+		var manifest ocispec.Manifest
+		if err := json.Unmarshal(b, &manifest); err != nil {
+			return err
+		}
+		for _, d := range append([]ocispec.Descriptor{desc, manifest.Config}, manifest.Layers...) {
+			total += d.Size
+			if _, err := store.Info(ctx, d.Digest); err == nil {
+				have += d.Size
+			} else if status, err := store.Status(ctx, "rigmesh-"+d.Digest.String()); err == nil {
+				have += status.Offset
+			}
+		}
+		return nil
+	})
+	return have, total
+}

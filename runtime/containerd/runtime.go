@@ -1,0 +1,197 @@
+//go:build linux
+
+// Package containerd runs tasks in containerd: the one that this binary carries,
+// as a child process of its own that outlives the node. DESIGN.md says why it is
+// built the way it is.
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
+
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/assets"
+)
+
+// Runtime is a runtime.Runtime over containerd.
+type Runtime struct {
+	cfg       Config
+	paths     paths
+	namespace string // in containerd, and the parent of the tasks' cgroups
+	log       *slog.Logger
+	ids       keyedLocks   // a task's ID: starting, settling and removing exclude each other
+	blobs     keyedLocks   // a digest: containerd refuses a second writer
+	sweeping  sync.RWMutex // Start and Remove read-lock it: a sweep must not see half a task
+
+	mu       sync.Mutex
+	client   *client.Client // nil: look for the daemon again
+	programs assets.Programs
+}
+
+var _ runtime.Runtime = (*Runtime)(nil)
+
+// New starts nothing; see Open.
+func New(cfg Config) (*Runtime, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, fmt.Errorf("containerd runtime: %w", err)
+	}
+	if err := assets.Check(); err != nil {
+		return nil, err
+	}
+	return &Runtime{
+		cfg:       cfg,
+		paths:     pathsOf(cfg.DataDir),
+		namespace: "rigmesh-" + cfg.Prefix,
+		log:       cfg.Log,
+	}, nil
+}
+
+// Open finds or starts the containerd child and sweeps away what a killed one left
+// behind. Tasks that run go on.
+func (r *Runtime) Open(ctx context.Context) error {
+	if os.Geteuid() != 0 {
+		return errors.New("running tasks needs root: user namespaces, mounts and cgroups")
+	}
+	for _, dir := range []string{r.paths.tasks, claimsDir} {
+		// 0711 all the way: the users of tasks pass through, and list nothing.
+		if err := os.MkdirAll(dir, 0o711); err != nil {
+			return err
+		}
+	}
+	return r.Sweep(ctx)
+}
+
+// Close lets go of the daemon. It and the tasks run on.
+func (r *Runtime) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client == nil {
+		return nil
+	}
+	c := r.client
+	r.client = nil
+	return c.Close()
+}
+
+// maxAttempts bounds how often one call lives through the death of the daemon.
+const maxAttempts = 5
+
+// do calls f with a client of a daemon that serves, and again when the daemon died
+// meanwhile: f must bear being called again.
+func (r *Runtime) do(ctx context.Context, f func(context.Context, *client.Client) error) error {
+	for attempt := 1; ; attempt++ {
+		c, err := r.connect(ctx)
+		if err != nil {
+			return err
+		}
+		err = f(namespaces.WithNamespace(ctx, r.namespace), c)
+		if err == nil || !lost(ctx, err) || attempt == maxAttempts {
+			return err
+		}
+		r.log.Warn("containerd went away, starting it again", "err", err)
+		r.drop(c)
+		if err := pause(ctx, time.Duration(attempt-1)*50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// lost says whether err means that the daemon, or our connection to it, is gone.
+// A connection that another call dropped ends in "canceled" without our context being so.
+func lost(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && (errdefs.IsUnavailable(err) || errdefs.IsCanceled(err))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// connect gives the client that works, starting the daemon when there is none.
+func (r *Runtime) connect(ctx context.Context) (*client.Client, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client != nil {
+		return r.client, nil
+	}
+	c, programs, err := openDaemon(ctx, r.paths, r.cfg.Executable, r.log)
+	if err != nil {
+		return nil, err
+	}
+	r.client, r.programs = c, programs
+	return c, nil
+}
+
+// programsNow are those of the daemon that served last.
+func (r *Runtime) programsNow() assets.Programs {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.programs
+}
+
+func (r *Runtime) drop(c *client.Client) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.client == c {
+		r.client = nil
+		_ = c.Close()
+	}
+}
+
+// keyedLocks is a mutex per name. The zero value is ready.
+type keyedLocks struct {
+	mu    sync.Mutex
+	locks map[string]*keyedLock
+}
+
+type keyedLock struct {
+	sync.Mutex
+	users int
+}
+
+// lock locks a name and gives what unlocks it.
+func (k *keyedLocks) lock(name string) func() {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = make(map[string]*keyedLock)
+	}
+	l := k.locks[name]
+	if l == nil {
+		l = &keyedLock{}
+		k.locks[name] = l
+	}
+	l.users++
+	k.mu.Unlock()
+	l.Lock()
+	return func() {
+		l.Unlock()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(k.locks, name)
+		}
+	}
+}
+
+// locked says whether somebody holds the lock of a name.
+func (k *keyedLocks) locked(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.locks[name] != nil
+}

@@ -1,0 +1,164 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/containerd/containerd/v2/contrib/seccomp"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/oci"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
+)
+
+// Defaults of limits that a spec leaves open.
+const (
+	defaultCPUMillis   = 1000
+	defaultMemoryBytes = 1 << 30
+	defaultPids        = 512
+	leastMemoryBytes   = 16 << 20 // runc and the init need some themselves
+)
+
+// initCaps are what the init needs to become the job's user, to leave nothing of
+// itself in the job (SETPCAP empties the bounding set), and to signal the job later.
+var initCaps = []string{"CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP"}
+
+// launch is what makes the OCI spec of one task.
+type launch struct {
+	spec      runtime.Spec
+	job       record.Job
+	workdir   string
+	users     users
+	namespace string
+	init      string // path of the init on the host
+	recordDir string
+	hostsFile string
+}
+
+// options are the whole of a task's OCI spec, on top of containerd's defaults. The
+// image's environment and command are not in it: the init reads them from a file, so
+// that nothing a stranger wrote reaches a hook or our own init.
+func (l launch) options() ([]oci.SpecOpts, error) {
+	limits := l.spec.Limits
+	memory := int64(max(or(limits.MemoryBytes, defaultMemoryBytes), leastMemoryBytes))
+	const period = 100_000 // µs
+	quota := int64(or(limits.CPUMillis, defaultCPUMillis)) * period / 1000
+	mounts, err := l.mounts(memory)
+	if err != nil {
+		return nil, err
+	}
+	return []oci.SpecOpts{
+		oci.WithDefaultSpec(),
+		oci.WithDefaultUnixDevices,
+		oci.WithProcessArgs(record.InitPath),
+		oci.WithEnv([]string{"PATH="}),
+		oci.WithProcessCwd(l.workdir),
+		oci.WithUIDGID(record.InitID, record.InitID),
+		oci.WithCapabilities(initCaps),
+		oci.WithAmbientCapabilities(initCaps), // the init is not user 0
+		oci.WithNoNewPrivileges,
+		oci.WithUserNamespace(l.users.mapping(), l.users.mapping()),
+		oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}),
+		oci.WithHostname(l.spec.ID),
+		oci.WithCgroup("/" + l.namespace + "/" + l.spec.ID),
+		oci.WithMemoryLimit(uint64(memory)),
+		oci.WithPidsLimit(int64(or(limits.Pids, defaultPids))),
+		oci.WithCPUCFS(max(quota, 1000), period),
+		withSwapIn(memory),
+		withFiles,
+		oci.WithoutMounts("/dev/shm", "/run"),
+		oci.WithMounts(mounts),
+		seccomp.WithDefaultProfile(), // last: it looks at the capabilities
+	}, nil
+}
+
+func or[T uint64 | uint32](v, instead T) T {
+	if v == 0 {
+		return instead
+	}
+	return v
+}
+
+// withSwapIn counts swap within the memory limit, where the kernel counts swap at all.
+func withSwapIn(memory int64) oci.SpecOpts {
+	if _, err := os.Stat("/sys/fs/cgroup/memory"); err == nil {
+		if _, err := os.Stat("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"); err != nil {
+			return func(context.Context, oci.Client, *containers.Container, *oci.Spec) error { return nil }
+		}
+	}
+	return oci.WithMemorySwap(memory)
+}
+
+// withFiles allows as many open files as people are used to in containers, or as we may
+// have ourselves: from inside a user namespace nobody can raise that.
+func withFiles(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	var ours unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &ours); err != nil {
+		return err
+	}
+	files := min(1<<20, ours.Max)
+	s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: files, Soft: files}}
+	return nil
+}
+
+// mounts are the init's two, the job's own, and the usual in-memory ones, sized.
+func (l launch) mounts(memory int64) ([]specs.Mount, error) {
+	inMemory := func(target string, size int64, options ...string) specs.Mount {
+		return specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: target,
+			Options: append(options, "nosuid", "nodev", fmt.Sprintf("size=%d", size), "mode=1777")}
+	}
+	ours := []string{"bind", "nosuid", "nodev", "rprivate"}
+	mounts := []specs.Mount{
+		inMemory("/tmp", memory/2),
+		inMemory("/dev/shm", memory/2, "noexec"), // containerd's 64 MiB are too few for data loaders
+		{Type: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
+		{Type: "bind", Source: l.init, Destination: record.InitPath, Options: append(ours, "ro")},
+		{Type: "bind", Source: l.hostsFile, Destination: "/etc/hosts", Options: append(ours, "ro", "noexec")},
+		{Type: "bind", Source: l.recordDir, Destination: record.DirPath, Options: append(ours, "noexec", "idmap"),
+			UIDMappings: l.users.one(0, record.InitID), GIDMappings: l.users.one(0, record.InitID)},
+	}
+	for _, m := range l.spec.Mounts {
+		mount, err := l.mount(m)
+		if err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, mount)
+	}
+	return mounts, nil
+}
+
+// mount shows a folder of the host to the job as its own, whoever owns it on disk.
+func (l launch) mount(m runtime.Mount) (specs.Mount, error) {
+	fi, err := os.Stat(m.Source)
+	if err != nil {
+		return specs.Mount{}, fmt.Errorf("mount: %w", err)
+	}
+	owner := fi.Sys().(*syscall.Stat_t)
+	access := "rw"
+	if m.ReadOnly {
+		access = "ro"
+	}
+	return specs.Mount{Type: "bind", Source: m.Source, Destination: m.Target,
+		Options:     []string{"bind", "nosuid", "nodev", "rprivate", "idmap", access},
+		UIDMappings: l.users.one(owner.Uid, l.job.UID), GIDMappings: l.users.one(owner.Gid, l.job.GID)}, nil
+}
+
+// withoutStrays is an image's environment without what steers a dynamic linker or
+// hands out devices.
+func withoutStrays(env []string) []string {
+	var kept []string
+	for _, e := range env {
+		if !strings.HasPrefix(e, "LD_") && !strings.HasPrefix(e, "NVIDIA_") {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}

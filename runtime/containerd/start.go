@@ -1,0 +1,232 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/pkg/cio"
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
+)
+
+const snapshotter = "overlayfs"
+
+// cleanWithin bounds cleaning up after a call whose context may be over.
+const cleanWithin = 30 * time.Second
+
+var taskIDs = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// Start creates and starts a task of a pulled image.
+func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) error {
+	if err := checkSpec(spec); err != nil {
+		return fmt.Errorf("start task: %w", err)
+	}
+	r.sweeping.RLock()
+	defer r.sweeping.RUnlock()
+	defer r.ids.lock(spec.ID)()
+	if err := os.Mkdir(r.paths.task(spec.ID), 0o711); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = runtime.ErrExists
+		}
+		return fmt.Errorf("start task %s: %w", spec.ID, err)
+	}
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error { return r.launch(ctx, c, spec) })
+	if err == nil {
+		return nil
+	}
+	err = r.orNoSpace(fmt.Errorf("start task %s: %w", spec.ID, err))
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
+	defer cancel()
+	return errors.Join(err, r.discard(clean, spec.ID))
+}
+
+func checkSpec(spec runtime.Spec) error {
+	var problems []error
+	if len(spec.ID) > 64 || !taskIDs.MatchString(spec.ID) {
+		problems = append(problems, fmt.Errorf("id %q is not at most 64 of a–z, 0–9 and single -", spec.ID))
+	}
+	for _, m := range spec.Mounts {
+		if !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) == "/" {
+			problems = append(problems, fmt.Errorf("mount %s on %s: not two absolute paths", m.Source, m.Target))
+		}
+		if t := filepath.Clean(m.Target); t == "/.rigmesh" || strings.HasPrefix(t, "/.rigmesh/") {
+			problems = append(problems, fmt.Errorf("mount on %s: that place is the init's", m.Target))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// launch brings a task up. It is called again when the daemon died meanwhile and then
+// takes up what is there: a job is never started twice.
+func (r *Runtime) launch(ctx context.Context, c *client.Client, spec runtime.Spec) error {
+	task, err := findTask(ctx, c, spec.ID)
+	if err != nil {
+		return err
+	}
+	began := record.Marked(r.paths.record(spec.ID), record.StartedFile)
+	if task != nil && !began {
+		status, err := task.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if status.Status == client.Created {
+			return task.Start(ctx)
+		}
+		began = status.Status == client.Running || status.Status == client.Paused
+	}
+	if began {
+		return nil
+	}
+	if err := r.clear(ctx, c, spec.ID); err != nil {
+		return err
+	}
+	if task, err = r.create(ctx, c, spec); err != nil {
+		return err
+	}
+	return task.Start(ctx)
+}
+
+func (r *Runtime) create(ctx context.Context, c *client.Client, spec runtime.Spec) (client.Task, error) {
+	img, err := pulled(ctx, c, spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	l, user, err := r.prepare(ctx, img, spec)
+	if err != nil {
+		return nil, err
+	}
+	ids, programs := l.users.mapping(), r.programsNow()
+	container, err := c.NewContainer(ctx, spec.ID,
+		client.WithSnapshotter(snapshotter),
+		client.WithNewSnapshot(spec.ID, img, client.WithUserNSRemapperLabels(ids, ids)),
+		r.withSpec(l, user),
+		client.WithRuntime(programs.Shim, &options.Options{BinaryName: programs.Runc, Root: r.paths.runc()}))
+	if err != nil {
+		return nil, err
+	}
+	return container.NewTask(ctx, cio.NullIO) // the init keeps the outputs
+}
+
+// withSpec completes the job now that the snapshot is there to look its user up in,
+// hands it to the init, and makes the OCI spec.
+func (r *Runtime) withSpec(l launch, user string) client.NewContainerOpts {
+	return func(ctx context.Context, c *client.Client, container *containers.Container) error {
+		if err := setUser(ctx, c, container.SnapshotKey, user, &l.job); err != nil {
+			return err
+		}
+		if err := record.Write(l.recordDir, record.JobFile, l.job); err != nil {
+			return err
+		}
+		options, err := l.options()
+		if err != nil {
+			return err
+		}
+		return client.WithNewSpec(options...)(ctx, c, container)
+	}
+}
+
+// prepare makes what a task has on the host beside its container.
+func (r *Runtime) prepare(ctx context.Context, img client.Image, spec runtime.Spec) (launch, string, error) {
+	l := launch{spec: spec, namespace: r.namespace, init: r.programsNow().Init, recordDir: r.paths.record(spec.ID),
+		hostsFile: filepath.Join(r.paths.task(spec.ID), hostsFile)}
+	config, err := imageConfig(ctx, img)
+	if err != nil {
+		return l, "", err
+	}
+	var user string
+	if l.job, l.workdir, user, err = jobOf(spec, config.Config); err != nil {
+		return l, "", err
+	}
+	l.job.OutputBytes = r.cfg.OutputBytes
+	if l.users, err = r.claimUsers(spec.ID); err != nil {
+		return l, "", err
+	}
+	if err := os.MkdirAll(l.recordDir, 0o700); err != nil {
+		return l, "", err
+	}
+	hosts := "127.0.0.1 localhost " + spec.ID + "\n::1 localhost\n"
+	return l, user, os.WriteFile(l.hostsFile, []byte(hosts), 0o644)
+}
+
+// findTask is containerd's task of an ID, nil when there is none.
+func findTask(ctx context.Context, c *client.Client, id string) (client.Task, error) {
+	container, err := c.LoadContainer(ctx, id)
+	if err == nil {
+		var task client.Task
+		if task, err = container.Task(ctx, nil); err == nil {
+			return task, nil
+		}
+	}
+	if errdefs.IsNotFound(err) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+// clear removes what containerd and the kernel hold of a task.
+func (r *Runtime) clear(ctx context.Context, c *client.Client, id string) error {
+	task, err := findTask(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	if task != nil {
+		if _, err := task.Delete(ctx, client.WithProcessKill); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	if err := r.sweepTask(ctx, id); err != nil {
+		return err
+	}
+	container, err := c.LoadContainer(ctx, id)
+	if err == nil {
+		err = container.Delete(ctx)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	err = c.SnapshotService(snapshotter).Remove(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// discard removes all there is of a task. Its folder goes last: while it is there,
+// the task can be found and removed again.
+func (r *Runtime) discard(ctx context.Context, id string) error {
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error { return r.clear(ctx, c, id) })
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(r.paths.task(id)); err != nil {
+		return err
+	}
+	return r.releaseUsers(id)
+}
+
+// leastFree is how little room means that the lack of room was the reason.
+const leastFree = 16 << 20
+
+// orNoSpace adds ErrNoSpace when the disk is full: gRPC carries no such error.
+func (r *Runtime) orNoSpace(err error) error {
+	var st unix.Statfs_t
+	if unix.Statfs(r.cfg.DataDir, &st) == nil && st.Bavail*uint64(st.Bsize) < leastFree {
+		return fmt.Errorf("%w: %w", runtime.ErrNoSpace, err)
+	}
+	return err
+}

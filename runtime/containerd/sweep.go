@@ -1,0 +1,187 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/mount"
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime/containerd/daemon"
+)
+
+// Sweep removes what a killed containerd, node or host left behind: shims, sockets,
+// mounts, control groups, users. It touches only what bears our namespace and lies in
+// our folders, and no task that containerd knows.
+func (r *Runtime) Sweep(ctx context.Context) error {
+	r.sweeping.Lock()
+	defer r.sweeping.Unlock()
+	live, err := r.liveTasks(ctx)
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	var problems []error
+	for _, id := range r.traces() {
+		if !live[id] {
+			problems = append(problems, r.sweepTask(ctx, id))
+		}
+	}
+	problems = append(problems, r.sweepSockets(), r.releaseOrphanUsers())
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	return nil
+}
+
+// liveTasks are the tasks that containerd knows. Containers whose task folder is gone
+// go too, and so do ended tasks whose exit is settled.
+func (r *Runtime) liveTasks(ctx context.Context) (map[string]bool, error) {
+	live := make(map[string]bool)
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		clear(live)
+		containers, err := c.Containers(ctx)
+		if err != nil {
+			return err
+		}
+		for _, container := range containers {
+			id := container.ID()
+			if _, err := os.Lstat(r.paths.task(id)); errors.Is(err, fs.ErrNotExist) {
+				if err := r.clear(ctx, c, id); err != nil {
+					return err
+				}
+				continue
+			}
+			task, err := findTask(ctx, c, id)
+			if err != nil {
+				return err
+			}
+			if task == nil {
+				continue
+			}
+			if _, ended, _ := r.ended(id); ended {
+				if _, err := task.Delete(ctx, client.WithProcessKill); err == nil {
+					continue
+				}
+			}
+			live[id] = true
+		}
+		return nil
+	})
+	return live, err
+}
+
+// traces are the IDs of all tasks that have left anything with the kernel or in the
+// state folder.
+func (r *Runtime) traces() []string {
+	seen := make(map[string]bool)
+	for _, p := range r.shims("") {
+		seen[p.task] = true
+	}
+	dirs := []string{r.paths.bundles(r.namespace), filepath.Join(r.paths.runc(), r.namespace)}
+	for _, root := range hierarchies() {
+		dirs = append(dirs, filepath.Join(root, r.namespace))
+	}
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if e.IsDir() {
+				seen[e.Name()] = true
+			}
+		}
+	}
+	var ids []string
+	for id := range seen {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// sweepTask removes what the kernel and the state folder hold of one task that
+// containerd does not know.
+func (r *Runtime) sweepTask(_ context.Context, id string) error {
+	for _, p := range r.shims(id) {
+		_ = unix.Kill(p.pid, unix.SIGKILL)
+	}
+	problems := []error{r.cgroup(id).destroy()}
+	bundle := filepath.Join(r.paths.bundles(r.namespace), id)
+	if err := mount.UnmountRecursive(filepath.Join(bundle, "rootfs"), unix.MNT_DETACH); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		problems = append(problems, err)
+		return errors.Join(problems...) // never delete through a mount
+	}
+	for _, dir := range []string{bundle, filepath.Join(r.paths.runc(), r.namespace, id)} {
+		problems = append(problems, os.RemoveAll(dir))
+	}
+	return errors.Join(problems...)
+}
+
+type shim struct {
+	pid  int
+	task string
+}
+
+// shims are the running shims of our daemon, of one task or, with no ID, of all.
+func (r *Runtime) shims(id string) []shim {
+	entries, _ := os.ReadDir("/proc")
+	var found []shim
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
+		if err != nil || !strings.HasPrefix(exe, filepath.Join(r.paths.root, "bin")+"/") {
+			continue
+		}
+		args := flags(filepath.Join("/proc", e.Name(), "cmdline"))
+		if args["-namespace"] != r.namespace || args["-address"] != daemon.Socket(r.paths.state) {
+			continue
+		}
+		if task := args["-id"]; task != "" && (id == "" || id == task) {
+			found = append(found, shim{pid, task})
+		}
+	}
+	return found
+}
+
+// flags reads "-name value" pairs from a cmdline file of /proc.
+func flags(path string) map[string]string {
+	b, _ := os.ReadFile(path)
+	words := strings.Split(string(b), "\x00")
+	values := make(map[string]string)
+	for i := 0; i+1 < len(words); i++ {
+		if strings.HasPrefix(words[i], "-") {
+			values[words[i]] = words[i+1]
+		}
+	}
+	return values
+}
+
+// sweepSockets removes the sockets of shims that nobody listens on.
+func (r *Runtime) sweepSockets() error {
+	dir := daemon.ShimSockets(r.paths.state)
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		conn, derr := net.DialTimeout("unix", path, time.Second)
+		if derr == nil {
+			_ = conn.Close()
+		} else if errors.Is(derr, unix.ECONNREFUSED) {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
+}

@@ -1,0 +1,161 @@
+//go:build linux
+
+package containerd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
+	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
+)
+
+// final is what is kept of an ended task: its Exit and what it used.
+type final struct {
+	Exit    runtime.Exit  `json:"exit"`
+	CPUTime time.Duration `json:"cpuTime"`
+}
+
+// Wait blocks until the task has ended and says how.
+func (r *Runtime) Wait(ctx context.Context, id string) (runtime.Exit, error) {
+	var exit runtime.Exit
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		f, ended, err := r.ended(id)
+		if err != nil || ended {
+			exit = f.Exit
+			return err
+		}
+		if err := awaitTask(ctx, c, id); err != nil {
+			return err
+		}
+		f, err = r.settle(ctx, c, id)
+		exit = f.Exit
+		return err
+	})
+	if err != nil {
+		return runtime.Exit{}, fmt.Errorf("wait for task %s: %w", id, err)
+	}
+	return exit, nil
+}
+
+// ended reads how a task ended, if that is settled. ErrNotFound when there is no such task.
+func (r *Runtime) ended(id string) (final, bool, error) {
+	var f final
+	ok, err := record.Read(r.paths.task(id), finalFile, &f)
+	if ok || err != nil {
+		return f, ok, err
+	}
+	if _, err := os.Lstat(r.paths.task(id)); err != nil || !taskIDs.MatchString(id) {
+		return f, false, runtime.ErrNotFound
+	}
+	return f, false, nil
+}
+
+// awaitTask returns when containerd says that the task has stopped or is not there.
+func awaitTask(ctx context.Context, c *client.Client, id string) error {
+	task, err := findTask(ctx, c, id)
+	if task == nil || err != nil {
+		return err
+	}
+	stopped, err := task.Wait(ctx)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case status := <-stopped:
+			// When the daemon dies there is a status too, with an error as gRPC has it.
+			if err = status.Error(); err != nil {
+				err = errgrpc.ToNative(err)
+			}
+		}
+	}
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// settle decides once and for all how a task ended, keeps that, and lets go of the
+// shim. The init's record comes first: it is exact, and there even when the task
+// ended while no daemon looked.
+func (r *Runtime) settle(ctx context.Context, c *client.Client, id string) (final, error) {
+	defer r.ids.lock(id)()
+	f, ended, err := r.ended(id)
+	if err != nil || ended {
+		return f, err
+	}
+	task, err := findTask(ctx, c, id)
+	if err != nil {
+		return f, err
+	}
+	var status client.Status
+	if task != nil {
+		if status, err = task.Status(ctx); err != nil && !errdefs.IsNotFound(err) {
+			return f, err
+		}
+		if err == nil && status.Status != client.Stopped {
+			return f, fmt.Errorf("task is %s", status.Status)
+		}
+	}
+	if f.Exit, err = r.exitOf(id, status); err != nil {
+		return f, err
+	}
+	f.CPUTime = r.cgroup(id).cpuTime()
+	if err := record.Write(r.paths.task(id), finalFile, f); err != nil {
+		return f, err
+	}
+	if task != nil {
+		// With the task goes its shim. Should that fail, a sweep does it.
+		if _, err := task.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
+			r.log.Debug("shim of an ended task stays for now", "task", id, "err", err)
+		}
+	}
+	return f, nil
+}
+
+// exitOf says how a task ended: as its init recorded it, or, where the init could not
+// (it was killed, or the host went down), as well as can be known.
+func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) {
+	var e record.Exit
+	ok, err := record.Read(r.paths.record(id), record.ExitFile, &e)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	killed := record.Marked(r.paths.task(id), killFile)
+	if ok {
+		return runtime.Exit{Code: e.Code, Signal: e.Signal, OOM: e.OOM && !killed, Started: e.Started, Ended: e.Ended, Error: e.Error}, nil
+	}
+	exit := runtime.Exit{Code: 125, Started: r.startedAt(id), Ended: status.ExitTime}
+	if exit.Ended.IsZero() {
+		exit.Ended = time.Now()
+	}
+	switch {
+	case killed:
+		exit.Code, exit.Signal = 137, int(unix.SIGKILL)
+	case r.cgroup(id).oomKills() > 0:
+		exit.Code, exit.Signal, exit.OOM = 137, int(unix.SIGKILL), true
+	case status.Status == client.Stopped && status.ExitStatus > 128:
+		exit.Code, exit.Signal = int(status.ExitStatus), int(status.ExitStatus)-128
+		exit.Error = "ended from outside"
+	case exit.Started.IsZero():
+		exit.Error = "never started"
+	default:
+		exit.Error = "vanished: the host was restarted, or something outside ended it"
+	}
+	return exit, nil
+}
+
+func (r *Runtime) startedAt(id string) time.Time {
+	fi, err := os.Stat(r.paths.output(id, record.StartedFile))
+	if err != nil {
+		return time.Time{}
+	}
+	return fi.ModTime()
+}

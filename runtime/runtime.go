@@ -1,0 +1,142 @@
+// Package runtime is the vocabulary of running a task: what to run, how it
+// stands, how it ended, and the interface every runtime implements.
+//
+// The in-memory runtime and the conformance suite are in runtimetest; the real
+// one is in containerd. This package knows neither leases nor peers.
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// Errors a caller decides on.
+var (
+	// ErrNotFound: there is no task of that ID.
+	ErrNotFound = errors.New("no such task")
+	// ErrExists: a task of that ID exists already.
+	ErrExists = errors.New("task exists")
+	// ErrImage: the image is not usable: a missing platform, a wrong digest, a broken layer.
+	ErrImage = errors.New("unusable image")
+	// ErrNoSpace: the host has no room for the image or the task.
+	ErrNoSpace = errors.New("no space left")
+)
+
+// Image names an OCI image by content.
+type Image struct {
+	Digest    string // of the index or manifest: "sha256:…"
+	MediaType string // of that blob
+	Size      int64  // of that blob, in bytes
+	Platform  string // "linux/amd64"
+}
+
+// Mount is a folder of the host in a task.
+type Mount struct {
+	Source   string // absolute, on the host; its owner becomes the task's user
+	Target   string // absolute, in the task
+	ReadOnly bool
+}
+
+// Limits bound what a task may use of its host. Zero means the runtime's default, never "unlimited".
+type Limits struct {
+	CPUMillis   uint64 // 1000 is one core
+	MemoryBytes uint64 // RAM and swap together
+	DiskBytes   uint64 // writable root
+	Pids        uint32
+}
+
+// Spec is one task.
+type Spec struct {
+	ID         string // [a-z0-9-], at most 64 bytes, unique in the runtime
+	Image      Image
+	Entrypoint []string // replaces the image's when set
+	Command    []string // replaces the image's when set
+	Env        []string // NAME=value, over the image's
+	Workdir    string   // empty: the image's
+	User       string   // empty: the image's
+	Mounts     []Mount
+	Limits     Limits
+}
+
+// State is where a task stands.
+type State uint8
+
+// The states of a task.
+const (
+	Created State = iota + 1
+	Running
+	Paused
+	Exited
+)
+
+// Status is what a runtime knows of a task.
+type Status struct {
+	ID          string
+	State       State
+	Exit        Exit // when Exited
+	CPUTime     time.Duration
+	MemoryBytes uint64
+}
+
+// Exit is how a task ended. 126 means the program could not be executed, 127 that
+// it was not found, 125 that the runtime itself failed (Error says how).
+type Exit struct {
+	Code    int // 0–255; 128+n when signal n ended it
+	Signal  int // 0 when none did
+	OOM     bool
+	Started time.Time
+	Ended   time.Time
+	Error   string
+}
+
+// Stream is one of a task's two outputs.
+type Stream uint8
+
+// The two outputs of a task.
+const (
+	Stdout Stream = iota + 1
+	Stderr
+)
+
+// BlobSource gives the content of a digest from an offset on. What it gives is
+// checked by whoever reads it.
+type BlobSource interface {
+	Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error)
+}
+
+// Progress is told how much of an image is here. It is called from one goroutine at a time.
+type Progress func(done, total int64)
+
+// Runtime runs tasks. Tasks outlive the process that started them: a new Runtime
+// over the same state sees them under the same IDs, with the same exit and output.
+// Every method is safe for concurrent use.
+type Runtime interface {
+	// Pull makes an image ready to run, taking the blobs it lacks from src. A Pull
+	// that was cut off goes on where it stopped. ErrImage, ErrNoSpace.
+	Pull(ctx context.Context, image Image, src BlobSource, progress Progress) error
+	// Start creates and starts a task of a pulled image. ErrExists, ErrImage, ErrNoSpace.
+	// A program that is missing or not executable is no error of Start: the task
+	// exits with 127 or 126.
+	Start(ctx context.Context, spec Spec) error
+	// Wait blocks until the task has ended and says how. ErrNotFound.
+	Wait(ctx context.Context, id string) (Exit, error)
+	// Stop sends SIGTERM, and SIGKILL after grace. It returns when the task has
+	// ended; stopping an ended task is no error. ErrNotFound.
+	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Pause freezes every process of the task; Resume thaws them. ErrNotFound.
+	Pause(ctx context.Context, id string) error
+	Resume(ctx context.Context, id string) error
+	// Output reads one output of a task from an offset on. With follow it blocks at
+	// the end of what there is until more comes or the task has ended, then gives
+	// io.EOF. Output stays until Remove. ErrNotFound.
+	Output(ctx context.Context, id string, stream Stream, offset int64, follow bool) (io.ReadCloser, error)
+	// Status tells how one task stands. ErrNotFound.
+	Status(ctx context.Context, id string) (Status, error)
+	// List tells how every task of this runtime stands.
+	List(ctx context.Context) ([]Status, error)
+	// Remove ends a task if it runs and deletes all it left: container, snapshot,
+	// mounts, output. Removing what is not there is no error.
+	Remove(ctx context.Context, id string) error
+}

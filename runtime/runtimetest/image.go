@@ -1,0 +1,165 @@
+package runtimetest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Blobs is a BlobSource in memory.
+type Blobs map[string][]byte
+
+// Blob reads one.
+func (b Blobs) Blob(_ context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	content, ok := b[digest]
+	if !ok || offset > int64(len(content)) {
+		return nil, fmt.Errorf("no blob %s from %d on", digest, offset)
+	}
+	return io.NopCloser(bytes.NewReader(content[offset:])), nil
+}
+
+func (b Blobs) add(content []byte) descriptor {
+	d := descriptor{Digest: digestOf(content), Size: int64(len(content))}
+	b[d.Digest] = content
+	return d
+}
+
+func digestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+const manifestType = "application/vnd.oci.image.manifest.v1+json"
+
+// Image makes an image that Memory can pull and its blobs. What the seed is does not
+// matter; different seeds make different images.
+func Image(seed string) (runtime.Image, Blobs) {
+	blobs := make(Blobs)
+	m := manifest{MediaType: manifestType, Config: blobs.add([]byte(`{"os":"linux","architecture":"amd64"}`))}
+	m.Layers = []descriptor{blobs.add([]byte(strings.Repeat(seed+"\n", 4096)))}
+	content, err := json.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	d := blobs.add(content)
+	return runtime.Image{Digest: d.Digest, Size: d.Size, MediaType: manifestType, Platform: "linux/amd64"}, blobs
+}
+
+// descriptor, manifest and index are the parts of OCI documents that Pull walks.
+type descriptor struct {
+	MediaType string `json:"mediaType,omitempty"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
+}
+
+type manifest struct {
+	MediaType string       `json:"mediaType"`
+	Config    descriptor   `json:"config"`
+	Layers    []descriptor `json:"layers"`
+	Manifests []descriptor `json:"manifests"` // of an index; all are taken
+}
+
+// Pull fetches everything the image names and checks it.
+func (m Memory) Pull(ctx context.Context, image runtime.Image, src runtime.BlobSource, progress runtime.Progress) error {
+	m.mu.Lock()
+	pulled := m.images[image.Digest]
+	m.mu.Unlock()
+	if pulled {
+		return nil
+	}
+	p := &pull{m: m, src: src, progress: progress}
+	if err := p.tree(ctx, descriptor{Digest: image.Digest, Size: image.Size}); err != nil {
+		return fmt.Errorf("pull %s: %w", image.Digest, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.images[image.Digest] = true
+	return nil
+}
+
+type pull struct {
+	m           Memory
+	src         runtime.BlobSource
+	progress    runtime.Progress
+	done, total int64
+}
+
+// tree fetches a document and what it names.
+func (p *pull) tree(ctx context.Context, d descriptor) error {
+	p.total += d.Size
+	content, err := p.fetch(ctx, d)
+	if err != nil {
+		return err
+	}
+	var doc manifest
+	if err := json.Unmarshal(content, &doc); err != nil {
+		return fmt.Errorf("%w: %v", runtime.ErrImage, err)
+	}
+	for _, inner := range doc.Manifests {
+		if err := p.tree(ctx, inner); err != nil {
+			return err
+		}
+	}
+	if doc.Config.Digest == "" {
+		return nil
+	}
+	parts := append([]descriptor{doc.Config}, doc.Layers...)
+	for _, part := range parts {
+		p.total += part.Size
+	}
+	for _, part := range parts {
+		if _, err := p.fetch(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetch goes on with a blob where an earlier Pull stopped.
+func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
+	have := p.m.held(d.Digest)
+	if int64(len(have)) < d.Size {
+		r, err := p.src.Blob(ctx, d.Digest, int64(len(have)))
+		if err != nil {
+			return nil, err
+		}
+		rest, err := io.ReadAll(io.LimitReader(r, d.Size-int64(len(have))))
+		have = append(have[:len(have):len(have)], rest...)
+		p.m.hold(d.Digest, have)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return nil, err
+		}
+		if int64(len(have)) < d.Size {
+			return nil, io.ErrUnexpectedEOF
+		}
+	}
+	if digestOf(have) != d.Digest {
+		p.m.hold(d.Digest, nil)
+		return nil, fmt.Errorf("%w: blob %s has digest %s", runtime.ErrImage, d.Digest, digestOf(have))
+	}
+	p.done += d.Size
+	if p.progress != nil {
+		p.progress(p.done, p.total)
+	}
+	return have, nil
+}
+
+func (m Memory) held(digest string) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.blobs[digest]
+}
+
+func (m Memory) hold(digest string, content []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.blobs[digest] = content
+}

@@ -1,0 +1,160 @@
+package runtimetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Memory is a runtime whose tasks are goroutines that run scripts (see the package
+// comment). It may be used inside a testing/synctest bubble; remove or stop every task
+// before the bubble ends. Spec.Entrypoint, Limits, User and Workdir are ignored, and
+// what an image holds does not matter.
+type Memory struct{ *state }
+
+var _ runtime.Runtime = Memory{}
+
+// state is what outlives a Memory, as containerd outlives a node.
+type state struct {
+	mu     sync.Mutex
+	tasks  map[string]*task
+	blobs  map[string][]byte // whole or in part, by digest
+	images map[string]bool   // pulled, by digest
+}
+
+// New gives an empty runtime.
+func New() Memory {
+	return Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]bool)}}
+}
+
+// Reopen gives another Runtime over the same tasks and images, as a restarted node would see.
+func (m Memory) Reopen() Memory { return Memory{m.state} }
+
+// Start runs spec.Command as a script.
+func (m Memory) Start(_ context.Context, spec runtime.Spec) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tasks[spec.ID] != nil {
+		return fmt.Errorf("start task %s: %w", spec.ID, runtime.ErrExists)
+	}
+	if !m.images[spec.Image.Digest] {
+		return fmt.Errorf("start task %s: image %s is not here: %w", spec.ID, spec.Image.Digest, runtime.ErrImage)
+	}
+	t := newTask(spec)
+	m.tasks[spec.ID] = t
+	go t.run()
+	return nil
+}
+
+func (m Memory) task(verb, id string) (*task, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.tasks[id]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("%s task %s: %w", verb, id, runtime.ErrNotFound)
+}
+
+// Wait blocks until the script has ended.
+func (m Memory) Wait(ctx context.Context, id string) (runtime.Exit, error) {
+	t, err := m.task("wait for", id)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	select {
+	case <-ctx.Done():
+		return runtime.Exit{}, fmt.Errorf("wait for task %s: %w", id, ctx.Err())
+	case <-t.ended:
+		return t.status().Exit, nil
+	}
+}
+
+// Stop acts on the script's idea of SIGTERM, and ends it after grace.
+func (m Memory) Stop(ctx context.Context, id string, grace time.Duration) error {
+	t, err := m.task("stop", id)
+	if err != nil {
+		return err
+	}
+	t.term()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("stop task %s: %w", id, ctx.Err())
+	case <-t.ended:
+	case <-timer.C:
+		t.kill(9)
+		<-t.ended
+	}
+	return nil
+}
+
+// Pause holds the script before its next instruction; a sleep goes on after Resume.
+func (m Memory) Pause(_ context.Context, id string) error { return m.freeze("pause", id, true) }
+
+// Resume lets the script go on.
+func (m Memory) Resume(_ context.Context, id string) error { return m.freeze("resume", id, false) }
+
+func (m Memory) freeze(verb, id string, frozen bool) error {
+	t, err := m.task(verb, id)
+	if err != nil {
+		return err
+	}
+	if !t.freeze(frozen) {
+		return fmt.Errorf("%s task %s: it has ended", verb, id)
+	}
+	return nil
+}
+
+// Output reads what the script printed.
+func (m Memory) Output(ctx context.Context, id string, stream runtime.Stream, offset int64, follow bool) (io.ReadCloser, error) {
+	t, err := m.task("output of", id)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	return &reader{ctx: ctx, cancel: cancel, task: t, stream: stream, offset: offset, follow: follow}, nil
+}
+
+// Status tells how one task stands.
+func (m Memory) Status(_ context.Context, id string) (runtime.Status, error) {
+	t, err := m.task("status of", id)
+	if err != nil {
+		return runtime.Status{}, err
+	}
+	return t.status(), nil
+}
+
+// List is in the order of the IDs.
+func (m Memory) List(context.Context) ([]runtime.Status, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []runtime.Status
+	for _, t := range m.tasks {
+		all = append(all, t.status())
+	}
+	slices.SortFunc(all, func(a, b runtime.Status) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
+}
+
+// Remove ends a task and forgets it.
+func (m Memory) Remove(_ context.Context, id string) error {
+	t, err := m.task("remove", id)
+	if err != nil {
+		return nil // it is not there
+	}
+	t.kill(9)
+	<-t.ended
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tasks[id] == t {
+		delete(m.tasks, id)
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package runtimetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// What a script does on SIGTERM when it is not an exit code.
+const (
+	termDies    = -1
+	termIgnored = -2
+)
+
+// task is one running script.
+type task struct {
+	spec   runtime.Spec
+	killed chan struct{} // closed by kill
+	ended  chan struct{} // closed once exit is set
+
+	mu     sync.Mutex
+	change chan struct{} // closed and replaced when anything below changes
+	state  runtime.State
+	output map[runtime.Stream][]byte
+	exit   runtime.Exit
+	onTerm int
+	dying  bool // killed is closed
+}
+
+func newTask(spec runtime.Spec) *task {
+	return &task{
+		spec: spec, killed: make(chan struct{}), ended: make(chan struct{}), change: make(chan struct{}),
+		state: runtime.Running, output: make(map[runtime.Stream][]byte), onTerm: termDies,
+		exit: runtime.Exit{Started: time.Now()},
+	}
+}
+
+// run executes the script and settles the exit.
+func (t *task) run() {
+	code, problem := t.execute()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.dying {
+		t.exit.Code, t.exit.Error = code, problem
+	}
+	t.exit.Ended, t.state = time.Now(), runtime.Exited
+	t.changed()
+	close(t.ended)
+}
+
+func (t *task) execute() (code int, problem string) {
+	for i, instruction := range t.spec.Command {
+		verb, rest, _ := strings.Cut(instruction, " ")
+		run := verbs[verb]
+		if run == nil && i == 0 {
+			if fi, err := os.Stat(t.path(instruction)); err == nil && fi.Mode().IsRegular() {
+				return 126, instruction + ": not a script"
+			}
+			return 127, instruction + ": not found"
+		}
+		if run == nil {
+			return 2, "no instruction " + instruction
+		}
+		if !t.thawed() {
+			return 0, ""
+		}
+		if code, done := run(t, rest); done {
+			return code, ""
+		}
+	}
+	return 0, ""
+}
+
+// verbs are the instructions. They say whether the script ends, and with which code.
+var verbs = map[string]func(t *task, rest string) (code int, done bool){
+	"print":  func(t *task, rest string) (int, bool) { t.print(runtime.Stdout, rest); return 0, false },
+	"eprint": func(t *task, rest string) (int, bool) { t.print(runtime.Stderr, rest); return 0, false },
+	"env": func(t *task, name string) (int, bool) {
+		value := ""
+		for _, e := range t.spec.Env {
+			if v, ok := strings.CutPrefix(e, name+"="); ok {
+				value = v
+			}
+		}
+		t.print(runtime.Stdout, value)
+		return 0, false
+	},
+	"sleep": func(t *task, rest string) (int, bool) {
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			return 1, true
+		}
+		return 0, !t.sleep(d)
+	},
+	"exit": func(_ *task, rest string) (int, bool) { code, _ := strconv.Atoi(rest); return code, true },
+	"copy": func(t *task, rest string) (int, bool) {
+		from, to, _ := strings.Cut(rest, " ")
+		if err := t.copy(from, to); err != nil {
+			t.print(runtime.Stderr, err.Error())
+			return 1, true
+		}
+		return 0, false
+	},
+	"await": func(t *task, path string) (int, bool) {
+		for {
+			if _, err := os.Stat(t.path(path)); err == nil {
+				return 0, false
+			}
+			if !t.sleep(10 * time.Millisecond) {
+				return 0, true
+			}
+		}
+	},
+	"ignore-term": func(t *task, _ string) (int, bool) { t.setOnTerm(termIgnored); return 0, false },
+	"on-term": func(t *task, rest string) (int, bool) {
+		code, _ := strconv.Atoi(rest)
+		t.setOnTerm(code)
+		return 0, false
+	},
+}
+
+// path is where a path in the task lies on the host: below a mount, or nowhere.
+func (t *task) path(inside string) string {
+	for _, m := range t.spec.Mounts {
+		if rest, ok := strings.CutPrefix(inside, m.Target+"/"); ok {
+			return filepath.Join(m.Source, filepath.FromSlash(rest))
+		}
+	}
+	return filepath.Join(os.DevNull, inside)
+}
+
+func (t *task) copy(from, to string) error {
+	for _, m := range t.spec.Mounts {
+		if m.ReadOnly && strings.HasPrefix(to, m.Target+"/") {
+			return fmt.Errorf("%s: read-only", to)
+		}
+	}
+	b, err := os.ReadFile(t.path(from))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(t.path(to), b, 0o644)
+}
+
+// sleep says whether the task still lives afterwards.
+func (t *task) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return t.thawed()
+	case <-t.killed:
+		return false
+	}
+}
+
+// thawed blocks while the task is paused and says whether it still lives.
+func (t *task) thawed() bool {
+	for {
+		t.mu.Lock()
+		paused, dying, change := t.state == runtime.Paused, t.dying, t.change
+		t.mu.Unlock()
+		if dying {
+			return false
+		}
+		if !paused {
+			return true
+		}
+		<-change
+	}
+}
+
+func (t *task) print(s runtime.Stream, line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.output[s] = append(t.output[s], line+"\n"...)
+	t.changed()
+}
+
+func (t *task) setOnTerm(code int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.onTerm = code
+}
+
+// changed wakes whoever waits for a change. The caller holds mu.
+func (t *task) changed() {
+	close(t.change)
+	t.change = make(chan struct{})
+}
+
+// term is SIGTERM.
+func (t *task) term() {
+	t.mu.Lock()
+	code := t.onTerm
+	t.mu.Unlock()
+	switch {
+	case code == termDies:
+		t.kill(15)
+	case code >= 0:
+		t.end(runtime.Exit{Code: code})
+	}
+}
+
+func (t *task) kill(signal int) { t.end(runtime.Exit{Code: 128 + signal, Signal: signal}) }
+
+func (t *task) end(how runtime.Exit) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dying || t.state == runtime.Exited {
+		return
+	}
+	t.dying = true
+	t.exit.Code, t.exit.Signal = how.Code, how.Signal
+	close(t.killed)
+	t.changed()
+}
+
+func (t *task) freeze(frozen bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == runtime.Exited {
+		return false
+	}
+	t.state = runtime.Running
+	if frozen {
+		t.state = runtime.Paused
+	}
+	t.changed()
+	return true
+}
+
+func (t *task) status() runtime.Status {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := runtime.Status{ID: t.spec.ID, State: t.state}
+	if s.State == runtime.Exited {
+		s.Exit = t.exit
+	}
+	return s
+}
+
+// reader reads one output. ctx is that of the Output call.
+type reader struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	task   *task
+	stream runtime.Stream
+	offset int64
+	follow bool
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	for {
+		r.task.mu.Lock()
+		all, ended, change := r.task.output[r.stream], r.task.state == runtime.Exited, r.task.change
+		r.task.mu.Unlock()
+		if r.offset < int64(len(all)) {
+			n := copy(p, all[r.offset:])
+			r.offset += int64(n)
+			return n, nil
+		}
+		if ended || !r.follow {
+			return 0, io.EOF
+		}
+		select {
+		case <-change:
+		case <-r.ctx.Done():
+			return 0, r.ctx.Err()
+		}
+	}
+}
+
+// Close ends a Read that blocks.
+func (r *reader) Close() error {
+	r.cancel()
+	return nil
+}
