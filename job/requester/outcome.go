@@ -1,0 +1,81 @@
+package requester
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job/lease"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// explain sets the outcome of a job whose lease has ended, and the sentence for people.
+func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
+	var reason leasev1.CloseReason
+	if c := closeOf(l); c != nil {
+		reason = c.Reason
+		if end.Exit == nil {
+			end.Exit = c.Exit
+		}
+	}
+	say := func(o leasev1.Outcome, format string, args ...any) {
+		end.Outcome = o
+		if end.Sentence == "" {
+			end.Sentence = fmt.Sprintf(format, args...)
+		}
+	}
+	switch l.State() {
+	case lease.Closed:
+		switch reason {
+		case leasev1.CloseReason_CLOSE_REASON_EXITED:
+			say(leasev1.Outcome_OUTCOME_EXITED, "the task exited with code %d%s", end.Exit.GetCode(), oomNote(end.Exit))
+		case leasev1.CloseReason_CLOSE_REASON_STOPPED:
+			say(leasev1.Outcome_OUTCOME_STOPPED, "stopped; the task exited with code %d", end.Exit.GetCode())
+		case leasev1.CloseReason_CLOSE_REASON_TIMEOUT:
+			say(leasev1.Outcome_OUTCOME_TIMEOUT, "the time agreed on was up")
+		case leasev1.CloseReason_CLOSE_REASON_YIELDED:
+			say(leasev1.Outcome_OUTCOME_FAILED, "the worker's owner took the machine back")
+		default:
+			say(leasev1.Outcome_OUTCOME_FAILED, "the task could not run: %s", end.Exit.GetError())
+		}
+	case lease.Refused:
+		say(leasev1.Outcome_OUTCOME_FAILED, "the lease never began: the worker was not reached in time")
+	case lease.Fault:
+		say(leasev1.Outcome_OUTCOME_FAILED, "the worker signed two different statements for one beat: the lease is void from there on")
+	default:
+		if t.j.wantsStop() {
+			say(leasev1.Outcome_OUTCOME_STOPPED, "the lease was given up")
+			return
+		}
+		say(leasev1.Outcome_OUTCOME_LAPSED, "the worker was silent for %s; the receipt covers what was served before",
+			time.Duration(t.terms.AbsentGraceMs)*time.Millisecond)
+	}
+}
+
+func oomNote(e *leasev1.Exit) string {
+	if e.GetOom() {
+		return ": it ran out of memory (raise --memory)"
+	}
+	return ""
+}
+
+// closeOf is the close of a lease that ended by agreement.
+func closeOf(l lease.Lease) *leasev1.Close {
+	r := l.Receipt()
+	if r == nil || len(r.Close) == 0 {
+		return nil
+	}
+	var c leasev1.Close
+	if err := proto.Unmarshal(r.Close, &c); err != nil {
+		return nil // these bytes were verified before they were signed
+	}
+	return &c
+}
+
+// wantsStop says whether the user asked to stop the job.
+func (j *run) wantsStop() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.stopping
+}

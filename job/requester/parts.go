@@ -1,0 +1,78 @@
+package requester
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job/session"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Errors a caller decides on.
+var (
+	// ErrNoJob: this requester has no such job.
+	ErrNoJob = errors.New("no such job")
+	// ErrAmbiguous: more than one job begins like that.
+	ErrAmbiguous = errors.New("more than one job begins like that")
+	// ErrSpec: the submission cannot be run as it is.
+	ErrSpec = errors.New("unusable job")
+	// ErrEnded: the job has ended already.
+	ErrEnded = errors.New("the job has ended")
+)
+
+// Offer is a worker's verified offer, as this node knows it.
+type Offer struct {
+	Worker peer.ID
+	Offer  *marketv1.Offer
+	Seen   time.Time
+}
+
+// Market finds workers and talks terms with them.
+type Market interface {
+	// PeerRecord is this node's signed addresses.
+	PeerRecord() ([]byte, error)
+	// AddPeerRecord verifies and remembers a peer's signed addresses.
+	AddPeerRecord(record []byte) (peer.ID, error)
+	// Connected counts the peers this node is connected to.
+	Connected() int
+	// Offers sends the offers that could serve a requirement, those known already
+	// first, and closes the channel when the network has been searched.
+	Offers(ctx context.Context, need *marketv1.Requirement) <-chan Offer
+	// Resolve finds the worker a person named by peer id or multiaddr.
+	Resolve(ctx context.Context, name string) (peer.ID, error)
+	// Ask asks one worker for a bid.
+	Ask(ctx context.Context, worker peer.ID, announcement *marketv1.Signed) (*marketv1.Answer, error)
+	// Announce tells every worker that could serve the requirement.
+	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed) error
+	// Award brings signed terms to a worker.
+	Award(ctx context.Context, worker peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error)
+}
+
+// Streams opens the streams of a lease.
+type Streams interface {
+	// Beat opens the lease's kept stream. Its Open frame is the caller's to send.
+	Beat(ctx context.Context, worker peer.ID) (session.Link, error)
+	// Task opens a stream of a task's progress and output.
+	Task(ctx context.Context, worker peer.ID) (session.Link, error)
+	// Blobs gives the content a lease entitles us to.
+	Blobs(worker peer.ID, leaseID []byte) runtime.BlobSource
+}
+
+// Content is this node's store of blobs by digest.
+type Content interface {
+	// Reader reads a blob from an offset on.
+	Reader(digest string, offset int64) (io.ReadCloser, error)
+	// Fetch brings a blob here; one that was cut off goes on where it stopped.
+	Fetch(ctx context.Context, src runtime.BlobSource, digest string) error
+}
+
+// Receipts is told of every receipt a lease ends with.
+type Receipts interface {
+	Keep(role string, r *leasev1.Receipt) error
+}

@@ -1,0 +1,254 @@
+// Package requester gets jobs done: it announces them, chooses among the bids,
+// signs the lease, follows the task and fetches what it leaves behind. One
+// goroutine holds each job, from its submission to its end.
+//
+// It speaks to the network and the disk through the small interfaces in
+// parts.go; package node hands in what fits.
+package requester
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/session"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// Kinds of records in the journal. All records of a job have its id as key.
+const (
+	KindJob   = "requester.job"   // begins a job; the event is the Submission
+	KindAward = "requester.award" // an AwardRequest about to be sent
+	KindLease = "requester.lease" // the worker countersigned; the event is the AwardRequest
+	KindEvent = "requester.event" // one event of the lease
+	KindEnded = "requester.ended" // ends a job; the event is its JobEnded
+)
+
+// Config is everything a requester needs.
+type Config struct {
+	Key         ed25519.PrivateKey
+	Network     string
+	AbsentGrace time.Duration // asked of workers
+	Dir         string        // of the jobs' logs and histories
+	Now         func() time.Time
+
+	Market   Market
+	Streams  Streams
+	Content  Content
+	Journal  session.Journal
+	Receipts Receipts
+	Log      *slog.Logger
+}
+
+// Requester holds jobs. Create it with New, give it what the journal holds with
+// Restore, then Run it.
+type Requester struct {
+	Config
+	self ed25519.PublicKey
+
+	mu     sync.Mutex
+	runs   map[string]*run // by job id
+	asked  map[[32]byte]*auction
+	seq    uint64
+	ctx    context.Context // set while Run is running
+	wg     sync.WaitGroup
+	failed chan error
+}
+
+// New makes a requester. It starts nothing.
+func New(c Config) *Requester {
+	return &Requester{
+		Config: c,
+		self:   c.Key.Public().(ed25519.PublicKey),
+		runs:   map[string]*run{},
+		asked:  map[[32]byte]*auction{},
+		failed: make(chan error, 1),
+	}
+}
+
+// Run holds the jobs until ctx ends; the next Run goes on with them. It returns
+// early only when a job can no longer be recorded.
+func (r *Requester) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	r.mu.Lock()
+	r.ctx = ctx
+	for _, j := range r.runs {
+		r.start(j)
+	}
+	r.mu.Unlock()
+	defer func() {
+		cancel()
+		r.mu.Lock()
+		r.ctx = nil
+		r.mu.Unlock()
+		r.wg.Wait()
+	}()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-r.failed:
+		return err
+	}
+}
+
+// start runs a job's goroutine. The caller holds mu.
+func (r *Requester) start(j *run) {
+	ctx := r.ctx
+	if j.over() {
+		return
+	}
+	r.wg.Go(func() {
+		if err := j.pursue(ctx); err != nil {
+			select {
+			case r.failed <- fmt.Errorf("job %s: %w", j.id, err):
+			default:
+			}
+		}
+	})
+}
+
+// Submit takes a job. Every blob its spec names must be in the store.
+func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, error) {
+	if err := job.CheckSpec(sub.GetSpec()); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	content, err := closure(r.Content, sub.Spec)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	id, err := job.NewID(rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	event, err := proto.Marshal(sub)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Join(r.Dir, id.String()), 0o700); err != nil {
+		return "", err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx == nil {
+		return "", fmt.Errorf("this node is stopping")
+	}
+	now := r.Now()
+	if err := r.Journal.Append(journal.Record{Key: id.String(), Kind: KindJob, At: now, Event: event}); err != nil {
+		return "", fmt.Errorf("journal job %s: %w", id, err)
+	}
+	j := r.newRun(id, sub, content, now)
+	r.runs[id.String()] = j
+	r.start(j)
+	return id.String(), nil
+}
+
+// Answered takes a worker's bid or decline for something announced here.
+func (r *Requester) Answered(from peer.ID, a *marketv1.Answer) {
+	hash, ok := answerTo(a)
+	if !ok {
+		return
+	}
+	r.mu.Lock()
+	au := r.asked[hash]
+	r.mu.Unlock()
+	if au != nil {
+		au.deliver(answer{from: from, answer: a})
+	}
+}
+
+// find looks a job up by its id, or a unique beginning of it.
+func (r *Requester) find(id string) (*run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if j, ok := r.runs[id]; ok {
+		return j, nil
+	}
+	var found *run
+	for full, j := range r.runs {
+		if id == "" || !strings.HasPrefix(full, id) {
+			continue
+		}
+		if found != nil {
+			return nil, fmt.Errorf("%s: %w", id, ErrAmbiguous)
+		}
+		found = j
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%s: %w", id, ErrNoJob)
+	}
+	return found, nil
+}
+
+// Stop asks a job's task to end; with abandon its lease is given up without
+// waiting for the worker. A job that still searches ends at once.
+func (r *Requester) Stop(_ context.Context, id string, grace time.Duration, abandon bool) error {
+	j, err := r.find(id)
+	if err != nil {
+		return err
+	}
+	return j.stop(grace, abandon)
+}
+
+// Live counts the jobs that have not ended.
+func (r *Requester) Live() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, j := range r.runs {
+		if !j.over() {
+			n++
+		}
+	}
+	return n
+}
+
+// Jobs lists this requester's jobs, newest first.
+func (r *Requester) Jobs() []View {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []View
+	for _, j := range r.runs {
+		out = append(out, j.view())
+	}
+	sort.Slice(out, func(a, b int) bool { return out[a].Created.After(out[b].Created) })
+	return out
+}
+
+// MayFetch says whether a peer may have a blob: only the worker of a lease, and
+// only what its job needs.
+func (r *Requester) MayFetch(from peer.ID, leaseID []byte, digest string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range r.runs {
+		if j.entitles(from, leaseID, digest) {
+			return true
+		}
+	}
+	return false
+}
+
+// Holds says whether a job that has not ended needs a blob.
+func (r *Requester) Holds(digest string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, j := range r.runs {
+		if !j.over() && j.content[digest] {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,247 @@
+package requester
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/statement"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// The pause before a lost stream is opened again, growing from the first to the second.
+const (
+	redialFirst = 100 * time.Millisecond
+	redialMost  = 5 * time.Second
+	dialTimeout = 10 * time.Second
+)
+
+// tenure is a job's lease: its session, and the followers of its task.
+type tenure struct {
+	j      *run
+	id     job.LeaseID
+	worker peer.ID
+	terms  *leasev1.Terms
+	log    *slog.Logger
+
+	session  *session.Session
+	lost     chan struct{}  // the kept stream is gone: open another
+	now      atomic.Int32   // the task's phase, as last heard
+	last     atomic.Value   // the state last told, for trouble and its end
+	closing  atomic.Bool    // a close waits for the task's output
+	received chan struct{}  // closed once the task's output and outputs are all here
+	ended    *leasev1.Ended // set before received is closed
+	unstored []string       // outputs that could not be fetched: why
+	step     steps          // of the fetch last shown
+}
+
+func (j *run) newTenure(agreement lease.Agreement, l lease.Lease) *tenure {
+	id := job.LeaseID(agreement.ID())
+	worker, err := job.PeerID(agreement.Terms.Worker)
+	if err != nil {
+		worker = "" // NewAgreement verified a signature with this key
+	}
+	t := &tenure{
+		j: j, id: id, worker: worker, terms: agreement.Terms,
+		log:  j.log.With("lease", id.Short(), "peer", worker),
+		lost: make(chan struct{}, 1), received: make(chan struct{}),
+	}
+	t.last.Store(l.State())
+	t.session = session.New(session.Config{
+		Lease: l, Key: j.id.String(), Kind: KindEvent, Journal: j.r.Journal, Now: j.r.Now, Log: t.log,
+		Decode: t.decode, Perform: t.perform, Tick: tick, Linked: t.linked, Stepped: t.stepped,
+		Linger: time.Duration(agreement.Terms.AbsentGraceMs) * time.Millisecond,
+	})
+	return t
+}
+
+// tick is a passed deadline, with the randomness a challenge needs.
+func tick() lease.Event {
+	var ev lease.Tick
+	_, _ = rand.Read(ev.Random[:]) // never fails: crypto/rand ends the process instead
+	return ev
+}
+
+func (t *tenure) phase() leasev1.Phase { return leasev1.Phase(t.now.Load()) }
+
+// keep holds the lease until it ends, and says how the job ended; nil when ctx
+// ended first. The session stays a while longer in the background, until the
+// worker has the co-signed close.
+func (t *tenure) keep(ctx context.Context) (*leasev1.JobEnded, error) {
+	side, cancel := context.WithCancel(ctx)
+	t.lost <- struct{}{}
+	var followers sync.WaitGroup
+	followers.Go(func() { t.follow(side) })
+	kept := make(chan error, 1)
+	t.j.r.wg.Go(func() {
+		dialling, stop := context.WithCancel(ctx)
+		var dialler sync.WaitGroup
+		dialler.Go(func() { t.dial(dialling) })
+		kept <- t.session.Run(ctx)
+		stop()
+		dialler.Wait()
+	})
+	if t.j.wantsStop() {
+		t.j.r.wg.Go(func() { t.stop(stopGrace, false) })
+	}
+	var err error
+	select {
+	case <-t.session.Over():
+	case err = <-kept:
+	}
+	cancel()
+	followers.Wait()
+	if err != nil || !t.session.Lease().State().Ended() {
+		return nil, err
+	}
+	return t.conclude(), nil
+}
+
+// dial keeps the beat stream open.
+func (t *tenure) dial(ctx context.Context) {
+	wait := redialFirst
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.lost:
+		}
+		for t.open(ctx) != nil {
+			if pause(ctx, wait) != nil {
+				return
+			}
+			wait = min(2*wait, redialMost)
+		}
+		wait = redialFirst
+	}
+}
+
+// open opens the beat stream and hands it to the session.
+func (t *tenure) open(ctx context.Context) error {
+	dial, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	link, err := t.j.r.Streams.Beat(dial, t.worker)
+	if err != nil {
+		t.log.Debug("open the beat stream", "err", err)
+		return err
+	}
+	hello := &leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Open{Open: &leasev1.Open{LeaseId: t.id[:]}}}
+	if err := link.Send(hello); err != nil {
+		link.Reset()
+		return err
+	}
+	return t.session.Attach(ctx, link)
+}
+
+func (t *tenure) linked(_ context.Context, up bool) {
+	if up {
+		if grace, wanted := t.session.Lease().StopWanted(); wanted {
+			t.sendStop(grace)
+		}
+		return
+	}
+	select {
+	case t.lost <- struct{}{}:
+	default:
+	}
+}
+
+// decode verifies a frame: only what the worker really signed becomes an event.
+func (t *tenure) decode(f *leasev1.BeatFrame) (lease.Event, error) {
+	switch f := f.Frame.(type) {
+	case *leasev1.BeatFrame_Beat:
+		b, err := statement.Open[*leasev1.Beat](f.Beat, statement.TypeBeat, t.terms.Worker)
+		return lease.BeatReceived{Beat: b}, err
+	case *leasev1.BeatFrame_Close:
+		c, err := statement.Open[*leasev1.Close](f.Close, statement.TypeClose, t.terms.Worker)
+		if err != nil {
+			return nil, err
+		}
+		t.closeWhenReceived(lease.CloseReceived{Close: c})
+		return nil, nil
+	case *leasev1.BeatFrame_Resync:
+		return lease.ResyncReceived{Resync: f.Resync}, nil
+	default:
+		return nil, fmt.Errorf("frame %T is not for a requester", f)
+	}
+}
+
+// closeWhenReceived co-signs a close only once all that the task left is here:
+// the co-signature lets the worker delete it.
+func (t *tenure) closeWhenReceived(ev lease.CloseReceived) {
+	if !t.closing.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer t.closing.Store(false)
+		select {
+		case <-t.received:
+			t.session.Post(context.Background(), ev) // ends with the session
+		case <-t.session.Done():
+		}
+	}()
+}
+
+func (t *tenure) perform(_ context.Context, ef lease.Effect) {
+	switch ef := ef.(type) {
+	case lease.SendStop:
+		t.sendStop(ef.Grace)
+	case lease.Beaten:
+		t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Heartbeat{Heartbeat: &leasev1.Heartbeat{
+			Seq: ef.Seq, Interval: ef.Interval, CreditMs: ef.CreditMS, Amount: ef.Amount,
+		}}})
+	case lease.Ended:
+		t.log.Info("lease ended", "state", ef.State, "reason", ef.Reason)
+	default:
+		t.log.Error("effect not performed", "effect", fmt.Sprintf("%T", ef))
+	}
+}
+
+func (t *tenure) sendStop(grace time.Duration) {
+	t.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Stop{Stop: &leasev1.Stop{GraceMs: grace.Milliseconds()}}})
+}
+
+// stepped tells people when the worker falls silent and when it is back.
+func (t *tenure) stepped() {
+	before, now := t.last.Load().(lease.State), t.session.Lease().State()
+	if before == now {
+		return
+	}
+	t.last.Store(now)
+	trouble := func(code, format string, args ...any) {
+		t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Trouble{Trouble: &leasev1.Trouble{
+			Code: code, Sentence: fmt.Sprintf(format, args...),
+		}}})
+	}
+	interval := time.Duration(t.terms.IntervalMs) * time.Millisecond
+	switch {
+	case now == lease.Suspect:
+		trouble("worker-silent", "no beat from the worker for an interval of %s", interval)
+	case now == lease.Suspended:
+		trouble("suspended", "no beat from the worker for %d intervals: it is not paid until it answers; the lease lapses after %s",
+			t.terms.MaxUnpaid, time.Duration(t.terms.AbsentGraceMs)*time.Millisecond)
+	case now == lease.Active && (before == lease.Suspect || before == lease.Suspended):
+		trouble("worker-back", "the worker answers again")
+	}
+}
+
+// stopGrace is what a task gets between TERM and KILL unless the user says otherwise.
+const stopGrace = 10 * time.Second
+
+// stop asks the worker to end the task, or gives the lease up.
+func (t *tenure) stop(grace time.Duration, abandon bool) {
+	if abandon {
+		t.session.Post(context.Background(), lease.Abandon{})
+		return
+	}
+	t.session.Post(context.Background(), lease.StopAsked{Grace: grace})
+}

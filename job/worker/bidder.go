@@ -1,0 +1,175 @@
+package worker
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/market"
+	"github.com/rigmesh/rigmesh/job/statement"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+const (
+	// BidLife is how long a bid may be taken up.
+	BidLife = 30 * time.Second
+	// OfferLife is how long an offer is believed.
+	OfferLife = 5 * time.Minute
+	// warmStart is what a task with its image at hand takes to start.
+	warmStart = 500 * time.Millisecond
+)
+
+// Announcement is a verified announcement.
+type Announcement = statement.Verified[*marketv1.Announcement]
+
+// Hear answers an announcement that came on gossip: it dials the requester and
+// brings the bid or decline.
+func (w *Worker) Hear(ctx context.Context, ann Announcement) error {
+	to, err := w.Peers.AddPeerRecord(ann.Message().PeerRecord)
+	if err != nil {
+		return fmt.Errorf("addresses of an announcement: %w", err)
+	}
+	if id, err := job.PeerID(ann.Signer()); err != nil || id != to {
+		return fmt.Errorf("announcement of %s carries the addresses of %s", id, to)
+	}
+	a, err := w.Ask(ann)
+	if err != nil {
+		return err
+	}
+	return w.Peers.Answer(ctx, to, a)
+}
+
+// Ask answers an announcement with a signed bid or a typed decline.
+func (w *Worker) Ask(ann Announcement) (*marketv1.Answer, error) {
+	now := w.Now()
+	willing, decline := market.MayBid(now, w.standing(), ann.Message())
+	hash := ann.Hash()
+	if decline != nil {
+		decline.AnnouncementHash = hash[:]
+		return &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: decline}}, nil
+	}
+	bid, err := w.bid(now, hash[:], willing)
+	if err != nil {
+		return nil, fmt.Errorf("bid: %w", err)
+	}
+	return &marketv1.Answer{Answer: &marketv1.Answer_Bid{Bid: bid}}, nil
+}
+
+func (w *Worker) bid(now time.Time, announcement []byte, willing market.Willing) (*marketv1.Signed, error) {
+	record, err := w.Peers.PeerRecord()
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	return statement.Sign(w.Key, statement.TypeBid, &marketv1.Bid{
+		Version:          1,
+		Network:          w.Network,
+		Worker:           w.self,
+		AnnouncementHash: announcement,
+		Devices:          w.describe(willing.Devices),
+		Price:            willing.Price,
+		Nonce:            nonce,
+		IssuedMs:         now.UnixMilli(),
+		ExpiresMs:        now.Add(BidLife).UnixMilli(),
+		StartMs:          warmStart.Milliseconds(),
+		MaxAbsentGraceMs: w.Policy.MaxAbsentGrace.Milliseconds(),
+		Simulated:        anySimulated(willing.Devices),
+		PeerRecord:       record,
+	})
+}
+
+// standing is what the rules of the market need to know of this worker.
+func (w *Worker) standing() market.Worker {
+	w.mu.Lock()
+	draining := w.draining
+	var freeAt time.Time
+	for _, s := range w.tenancies {
+		v := s.view()
+		if !v.State.Ended() && (freeAt.IsZero() || v.LatestEnd.Before(freeAt)) {
+			freeAt = v.LatestEnd
+		}
+	}
+	w.mu.Unlock()
+	return market.Worker{
+		Network:        w.Network,
+		Floor:          w.Policy.Floor,
+		Machine:        w.Machine,
+		Devices:        w.Config.Devices.All(),
+		Free:           w.Config.Devices.Free(),
+		FreeAt:         freeAt,
+		Draining:       draining,
+		MaxDuration:    w.Policy.MaxDuration,
+		MaxAbsentGrace: w.Policy.MaxAbsentGrace,
+	}
+}
+
+// Offer signs a fresh offer.
+func (w *Worker) Offer() (*marketv1.Signed, error) {
+	record, err := w.Peers.PeerRecord()
+	if err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	now := w.Now()
+	all := w.Config.Devices.All()
+	return statement.Sign(w.Key, statement.TypeOffer, &marketv1.Offer{
+		Version:       1,
+		Network:       w.Network,
+		Worker:        w.self,
+		Sequence:      w.nextOffer(now),
+		IssuedMs:      now.UnixMilli(),
+		ExpiresMs:     now.Add(OfferLife).UnixMilli(),
+		Devices:       w.describe(all),
+		Machine:       w.Machine,
+		Simulated:     anySimulated(all),
+		PeerRecord:    record,
+		FreeDevices:   uint32(len(w.Config.Devices.Free())),
+		MaxDurationMs: w.Policy.MaxDuration.Milliseconds(),
+	})
+}
+
+// Devices lists what this worker lends, as its offers name them.
+func (w *Worker) Devices() []*marketv1.Device { return w.describe(w.Config.Devices.All()) }
+
+// nextOffer numbers offers by the clock, so that a restart never goes back.
+func (w *Worker) nextOffer(now time.Time) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.offerSeq = max(w.offerSeq+1, uint64(now.UnixMicro()))
+	return w.offerSeq
+}
+
+func (w *Worker) describe(devices []gpu.Device) []*marketv1.Device {
+	var out []*marketv1.Device
+	for _, d := range devices {
+		tag := statement.GPUTag(w.Network, d.UUID)
+		out = append(out, &marketv1.Device{
+			Tag: tag[:], Model: d.Model, VramBytes: d.VRAM,
+			Price: max(d.Price, w.Policy.Floor), Simulated: d.Simulated,
+		})
+	}
+	return out
+}
+
+func anySimulated(devices []gpu.Device) bool {
+	for _, d := range devices {
+		if d.Simulated {
+			return true
+		}
+	}
+	return false
+}
+
+// peerOf is the peer with this key; the empty ID when the key is none.
+func peerOf(key []byte) peer.ID {
+	id, err := job.PeerID(key)
+	if err != nil {
+		return ""
+	}
+	return id
+}

@@ -1,0 +1,80 @@
+package worker
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// board shows how a task stands to everyone who follows it. Followers wait on
+// the channel of a snapshot; it closes when the next thing changes.
+type board struct {
+	mu      sync.Mutex
+	now     snapshot
+	proof   *leasev1.Evidence
+	changed chan struct{}
+}
+
+// snapshot is one state of a task. ended is set last, once its outputs were collected.
+type snapshot struct {
+	progress leasev1.Progress
+	ended    *leasev1.Ended
+}
+
+func newBoard() *board {
+	return &board{changed: make(chan struct{}), now: snapshot{progress: leasev1.Progress{Phase: leasev1.Phase_PHASE_WAITING}}}
+}
+
+// look gives the present snapshot and a channel that closes when it is out of date.
+func (b *board) look() (*leasev1.Progress, *leasev1.Ended, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return proto.CloneOf(&b.now.progress), b.now.ended, b.changed
+}
+
+func (b *board) set(change func(*snapshot)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.now)
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *board) enter(p leasev1.Phase) {
+	b.set(func(s *snapshot) { s.progress.Phase, s.progress.DoneBytes, s.progress.TotalBytes = p, 0, 0 })
+}
+
+func (b *board) pulled(done, total uint64) {
+	b.set(func(s *snapshot) { s.progress.DoneBytes, s.progress.TotalBytes = done, total })
+}
+
+func (b *board) end(e *leasev1.Ended) {
+	b.set(func(s *snapshot) { s.progress.Phase, s.ended = leasev1.Phase_PHASE_ENDED, e })
+}
+
+func (b *board) phase() leasev1.Phase {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now.progress.Phase
+}
+
+func (b *board) exit() *leasev1.Exit {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.now.ended.GetExit()
+}
+
+// prove remembers the newest evidence; evidence gives it to the next beat.
+func (b *board) prove(e *leasev1.Evidence) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.proof = e
+}
+
+func (b *board) evidence() *leasev1.Evidence {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.proof
+}

@@ -1,0 +1,199 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/lease"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// ErrContent marks content that will not become right by asking again: a wrong
+// digest, a manifest that leads out of its folder.
+var ErrContent = errors.New("unusable content")
+
+func (n *tenancy) dir() string            { return filepath.Join(n.w.Dir, taskID(n.id)) }
+func (n *tenancy) inputDir(i int) string  { return filepath.Join(n.dir(), "in", strconv.Itoa(i)) }
+func (n *tenancy) outputDir(i int) string { return filepath.Join(n.dir(), "out", strconv.Itoa(i)) }
+func (n *tenancy) endedFile() string      { return filepath.Join(n.dir(), "ended") }
+func (n *tenancy) inputDone(i int) string { return n.inputDir(i) + ".done" }
+
+// fetch brings the image and the inputs here, trying again for as long as the lease lives.
+func (t *task) fetch(ctx context.Context) error {
+	s := t.s
+	s.board.enter(leasev1.Phase_PHASE_PULLING)
+	id := s.id
+	src := s.w.Peers.Blobs(s.requester, id[:])
+	err := t.again(ctx, "image", func() error {
+		return s.w.Runtime.Pull(ctx, imageOf(s), src, func(done, total int64) {
+			s.board.pulled(uint64(done), uint64(total))
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for i, in := range s.spec.Inputs {
+		if err := t.again(ctx, "input "+in.Path, func() error { return s.fetchInput(ctx, src, i) }); err != nil {
+			return err
+		}
+	}
+	for i := range s.spec.Outputs {
+		if err := os.MkdirAll(s.outputDir(i), 0o755); err != nil {
+			return fmt.Errorf("output folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// again repeats what failed for a passing reason.
+func (t *task) again(ctx context.Context, what string, do func() error) error {
+	for {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return errStopped
+		}
+		if errors.Is(err, runtime.ErrImage) || errors.Is(err, runtime.ErrNoSpace) || errors.Is(err, ErrContent) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		t.s.log.Info("fetch cut off, trying again", "what", what, "err", err)
+		if !pause(ctx, retryEvery) {
+			return errStopped
+		}
+	}
+}
+
+// fetchInput unpacks one input folder. One that was cut off begins anew.
+func (n *tenancy) fetchInput(ctx context.Context, src runtime.BlobSource, i int) error {
+	if _, err := os.Stat(n.inputDone(i)); err == nil {
+		return nil
+	}
+	if err := os.RemoveAll(n.inputDir(i)); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.inputDir(i), 0o755); err != nil {
+		return err
+	}
+	if err := n.w.Folders.Unpack(ctx, src, n.spec.Inputs[i].Manifest, n.inputDir(i)); err != nil {
+		return err
+	}
+	return os.WriteFile(n.inputDone(i), nil, 0o600)
+}
+
+func imageOf(s *tenancy) runtime.Image {
+	im := s.spec.Image
+	return runtime.Image{Digest: im.Digest, MediaType: im.MediaType, Size: int64(im.SizeBytes), Platform: im.Platform}
+}
+
+// spec is the task as the runtime wants it.
+func (t *task) spec() runtime.Spec {
+	s, r := t.s, t.s.spec.GetResources()
+	spec := runtime.Spec{
+		ID: t.id, Image: imageOf(s), Entrypoint: s.spec.Entrypoint, Command: s.spec.Command,
+		Env: s.spec.Env, Workdir: s.spec.Workdir, User: s.spec.User,
+		Limits: runtime.Limits{CPUMillis: r.GetCpuMillis(), MemoryBytes: r.GetMemoryBytes(), DiskBytes: r.GetDiskBytes(), Pids: r.GetPids()},
+	}
+	for i, in := range s.spec.Inputs {
+		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly})
+	}
+	for i, out := range s.spec.Outputs {
+		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.outputDir(i), Target: out})
+	}
+	return spec
+}
+
+// collect takes the outputs into the store and reports the exit with their
+// digest. They are written down first, so that a restart reports the same.
+func (t *task) collect(ctx context.Context, exit runtime.Exit) {
+	s := t.s
+	var outs []*leasev1.Output
+	for i, path := range s.spec.Outputs {
+		manifest, size, err := s.w.Folders.Pack(ctx, s.outputDir(i))
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			s.log.Warn("output not collected", "path", path, "err", err)
+			continue
+		}
+		outs = append(outs, &leasev1.Output{Path: path, Manifest: manifest, TotalBytes: size})
+	}
+	if err := s.outputs.load(s.w.Folders, outs); err != nil {
+		s.log.Warn("outputs", "err", err)
+	}
+	ended := &leasev1.Ended{Exit: exitOf(exit), Outputs: outs}
+	if err := s.keepEnded(ended); err != nil {
+		s.log.Warn("outputs not written down", "err", err)
+	}
+	s.board.end(ended)
+	s.session.Post(ctx, lease.TaskExited{Exit: ended.Exit, OutputsDigest: job.OutputsDigest(outs)})
+}
+
+// keepEnded writes down how the task ended, for a restart before the requester has it.
+func (n *tenancy) keepEnded(e *leasev1.Ended) error {
+	b, err := proto.Marshal(e)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(n.dir(), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(n.endedFile(), b, 0o600)
+}
+
+// loadEnded reads it back.
+func (n *tenancy) loadEnded() (*leasev1.Ended, error) {
+	b, err := os.ReadFile(n.endedFile())
+	if err != nil {
+		return nil, err
+	}
+	var e leasev1.Ended
+	return &e, proto.Unmarshal(b, &e)
+}
+
+func exitOf(e runtime.Exit) *leasev1.Exit {
+	return &leasev1.Exit{
+		Code: int32(e.Code), Signal: int32(e.Signal), Oom: e.OOM, Error: e.Error,
+		StartedMs: e.Started.UnixMilli(), EndedMs: e.Ended.UnixMilli(),
+	}
+}
+
+// outputs is the set of blobs a requester may fetch.
+type outputs struct {
+	mu      sync.Mutex
+	digests map[string]bool
+}
+
+func (o *outputs) holds(digest string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.digests[digest]
+}
+
+func (o *outputs) load(f Folders, outs []*leasev1.Output) error {
+	set := map[string]bool{}
+	for _, out := range outs {
+		digests, err := f.Digests(out.Manifest)
+		if err != nil {
+			return fmt.Errorf("outputs of %s: %w", out.Path, err)
+		}
+		for _, d := range digests {
+			set[d] = true
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.digests = set
+	return nil
+}

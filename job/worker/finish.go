@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Retention is how long a task's output waits for a requester that did not
+// co-sign the close.
+const Retention = 24 * time.Hour
+
+// KindRemoved ends a lease's records: nothing of its task is left here.
+const KindRemoved = "worker.removed"
+
+// endGrace is what a task gets between TERM and KILL when its lease ended without agreement.
+const endGrace = 10 * time.Second
+
+// finish gives the devices back and keeps the receipt. A requester that
+// co-signed the close has all of the task's output; for any other it is kept.
+func (n *tenancy) finish(ctx context.Context) {
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), endGrace+cleanTimeout)
+	defer cancel()
+	l := n.session.Lease()
+	n.stopTask(clean)
+	n.w.Config.Devices.Release(n.id.String())
+	if r := l.Receipt(); r != nil {
+		if err := n.w.Receipts.Keep("worker", r); err != nil {
+			n.log.Error("receipt not kept", "err", err)
+		}
+	}
+	if l.State() != lease.Closed && l.State() != lease.Refused && !n.expire(ctx) {
+		return
+	}
+	n.remove(context.WithoutCancel(ctx))
+}
+
+// stopTask ends what still runs, and lets the task's goroutine collect what it can.
+func (n *tenancy) stopTask(ctx context.Context) {
+	err := n.w.Runtime.Stop(ctx, taskID(n.id), endGrace)
+	if err != nil && !errors.Is(err, runtime.ErrNotFound) {
+		n.log.Warn("stop task", "err", err)
+	}
+	if n.task == nil {
+		return
+	}
+	n.task.cancel()
+	select {
+	case <-n.task.done:
+	case <-ctx.Done():
+	}
+}
+
+// expire waits out the retention; false when ctx ended before that.
+func (n *tenancy) expire(ctx context.Context) bool {
+	return pause(ctx, time.UnixMilli(n.touched.Load()).Add(Retention).Sub(n.w.Now()))
+}
+
+// remove deletes all the task left here, and says so in the journal.
+func (n *tenancy) remove(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
+	defer cancel()
+	if err := n.w.Runtime.Remove(ctx, taskID(n.id)); err != nil {
+		n.log.Warn("remove task; it is tried again at the next start", "err", err)
+		return
+	}
+	if err := os.RemoveAll(n.dir()); err != nil {
+		n.log.Warn("remove folders; it is tried again at the next start", "err", err)
+		return
+	}
+	rec := journal.Record{Key: n.id.String(), Kind: KindRemoved, At: n.w.Now()}
+	if err := n.w.Journal.Append(rec); err != nil {
+		n.log.Warn("record the removal", "err", err)
+		return
+	}
+	n.w.forget(n)
+}

@@ -1,0 +1,38 @@
+package worker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// ErrNoLease: this peer has no such lease here.
+var ErrNoLease = errors.New("no such lease")
+
+// Peers reaches requesters.
+type Peers interface {
+	// PeerRecord is this node's signed addresses.
+	PeerRecord() ([]byte, error)
+	// AddPeerRecord verifies and remembers a peer's signed addresses.
+	AddPeerRecord(record []byte) (peer.ID, error)
+	// Connect dials a peer at the addresses known of it.
+	Connect(ctx context.Context, id peer.ID) error
+	// Answer brings a bid or decline to a requester that announced a job.
+	Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) error
+	// Blobs gives the content a lease entitles us to.
+	Blobs(from peer.ID, leaseID []byte) runtime.BlobSource
+}
+
+// Folders turns folders of files into blobs by digest, and back.
+type Folders interface {
+	// Unpack writes the files of a manifest into dir.
+	Unpack(ctx context.Context, src runtime.BlobSource, manifest, dir string) error
+	// Pack takes a folder into this node's store and names its manifest.
+	Pack(ctx context.Context, dir string) (manifest string, size uint64, err error)
+	// Digests lists a packed manifest's blobs, the manifest's own among them.
+	Digests(manifest string) ([]string, error)
+}

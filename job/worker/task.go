@@ -1,0 +1,256 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/lease"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+const (
+	// sampleEvery is how often a running task is measured for the beats' evidence.
+	sampleEvery = time.Second
+	// retryEvery is how long a task waits before it tries a fetch or a call again.
+	retryEvery = time.Second
+	// maxStopGrace bounds what a requester may ask for between TERM and KILL.
+	maxStopGrace = 5 * time.Minute
+	// cleanTimeout bounds what is cleaned up after a lease ended.
+	cleanTimeout = 30 * time.Second
+	// freezeTimeout bounds a freeze or thaw.
+	freezeTimeout = 10 * time.Second
+)
+
+// errStopped: the lease ended the task before it ran.
+var errStopped = errors.New("stopped before it ran")
+
+// task drives the one task of a session: fetch, start, wait, collect. It tells
+// the session what happened; it never decides. A nil task is one not begun.
+type task struct {
+	s       *tenancy
+	id      string
+	running bool // the journal has its TaskRunning
+	done    chan struct{}
+
+	mu       sync.Mutex
+	started  bool
+	frozen   bool // what the lease wants
+	stopping bool // likewise
+	grace    time.Duration
+	cancel   context.CancelFunc // of the preparation
+}
+
+// taskID names a lease's task in the runtime.
+func taskID(id job.LeaseID) string { return "rm-" + id.String()[:24] }
+
+// startTask begins the task, or takes it up again after a restart.
+func (n *tenancy) startTask(ctx context.Context) {
+	if n.task != nil {
+		return
+	}
+	t := &task{s: n, id: taskID(n.id), running: n.past.running, done: make(chan struct{})}
+	prepare, cancel := context.WithCancel(ctx)
+	t.cancel = cancel
+	n.task = t
+	go t.run(ctx, prepare)
+}
+
+// wait returns when the task's goroutine has.
+func (t *task) wait() {
+	if t != nil {
+		<-t.done
+	}
+}
+
+func (t *task) run(ctx, prepare context.Context) {
+	defer close(t.done)
+	defer t.cancel()
+	if err := t.begin(prepare); err != nil {
+		if ctx.Err() == nil {
+			t.failed(ctx, err)
+		}
+		return
+	}
+	if !t.running {
+		t.s.session.Post(ctx, lease.TaskRunning{})
+	}
+	t.s.board.enter(leasev1.Phase_PHASE_RUNNING)
+	exit, err := t.watch(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			t.failed(ctx, err)
+		}
+		return
+	}
+	t.s.board.enter(leasev1.Phase_PHASE_COLLECTING)
+	t.collect(ctx, exit)
+}
+
+// begin makes the task run: what is there already is taken up as it is.
+func (t *task) begin(ctx context.Context) error {
+	switch _, err := t.s.w.Runtime.Status(context.WithoutCancel(ctx), t.id); {
+	case err == nil:
+		t.adopt(ctx)
+		return nil
+	case !errors.Is(err, runtime.ErrNotFound):
+		return err
+	case t.running:
+		return errors.New("the task is gone: it was running when this worker last looked")
+	}
+	if err := t.fetch(ctx); err != nil {
+		return err
+	}
+	t.s.board.enter(leasev1.Phase_PHASE_STARTING)
+	spec := t.spec()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopping {
+		return errStopped
+	}
+	if err := t.s.w.Runtime.Start(context.WithoutCancel(ctx), spec); err != nil && !errors.Is(err, runtime.ErrExists) {
+		return err
+	}
+	t.started = true
+	return nil
+}
+
+// adopt takes up a task that outlived this process, and brings it to what the
+// lease wants by now.
+func (t *task) adopt(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.started = true
+	switch {
+	case t.stopping:
+		t.end(ctx)
+	case t.frozen:
+		t.apply(ctx)
+	}
+}
+
+// watch measures the task until it ends. A runtime that is away for a moment
+// (its daemon was killed, say) is asked again; the task itself does not notice.
+func (t *task) watch(ctx context.Context) (runtime.Exit, error) {
+	sampling, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { t.sample(sampling) })
+	defer func() { stop(); wg.Wait() }()
+	for {
+		exit, err := t.s.w.Runtime.Wait(ctx, t.id)
+		if err == nil || errors.Is(err, runtime.ErrNotFound) {
+			return exit, err
+		}
+		t.s.log.Warn("runtime away while a task runs", "err", err)
+		if !pause(ctx, retryEvery) {
+			return exit, ctx.Err()
+		}
+	}
+}
+
+// sample keeps the evidence fresh.
+func (t *task) sample(ctx context.Context) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for {
+		if st, err := t.s.w.Runtime.Status(ctx, t.id); err == nil {
+			t.s.board.prove(&leasev1.Evidence{
+				TaskId: t.id, ImageDigest: t.s.spec.Image.Digest,
+				CpuMs: uint64(st.CPUTime.Milliseconds()), MemoryBytes: st.MemoryBytes,
+				Running: st.State == runtime.Running,
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// failed reports a task that did not run, or was lost.
+func (t *task) failed(ctx context.Context, err error) {
+	now := t.s.w.Now().UnixMilli()
+	exit := &leasev1.Exit{Code: 125, Error: job.CleanText(err.Error()), StartedMs: now, EndedMs: now}
+	if !errors.Is(err, errStopped) {
+		t.s.log.Warn("task did not run", "err", err)
+	}
+	t.s.board.end(&leasev1.Ended{Exit: exit})
+	t.s.session.Post(ctx, lease.TaskFailed{Exit: exit})
+}
+
+// stop ends the task politely, then for good. It does not wait for the end:
+// whoever waits for the task sees it.
+func (t *task) stop(ctx context.Context, grace time.Duration) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopping, t.grace = true, grace
+	if t.started {
+		t.end(ctx)
+		return
+	}
+	t.cancel()
+}
+
+// end stops a started task. The caller holds mu.
+func (t *task) end(ctx context.Context) {
+	clean, grace := context.WithoutCancel(ctx), t.grace
+	go func() {
+		stop, cancel := context.WithTimeout(clean, grace+cleanTimeout)
+		defer cancel()
+		_ = t.s.w.Runtime.Resume(stop, t.id) // a frozen task cannot hear TERM; a running one is not frozen
+		if err := t.s.w.Runtime.Stop(stop, t.id, grace); err != nil {
+			t.s.log.Warn("stop task", "err", err)
+		}
+	}()
+}
+
+func (t *task) freeze(ctx context.Context) { t.hold(ctx, true) }
+func (t *task) thaw(ctx context.Context)   { t.hold(ctx, false) }
+
+// hold freezes or thaws a task that runs. One that is still being fetched goes
+// on fetching: that is unpaid either way.
+func (t *task) hold(ctx context.Context, frozen bool) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frozen = frozen
+	if t.started && !t.stopping {
+		t.apply(ctx)
+	}
+}
+
+// apply makes the runtime do what hold asked for. The caller holds mu.
+func (t *task) apply(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, freezeTimeout)
+	defer cancel()
+	act, phase := t.s.w.Runtime.Resume, leasev1.Phase_PHASE_RUNNING
+	if t.frozen {
+		act, phase = t.s.w.Runtime.Pause, leasev1.Phase_PHASE_FROZEN
+	}
+	if err := act(ctx, t.id); err != nil {
+		t.s.log.Warn("freeze or thaw task", "to", phase, "err", err)
+		return
+	}
+	t.s.board.enter(phase)
+}
+
+// pause waits, and says whether ctx is still good.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,175 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/statement"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// View is a lease as others may see it.
+type View struct {
+	ID        job.LeaseID
+	Requester peer.ID
+	JobID     job.ID
+	Name      string
+	Image     string
+	State     lease.State
+	Phase     leasev1.Phase
+	CreditMS  uint64
+	Amount    uint64
+	Beats     uint64
+	Created   time.Time
+	LatestEnd time.Time // when the lease ends at the latest
+	Exit      *leasev1.Exit
+}
+
+// tenancy is one lease on this worker: its session, its task, and what is left
+// of the task afterwards.
+type tenancy struct {
+	w             *Worker
+	id            job.LeaseID
+	requester     peer.ID
+	terms         *leasev1.Terms
+	spec          *marketv1.Spec
+	countersigned *marketv1.Signed
+	created       time.Time
+	log           *slog.Logger
+
+	session *session.Session
+	task    *task // of the session's goroutine; nil before the first challenge
+	past    past
+	board   *board
+	outputs *outputs
+	touched atomic.Int64 // Unix ms of the last step
+}
+
+// past is how far a task had come when this worker last ran.
+type past struct {
+	running bool
+	ended   *leasev1.Ended
+}
+
+func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l lease.Lease) *tenancy {
+	t := &tenancy{
+		w: w, id: id, requester: a.from, terms: a.terms.Message(), spec: a.spec,
+		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{},
+		log: w.Log.With("lease", id.Short(), "peer", a.from),
+	}
+	t.touched.Store(w.Now().UnixMilli())
+	t.session = session.New(session.Config{
+		Lease: l, Key: id.String(), Kind: KindEvent, Journal: w.Journal, Now: w.Now, Log: t.log,
+		Decode: t.decode, Perform: t.perform, Linked: t.linked,
+		Tick:    func() lease.Event { return lease.Tick{} },
+		Stepped: func() { t.touched.Store(w.Now().UnixMilli()) },
+	})
+	return t
+}
+
+func (n *tenancy) view() View {
+	l := n.session.Lease()
+	return View{
+		ID: n.id, Requester: n.requester, JobID: job.ID(n.terms.JobId),
+		Name: n.spec.Name, Image: n.spec.Image.Name, State: l.State(), Phase: n.board.phase(),
+		CreditMS: l.CreditMS(), Amount: l.Amount(), Beats: l.Beats(), Created: n.created,
+		LatestEnd: n.created.Add(time.Duration(n.terms.MaxDurationMs) * time.Millisecond),
+		Exit:      n.board.exit(),
+	}
+}
+
+// run lives as long as the lease and what is left of it. An error means that
+// the lease could not be recorded.
+func (n *tenancy) run(ctx context.Context) error {
+	n.resume(ctx)
+	if err := n.session.Run(ctx); err != nil {
+		n.task.wait()
+		return err
+	}
+	if n.session.Lease().State().Ended() {
+		n.finish(ctx)
+	}
+	n.task.wait()
+	return nil
+}
+
+// decode verifies a frame: only what the requester really signed becomes an event.
+func (n *tenancy) decode(f *leasev1.BeatFrame) (lease.Event, error) {
+	key, err := job.PublicKey(n.requester)
+	if err != nil {
+		return nil, err
+	}
+	switch f := f.Frame.(type) {
+	case *leasev1.BeatFrame_Challenge:
+		c, err := statement.Open[*leasev1.Challenge](f.Challenge, statement.TypeChallenge, key)
+		return lease.Challenged{Challenge: c, Evidence: n.board.evidence()}, err
+	case *leasev1.BeatFrame_Ack:
+		a, err := statement.Open[*leasev1.Ack](f.Ack, statement.TypeAck, key)
+		return lease.Acked{Ack: a}, err
+	case *leasev1.BeatFrame_Close:
+		c, err := statement.Open[*leasev1.Close](f.Close, statement.TypeClose, key)
+		return lease.CloseSigned{Close: c}, err
+	case *leasev1.BeatFrame_Stop:
+		grace := min(max(0, f.Stop.GraceMs), maxStopGrace.Milliseconds())
+		return lease.StopAsked{Grace: time.Duration(grace) * time.Millisecond}, nil
+	default:
+		return nil, fmt.Errorf("frame %T is not for a worker", f)
+	}
+}
+
+func (n *tenancy) perform(ctx context.Context, ef lease.Effect) {
+	switch ef := ef.(type) {
+	case lease.SendResync:
+		n.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Resync{Resync: ef.Resync}})
+	case lease.StartTask:
+		n.startTask(ctx)
+	case lease.StopTask:
+		n.task.stop(ctx, ef.Grace)
+	case lease.FreezeTask:
+		n.task.freeze(ctx)
+	case lease.ThawTask:
+		n.task.thaw(ctx)
+	case lease.Beaten:
+		n.log.Debug("beat co-signed", "seq", ef.Seq, "credit_ms", ef.CreditMS)
+	case lease.Ended:
+		n.log.Info("lease ended", "state", ef.State, "reason", ef.Reason)
+	default:
+		n.log.Error("effect not performed", "effect", fmt.Sprintf("%T", ef))
+	}
+}
+
+// redialEvery is how often a requester that is away is dialled. It opens the
+// stream; we only make sure that there is a connection to open it on.
+const redialEvery = 5 * time.Second
+
+func (n *tenancy) linked(ctx context.Context, up bool) {
+	if !up {
+		go n.reconnect(ctx)
+	}
+}
+
+// reconnect dials a requester that went away until it is connected.
+func (n *tenancy) reconnect(ctx context.Context) {
+	for {
+		dial, cancel := context.WithTimeout(ctx, redialEvery)
+		err := n.w.Peers.Connect(dial, n.requester)
+		cancel()
+		if err == nil || !pause(ctx, redialEvery) {
+			return
+		}
+		select {
+		case <-n.session.Done():
+			return
+		default:
+		}
+	}
+}
