@@ -1,0 +1,111 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// fileName is the configuration file in a data directory.
+const fileName = "config.yaml"
+
+// file is the shape of config.yaml. A pointer tells what was said from what was not.
+type file struct {
+	Network   *string  `yaml:"network"`
+	Name      *string  `yaml:"name"`
+	Listen    []string `yaml:"listen"`
+	Bootstrap []string `yaml:"bootstrap"`
+	Price     *struct {
+		Floor *Price `yaml:"floor"`
+	} `yaml:"price"`
+	SimulateGPU *string   `yaml:"simulate-gpu"`
+	MaxDuration *Duration `yaml:"max-duration"`
+	AbsentGrace *Duration `yaml:"absent-grace"`
+	LogLevel    *string   `yaml:"log-level"`
+}
+
+// Load gives the defaults for dataDir, with what its config.yaml and then the environment say
+// over them. The caller adds its flags and asks Validate.
+func Load(dataDir string, getenv func(string) string) (Config, error) {
+	c := Default(dataDir)
+	path := filepath.Join(dataDir, fileName)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	var f file
+	if err := DecodeStrict(path, text, &f); err != nil {
+		return Config{}, err
+	}
+	f.over(&c)
+	if err := environment(&c, getenv); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// over sets what the file says.
+func (f file) over(c *Config) {
+	set(&c.Network, f.Network)
+	set(&c.Name, f.Name)
+	set(&c.SimulateGPU, f.SimulateGPU)
+	set(&c.LogLevel, f.LogLevel)
+	if f.Listen != nil {
+		c.Listen = f.Listen
+	}
+	if f.Bootstrap != nil {
+		c.Bootstrap = f.Bootstrap
+	}
+	if f.Price != nil && f.Price.Floor != nil {
+		c.Price = uint64(*f.Price.Floor)
+	}
+	if f.MaxDuration != nil {
+		c.MaxDuration = time.Duration(*f.MaxDuration)
+	}
+	if f.AbsentGrace != nil {
+		c.AbsentGrace = time.Duration(*f.AbsentGrace)
+	}
+}
+
+func set[T any](dst, src *T) {
+	if src != nil {
+		*dst = *src
+	}
+}
+
+// environment sets what RIGMESH_… variables say, and names every bad one.
+func environment(c *Config, getenv func(string) string) error {
+	var problems []error
+	parsed := func(name string, set func(string) error) {
+		if text := getenv(name); text != "" {
+			if err := set(text); err != nil {
+				problems = append(problems, fmt.Errorf("environment variable %s: %w", name, err))
+			}
+		}
+	}
+	text := func(name string, dst *string) {
+		parsed(name, func(s string) error { *dst = s; return nil })
+	}
+	list := func(name string, dst *[]string) {
+		parsed(name, func(s string) error { *dst = splitList(s); return nil })
+	}
+	text("RIGMESH_NETWORK", &c.Network)
+	text("RIGMESH_NAME", &c.Name)
+	text("RIGMESH_SIMULATE_GPU", &c.SimulateGPU)
+	text("RIGMESH_LOG_LEVEL", &c.LogLevel)
+	list("RIGMESH_LISTEN", &c.Listen)
+	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
+	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
+	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)
+	parsed("RIGMESH_ABSENT_GRACE", (*Duration)(&c.AbsentGrace).Set)
+	return errors.Join(problems...)
+}
+
+// splitList reads a list of addresses, separated by commas or spaces.
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/rigmesh/rigmesh/job/requester"
+	"github.com/rigmesh/rigmesh/job/worker"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	"github.com/rigmesh/rigmesh/p2p/blob/tree"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// folders packs and unpacks the inputs and outputs of tasks on a worker.
+type folders struct{ store *blob.Store }
+
+func (f folders) Unpack(ctx context.Context, src runtime.BlobSource, manifest, dir string) error {
+	_, err := tree.Unpack(ctx, src, manifest, dir, tree.UnpackOptions{OutsideLinks: true})
+	if errors.Is(err, tree.ErrManifest) || errors.Is(err, tree.ErrTooMuch) || errors.Is(err, blob.ErrDigest) {
+		return fmt.Errorf("%w: %w", worker.ErrContent, err)
+	}
+	return err
+}
+
+func (f folders) Pack(ctx context.Context, dir string) (string, uint64, error) {
+	p, err := tree.PackDir(ctx, dir, tree.ToStore(f.store), tree.PackOptions{SkipOdd: true})
+	return p.Manifest, p.Bytes, err
+}
+
+func (f folders) Digests(manifest string) ([]string, error) {
+	m, err := tree.ReadManifest(context.Background(), f.store, manifest, tree.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	out := []string{manifest}
+	for _, e := range m.Entries {
+		if e.Digest != "" {
+			out = append(out, e.Digest)
+		}
+	}
+	return out, nil
+}
+
+// content is the store as a requester needs it.
+type content struct{ store *blob.Store }
+
+func (c content) Reader(digest string, offset int64) (io.ReadCloser, error) {
+	return c.store.Reader(digest, offset)
+}
+
+func (c content) Fetch(ctx context.Context, src runtime.BlobSource, digest string) error {
+	err := blob.Fetch(ctx, src, digest, c.store)
+	if errors.Is(err, blob.ErrDigest) || errors.Is(err, blob.ErrUnknown) {
+		return fmt.Errorf("%w: %w", requester.ErrContent, err)
+	}
+	return err
+}

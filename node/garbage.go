@@ -1,0 +1,35 @@
+package node
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// collectEvery is how often unused blobs are looked for.
+	collectEvery = time.Hour
+	// keepBlobs is how long a blob nothing needs is kept, so that the same image
+	// or input need not be brought here for every run.
+	keepBlobs = 24 * time.Hour
+)
+
+// collectGarbage removes blobs that no job or lease has needed for a day.
+func (n *Node) collectGarbage(ctx context.Context) error {
+	tick := time.NewTicker(collectEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		removed, err := n.store.Sweep(keepBlobs, func(digest string) bool {
+			return n.requester.Holds(digest) || (n.worker != nil && n.worker.Holds(digest))
+		})
+		if err != nil {
+			n.log.Warn("remove unused blobs", "err", err)
+		} else if removed > 0 {
+			n.log.Info("removed unused blobs", "blobs", removed)
+		}
+	}
+}

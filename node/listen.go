@@ -1,0 +1,97 @@
+package node
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/rigmesh/rigmesh/p2p"
+)
+
+// defaultListen is every IPv4 interface, on ports that are free.
+var defaultListen = []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"}
+
+// ports are those of the last start. A node takes them again, so that peers find
+// it where it was.
+type ports struct {
+	TCP int `json:"tcp"`
+	UDP int `json:"udp"`
+}
+
+// listen makes the host, on the ports of the last start where none is configured.
+func (n *Node) listen() error {
+	wanted := n.cfg.Listen
+	if len(wanted) == 0 {
+		wanted = defaultListen
+	}
+	last := readPorts(n.path("ports"))
+	host, err := p2p.New(n.hostConfig(last.into(wanted)))
+	if err != nil && last != (ports{}) {
+		n.log.Info("the ports of the last start are taken, using others", "err", err)
+		host, err = p2p.New(n.hostConfig(wanted))
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", strings.Join(wanted, " "), err)
+	}
+	n.host = host
+	return portsOf(host.Addrs()).write(n.path("ports"))
+}
+
+func (n *Node) hostConfig(listen []string) p2p.Config {
+	return p2p.Config{
+		Key: n.key, Network: n.cfg.Network, Version: n.parts.Version,
+		Listen: listen, Bootstrap: n.cfg.Bootstrap, Log: n.log,
+	}
+}
+
+// into puts the ports where an address asks for any free one.
+func (p ports) into(addrs []string) []string {
+	r := strings.NewReplacer("/tcp/0", "/tcp/"+strconv.Itoa(p.TCP), "/udp/0", "/udp/"+strconv.Itoa(p.UDP))
+	out := make([]string, len(addrs))
+	for i, a := range addrs {
+		out[i] = a
+		if strings.HasSuffix(a, "/tcp/0") || strings.Contains(a, "/udp/0/") {
+			out[i] = r.Replace(a)
+		}
+	}
+	return out
+}
+
+func portsOf(addrs []string) ports {
+	var p ports
+	for _, a := range addrs {
+		m, err := multiaddr.NewMultiaddr(a)
+		if err != nil {
+			continue
+		}
+		if v, err := m.ValueForProtocol(multiaddr.P_TCP); err == nil && p.TCP == 0 {
+			p.TCP, _ = strconv.Atoi(v)
+		}
+		if v, err := m.ValueForProtocol(multiaddr.P_UDP); err == nil && p.UDP == 0 {
+			p.UDP, _ = strconv.Atoi(v)
+		}
+	}
+	return p
+}
+
+// readPorts gives none when the file is missing or is not one of ours: any port will do.
+func readPorts(path string) ports {
+	var p ports
+	b, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(b, &p) != nil {
+		return ports{}
+	}
+	return p
+}
+
+func (p ports) write(path string) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o600)
+}

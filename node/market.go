@@ -1,0 +1,89 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/requester"
+	"github.com/rigmesh/rigmesh/job/statement"
+	"github.com/rigmesh/rigmesh/p2p/stream"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// marketSide is the requester's way to find workers and talk terms with them.
+// This node's own worker is asked in process: libp2p cannot dial itself.
+type marketSide struct{ n *Node }
+
+func (m marketSide) PeerRecord() ([]byte, error)             { return m.n.host.PeerRecord() }
+func (m marketSide) AddPeerRecord(b []byte) (peer.ID, error) { return m.n.addPeerRecord(b) }
+func (m marketSide) Connected() int                          { return len(m.n.host.Peers()) }
+
+// addPeerRecord remembers a peer's addresses; our own need no remembering.
+func (n *Node) addPeerRecord(b []byte) (peer.ID, error) { return n.host.AddPeerRecord(b) }
+
+func (m marketSide) Offers(ctx context.Context, need *marketv1.Requirement) <-chan requester.Offer {
+	return m.n.offers.search(ctx, need)
+}
+
+func (m marketSide) Resolve(ctx context.Context, name string) (peer.ID, error) {
+	if id, err := peer.Decode(name); err == nil {
+		return id, nil
+	}
+	id, err := m.n.host.ConnectAddr(ctx, name)
+	if err != nil {
+		return "", fmt.Errorf("not a peer id, and not an address that answers: %w", err)
+	}
+	return id, nil
+}
+
+func (m marketSide) Ask(ctx context.Context, to peer.ID, ann *marketv1.Signed) (*marketv1.Answer, error) {
+	if to == m.n.host.ID() {
+		return m.n.answer(to, ann)
+	}
+	var a marketv1.Answer
+	if err := stream.Call(ctx, m.n.host, to, "ask", &marketv1.AskRequest{Announcement: ann}, &a); err != nil {
+		return nil, err
+	}
+	return &a, nil
+}
+
+// answer is this node's worker's answer to an announcement that its author brought.
+func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, error) {
+	ann, err := statement.OpenAnnouncement(signed)
+	if err != nil {
+		return nil, err
+	}
+	m := ann.Message()
+	if err := job.CheckAnnouncement(m); err != nil {
+		return nil, err
+	}
+	if id, err := job.PeerID(ann.Signer()); err != nil || id != from {
+		return nil, fmt.Errorf("announcement of %s came from %s", id, from)
+	}
+	if m.Network != n.cfg.Network {
+		return nil, fmt.Errorf("announcement is for network %q", m.Network)
+	}
+	if err := job.CheckFresh(n.now(), m.IssuedMs, m.ExpiresMs); err != nil {
+		return nil, err
+	}
+	return n.worker.Ask(ann)
+}
+
+func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed) error {
+	return m.n.topics.publish(ctx, job.TierFor(need), ann)
+}
+
+func (m marketSide) Award(ctx context.Context, to peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
+	if to == m.n.host.ID() {
+		return m.n.worker.Award(to, req)
+	}
+	var resp leasev1.AwardResponse
+	if err := stream.Call(ctx, m.n.host, to, "lease", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
+}

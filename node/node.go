@@ -1,0 +1,263 @@
+// Package node puts one machine together: identity, network, journal, store,
+// the requester every node is, the worker it may be, and the control socket.
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/requester"
+	"github.com/rigmesh/rigmesh/job/worker"
+	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/p2p"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	"github.com/rigmesh/rigmesh/p2p/discovery"
+	"github.com/rigmesh/rigmesh/p2p/gossip"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Parts are what a node is made of beside its configuration. Nil ones are made
+// from it; simulations and tests hand in their own.
+type Parts struct {
+	Now     func() time.Time
+	Host    *p2p.Host          // with an identity; on a simulated network, say
+	Key     ed25519.PrivateKey // Host's; read from the data directory when nil
+	Runtime runtime.Runtime
+	Log     *slog.Logger
+	Version string
+	// NoControl leaves the control socket away: a simulated bubble has no real sockets.
+	NoControl bool
+}
+
+// Node is one machine on the network.
+type Node struct {
+	cfg     config.Config
+	parts   Parts
+	log     *slog.Logger
+	key     ed25519.PrivateKey
+	started time.Time
+
+	host      *p2p.Host
+	discovery *discovery.Discovery
+	gossip    *gossip.Router
+	journal   *journal.Journal
+	store     *blob.Store
+	receipts  *receipts
+	offers    *offers
+	topics    *topics
+	devices   *gpu.Reservations
+	requester *requester.Requester
+	worker    *worker.Worker // nil on a node that only rents
+	local     *local
+
+	release  func()    // the data directory's lock
+	stop     chan bool // Shutdown's wish: drain or not
+	draining atomic.Bool
+}
+
+// New puts a node together. It starts listening and reads the journal, and does
+// nothing else before Run. control.LockedError when another process owns the
+// data directory.
+func New(cfg config.Config, parts Parts) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, parts: parts, log: parts.Log, stop: make(chan bool, 1)}
+	for _, make := range []func() error{
+		n.lock, n.makeClock, n.makeIdentity, n.makeStore, n.makeNetwork, n.makeRequester, n.makeWorker, n.restore,
+	} {
+		if err := make(); err != nil {
+			return nil, errors.Join(err, n.close())
+		}
+	}
+	return n, nil
+}
+
+// lock makes this process the one that owns the data directory.
+func (n *Node) lock() error {
+	release, err := control.Lock(n.cfg.DataDir)
+	n.release = release
+	return err
+}
+
+func (n *Node) path(name ...string) string {
+	return filepath.Join(append([]string{n.cfg.DataDir}, name...)...)
+}
+
+func (n *Node) now() time.Time { return n.parts.Now() }
+
+func (n *Node) makeClock() error {
+	if n.parts.Now == nil {
+		clock, err := openClock(n.path("clock"))
+		if err != nil {
+			return fmt.Errorf("clock: %w", err)
+		}
+		n.parts.Now = clock.now
+	}
+	n.started = n.now()
+	return nil
+}
+
+func (n *Node) makeIdentity() error {
+	n.key = n.parts.Key
+	if n.key != nil {
+		return nil
+	}
+	key, err := p2p.LoadKey(n.path("identity.key"))
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	n.key = key
+	return nil
+}
+
+func (n *Node) makeStore() error {
+	var err error
+	if n.store, err = blob.Open(n.path("blobs")); err != nil {
+		return fmt.Errorf("open the blob store: %w", err)
+	}
+	if n.journal, err = journal.Open(n.path("journal")); err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	if cut := n.journal.Cut(); cut > 0 {
+		n.log.Info("journal: an unfinished record at the end was cut off", "bytes", cut)
+	}
+	n.receipts, err = openReceipts(n.path("receipts"))
+	return err
+}
+
+// makeNetwork starts listening. Nothing here waits for another node.
+func (n *Node) makeNetwork() error {
+	n.host = n.parts.Host
+	if n.host == nil {
+		if err := n.listen(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if n.discovery, err = discovery.New(n.host, discovery.Config{}); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	if n.gossip, err = gossip.New(n.host, gossip.Config{Rendezvous: n.discovery}); err != nil {
+		return fmt.Errorf("gossip: %w", err)
+	}
+	n.topics = newTopics(n.gossip, n.cfg.Network, n.now, n.log)
+	n.offers = newOffers(n)
+	return nil
+}
+
+func (n *Node) makeRequester() error {
+	n.local = &local{n: n}
+	n.requester = requester.New(requester.Config{
+		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace,
+		Dir: n.path("jobs"), Now: n.now,
+		Market: marketSide{n}, Streams: streamSide{n}, Content: content{n.store},
+		Journal: n.journal, Receipts: n.receipts, Log: n.log,
+	})
+	return nil
+}
+
+// restore takes up what the last process left, before anything new can come in.
+func (n *Node) restore() error {
+	if err := n.requester.Restore(n.journal.Replay); err != nil {
+		return fmt.Errorf("restore jobs from the journal: %w", err)
+	}
+	if n.worker == nil {
+		return nil
+	}
+	if err := n.worker.Restore(n.journal.Replay); err != nil {
+		return fmt.Errorf("restore leases from the journal: %w", err)
+	}
+	return nil
+}
+
+// close lets go of everything New opened, in reverse order.
+func (n *Node) close() error {
+	var errs []error
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	if n.journal != nil {
+		errs = append(errs, n.journal.Close())
+	}
+	if n.release != nil {
+		n.release()
+	}
+	return errors.Join(errs...)
+}
+
+// ID is the node's name on the network.
+func (n *Node) ID() string { return n.host.ID().String() }
+
+// Addrs are the addresses at which others reach this node.
+func (n *Node) Addrs() []string { return n.host.Addrs() }
+
+// Requester is the part that gets jobs done elsewhere.
+func (n *Node) Requester() *requester.Requester { return n.requester }
+
+// Worker is the part that lends devices; nil on a node that only rents.
+func (n *Node) Worker() *worker.Worker { return n.worker }
+
+// Store holds blobs by digest.
+func (n *Node) Store() *blob.Store { return n.store }
+
+// busy says whether a lease or job of this node goes on.
+func (n *Node) busy() bool {
+	return n.requester.Live() > 0 || (n.worker != nil && n.worker.Live() > 0)
+}
+
+// Shutdown makes Run return; with drain, when its leases have ended.
+func (n *Node) Shutdown(drain bool) {
+	select {
+	case n.stop <- drain:
+	default:
+	}
+}
+
+// waitStop returns when the node is to stop.
+func (n *Node) waitStop(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case drain := <-n.stop:
+		if drain {
+			n.drain(ctx)
+		}
+	}
+}
+
+// drain takes no new lease and waits for those there are. A second Shutdown
+// without drain cuts it short.
+func (n *Node) drain(ctx context.Context) {
+	n.draining.Store(true)
+	if n.worker != nil {
+		n.worker.Drain()
+	}
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for n.busy() {
+		select {
+		case <-ctx.Done():
+			return
+		case again := <-n.stop:
+			if !again {
+				return
+			}
+		case <-tick.C:
+		}
+	}
+}
+
+// Receipt finds a receipt by the beginning of its lease's or job's id.
+func (n *Node) Receipt(id string) (lease string, file []byte, err error) {
+	return n.receipts.Receipt(id)
+}

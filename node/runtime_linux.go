@@ -1,0 +1,13 @@
+package node
+
+import (
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd"
+)
+
+// newRuntime is containerd, in a child process of this binary.
+func (n *Node) newRuntime() (runtime.Runtime, error) {
+	return containerd.New(containerd.Config{
+		DataDir: n.path("containerd"), Prefix: n.hostPrefix(), Log: n.log,
+	})
+}

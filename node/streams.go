@@ -1,0 +1,148 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	"github.com/rigmesh/rigmesh/p2p/stream"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// errNotLending: this node has no worker.
+var errNotLending = errors.New("this node lends nothing")
+
+// streamSide is the requester's way to the streams of a lease.
+type streamSide struct{ n *Node }
+
+func (s streamSide) Beat(ctx context.Context, worker peer.ID) (session.Link, error) {
+	if worker == s.n.host.ID() {
+		return s.n.local.open(s.n.serveBeat), nil
+	}
+	return stream.Open(ctx, s.n.host, worker, "beat")
+}
+
+func (s streamSide) Task(ctx context.Context, worker peer.ID) (session.Link, error) {
+	if worker == s.n.host.ID() {
+		return s.n.local.open(s.n.serveTask), nil
+	}
+	return stream.Open(ctx, s.n.host, worker, "logs")
+}
+
+func (s streamSide) Blobs(worker peer.ID, leaseID []byte) runtime.BlobSource {
+	return s.n.blobs(worker, leaseID)
+}
+
+// blobs is what a peer serves us under a lease; our own store when that is us.
+func (n *Node) blobs(from peer.ID, leaseID []byte) runtime.BlobSource {
+	if from == n.host.ID() {
+		return n.store
+	}
+	return blob.Source(n.host, from, leaseID)
+}
+
+// serve answers the streams of this node's peers. Everything stops with the host.
+func (n *Node) serve() {
+	stream.Serve(n.host, "bid", stream.Limits{}, n.serveBid)
+	blob.Serve(n.host, n.store, func(from peer.ID, leaseID []byte, digest string) bool {
+		return n.requester.MayFetch(from, leaseID, digest) || (n.worker != nil && n.worker.MayFetch(from, leaseID, digest))
+	})
+	if n.worker == nil {
+		return
+	}
+	stream.Serve(n.host, "offer", stream.Limits{}, n.serveOffer)
+	stream.Serve(n.host, "ask", stream.Limits{}, n.serveAsk)
+	stream.Serve(n.host, "lease", stream.Limits{MaxMessage: 1 << 20}, n.serveAward)
+	stream.Accept(n.host, "beat", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveBeat(ctx, c) })
+	stream.Accept(n.host, "logs", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveTask(ctx, c) })
+}
+
+func (n *Node) serveOffer(context.Context, peer.ID, *marketv1.OfferRequest) (*marketv1.OfferResponse, error) {
+	signed, err := n.worker.Offer()
+	return &marketv1.OfferResponse{Offer: signed}, err
+}
+
+func (n *Node) serveAsk(_ context.Context, from peer.ID, req *marketv1.AskRequest) (*marketv1.Answer, error) {
+	return n.answer(from, req.Announcement)
+}
+
+func (n *Node) serveBid(_ context.Context, from peer.ID, a *marketv1.Answer) (*marketv1.AnswerReceived, error) {
+	n.requester.Answered(from, a)
+	return &marketv1.AnswerReceived{}, nil
+}
+
+func (n *Node) serveAward(_ context.Context, from peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
+	if _, err := n.addPeerRecord(req.PeerRecord); err != nil {
+		n.log.Debug("addresses of an award", "peer", from, "err", err)
+	}
+	return n.worker.Award(from, req)
+}
+
+// serveBeat hands a lease's kept stream to its session, for as long as both live.
+func (n *Node) serveBeat(ctx context.Context, link session.Link) {
+	if n.worker == nil {
+		return
+	}
+	var f leasev1.BeatFrame
+	if err := link.Recv(&f); err != nil {
+		return
+	}
+	if err := n.worker.Accept(ctx, f.GetOpen().GetLeaseId(), link); err != nil {
+		n.log.Debug("beat stream", "peer", link.Peer(), "err", err)
+		return
+	}
+	<-ctx.Done()
+}
+
+// serveTask serves a task's progress and output to its requester.
+func (n *Node) serveTask(ctx context.Context, link session.Link) {
+	if n.worker == nil {
+		return
+	}
+	var req leasev1.TaskRequest
+	if err := link.Recv(&req); err != nil {
+		return
+	}
+	if c, ok := link.(*stream.Conn); ok {
+		c.WatchEnd() // the requester says nothing more; its leaving ends ctx
+	}
+	if err := n.worker.Follow(ctx, &req, link); err != nil {
+		n.log.Debug("task stream", "peer", link.Peer(), "err", err)
+		link.Reset()
+	}
+}
+
+// workerSide is the worker's way to requesters.
+type workerSide struct{ n *Node }
+
+func (w workerSide) PeerRecord() ([]byte, error)             { return w.n.host.PeerRecord() }
+func (w workerSide) AddPeerRecord(b []byte) (peer.ID, error) { return w.n.addPeerRecord(b) }
+
+func (w workerSide) Connect(ctx context.Context, id peer.ID) error {
+	if id == w.n.host.ID() {
+		return nil
+	}
+	return w.n.host.Connect(ctx, id)
+}
+
+func (w workerSide) Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) error {
+	if to == w.n.host.ID() {
+		w.n.requester.Answered(to, a)
+		return nil
+	}
+	var got marketv1.AnswerReceived
+	if err := stream.Call(ctx, w.n.host, to, "bid", a, &got); err != nil {
+		return fmt.Errorf("answer %s: %w", to, err)
+	}
+	return nil
+}
+
+func (w workerSide) Blobs(from peer.ID, leaseID []byte) runtime.BlobSource {
+	return w.n.blobs(from, leaseID)
+}

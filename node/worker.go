@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/worker"
+)
+
+// daemon is what a runtime with a process of its own has beside running tasks.
+type daemon interface {
+	// Open finds or starts the process and cleans up what a killed one left.
+	Open(context.Context) error
+	// Close lets go of the process; it runs on.
+	Close() error
+	// Shutdown ends the process, unless a task still runs.
+	Shutdown(context.Context) error
+}
+
+// answerTimeout bounds bringing an answer to a requester that announced a job.
+const answerTimeout = 5 * time.Second
+
+// makeWorker makes this node lend its devices, when it is meant to.
+func (n *Node) makeWorker() error {
+	if !n.cfg.Worker {
+		return nil
+	}
+	if n.cfg.SimulateGPU == "" {
+		return errors.New("no GPU to lend: reading real devices is not built yet; lend simulated ones with --simulate-gpu rtx-4090:2")
+	}
+	devices, err := gpu.SimulatedDevices(n.cfg.SimulateGPU, n.key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return fmt.Errorf("simulated devices: %w", err)
+	}
+	for i := range devices {
+		devices[i].Price = n.cfg.Price
+	}
+	if n.devices, err = gpu.NewReservations(devices); err != nil {
+		return fmt.Errorf("devices: %w", err)
+	}
+	if n.parts.Runtime == nil {
+		if n.parts.Runtime, err = n.newRuntime(); err != nil {
+			return fmt.Errorf("runtime: %w", err)
+		}
+	}
+	machine, err := measure(n.cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("measure this machine: %w", err)
+	}
+	n.worker = worker.New(worker.Config{
+		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices,
+		Policy: worker.Policy{Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace},
+		Dir:    n.path("tasks"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.journal,
+		Peers: workerSide{n}, Folders: folders{n.store}, Receipts: n.receipts, Log: n.log,
+	})
+	return nil
+}
+
+// lend keeps this node findable and answers what it hears, until ctx ends.
+func (n *Node) lend(ctx context.Context) error {
+	tiers := map[string]bool{}
+	for _, d := range n.devices.All() {
+		for _, t := range job.TiersServed(d.VRAM) {
+			tiers[t] = true
+		}
+		n.provide(ctx, "model/"+d.Model+"/0")
+	}
+	errs := make(chan error, len(tiers))
+	for t := range tiers {
+		n.provide(ctx, rendezvous(t))
+		go func() {
+			errs <- n.topics.hear(ctx, t, func(a worker.Announcement) { go n.hear(ctx, a) })
+		}()
+	}
+	var all []error
+	for range tiers {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
+}
+
+// provide puts this node under a key. Alone, it is put there when others come.
+func (n *Node) provide(ctx context.Context, key string) {
+	if err := n.discovery.Provide(ctx, key); err != nil {
+		n.log.Debug("provide", "key", key, "err", err)
+	}
+}
+
+func (n *Node) hear(ctx context.Context, a worker.Announcement) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	if err := n.worker.Hear(ctx, a); err != nil {
+		n.log.Debug("answer an announcement", "err", err)
+	}
+}
+
+// openRuntime makes the runtime ready and removes tasks of leases nobody remembers.
+func (n *Node) openRuntime(ctx context.Context) error {
+	rt := n.parts.Runtime
+	if d, ok := rt.(daemon); ok {
+		if err := d.Open(ctx); err != nil {
+			return fmt.Errorf("start containerd: %w", err)
+		}
+	}
+	all, err := rt.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list tasks: %w", err)
+	}
+	for _, id := range n.worker.Orphans(all) {
+		n.log.Info("removing a task that belongs to no lease", "task", id)
+		if err := rt.Remove(ctx, id); err != nil {
+			n.log.Warn("remove task", "task", id, "err", err)
+		}
+	}
+	return nil
+}
+
+// closeRuntime lets go of the runtime. With no task left its process goes too.
+func (n *Node) closeRuntime(ctx context.Context) {
+	d, ok := n.parts.Runtime.(daemon)
+	if !ok {
+		return
+	}
+	if n.worker.Live() == 0 {
+		if err := d.Shutdown(ctx); err != nil {
+			n.log.Warn("stop containerd", "err", err)
+		}
+		return
+	}
+	n.log.Info("tasks go on without this node; they are taken up again at the next start", "leases", n.worker.Live())
+	if err := d.Close(); err != nil {
+		n.log.Warn("let go of containerd", "err", err)
+	}
+}
+
+// hostPrefix is this node's mark on everything it makes on its host.
+func (n *Node) hostPrefix() string {
+	id := n.ID()
+	return strings.ToLower(id[len(id)-10:])
+}
