@@ -1,0 +1,42 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+)
+
+func attachCommand(k console) *cli.Command {
+	return command(&cli.Command{
+		Name:      "attach",
+		Usage:     "look at a running job again, as run does",
+		Category:  categoryRent,
+		ArgsUsage: "JOB",
+		Description: "Shows the job from its beginning and ends with its exit code. Ctrl-C stops the task, as in run;\n" +
+			"rigmesh logs -f only looks.\n\n" + examples("rigmesh attach 3f2a", "rigmesh attach -o /out:./out 3f2a"),
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "output", Aliases: []string{"o"}, Usage: "`/path:DIR` comes back into a new DIR when the task has ended; repeatable"},
+			&cli.BoolFlag{Name: "overwrite", Usage: "let outputs replace files in a DIR that is not empty", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing but the task's own output", DisableDefaultText: true},
+		},
+		Action: func(c *cli.Context) error { return ours(attach(c, k)) },
+	}, arguments{1, 1})
+}
+
+func attach(c *cli.Context, k console) error {
+	var outputs []outputDir
+	for _, text := range c.StringSlice("output") {
+		out, err := parseOutput(text)
+		if err != nil {
+			return &usageError{err}
+		}
+		if err := out.check(c.Bool("overwrite")); err != nil {
+			return err
+		}
+		outputs = append(outputs, out)
+	}
+	client, err := connect(c.Context, c, k) // the job may be waiting for its node to come back
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return follow(c.Context, client, k, newView(k, c.Bool("quiet")), c.Args().First(), outputs)
+}

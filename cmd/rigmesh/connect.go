@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/urfave/cli/v2"
+)
+
+// settings gives the configuration that a command runs under: defaults, file,
+// environment, global flags; not validated yet, because commands add flags of their own.
+func settings(c *cli.Context, k console) (config.Config, error) {
+	dir, err := dataDir(c, k)
+	if err != nil {
+		return config.Config{}, err
+	}
+	cfg, err := config.Load(dir, k.getenv)
+	if err != nil {
+		return config.Config{}, &usageError{err}
+	}
+	if v := global(c, "network"); v != "" {
+		cfg.Network = v
+	}
+	if v := globalList(c, "bootstrap"); v != nil {
+		cfg.Bootstrap = v
+	}
+	if v := global(c, "log-level"); v != "" {
+		cfg.LogLevel = v
+	}
+	return cfg, nil
+}
+
+// dataDir is --data, $RIGMESH_DATA or this user's own, as an absolute path.
+func dataDir(c *cli.Context, k console) (string, error) {
+	dir := global(c, "data")
+	if dir == "" {
+		dir = k.getenv("RIGMESH_DATA")
+	}
+	if dir == "" {
+		return config.DefaultDataDir()
+	}
+	return filepath.Abs(dir)
+}
+
+// dial connects to the node that runs already, or says that none does.
+func dial(c *cli.Context, k console) (*control.Client, error) {
+	dir, err := dataDir(c, k)
+	if err != nil {
+		return nil, err
+	}
+	return control.Dial(c.Context, dir)
+}
+
+// connect finds the node of the data directory, or starts one in the background.
+func connect(ctx context.Context, c *cli.Context, k console) (*control.Client, error) {
+	cfg, err := settings(c, k)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, &usageError{err}
+	}
+	args := []string{"node", "--requester", "--idle-exit", "10m", "--data", cfg.DataDir, "--network", cfg.Network, "--log-level", cfg.LogLevel}
+	for _, b := range cfg.Bootstrap {
+		args = append(args, "--bootstrap", b)
+	}
+	client, err := control.EnsureRunning(ctx, cfg.DataDir, control.Starter{Args: args})
+	if err != nil {
+		return nil, err
+	}
+	st, err := client.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if st.Network != cfg.Network {
+		return nil, hint(fmt.Errorf("the node on %s is on network %q, not %q", cfg.DataDir, st.Network, cfg.Network),
+			"stop it with rigmesh down, or use another data directory with --data")
+	}
+	return client, nil
+}
+
+// short is the part of a hexadecimal id that people read.
+func short(id string) string { return id[:min(8, len(id))] }
+
+// shortPeer is the part of a peer id that differs from others': its end.
+func shortPeer(id string) string {
+	id = strings.TrimSpace(id)
+	return id[max(0, len(id)-8):]
+}

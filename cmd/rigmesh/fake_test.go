@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+const (
+	fakeJob   = "3f2a9c0000000000000000000000beef"
+	fakeLease = "77aa000000000000000000000000000000000000000000000000000000000000"
+	fakePeer  = "12D3KooWFakeWorker1"
+)
+
+// fakeNode answers the command line from memory. Its one job tells events, and ends when
+// the test lets it.
+type fakeNode struct {
+	*blob.Store
+	dir string
+
+	mu         sync.Mutex
+	submission *leasev1.Submission
+	stops      chan bool // abandon
+	down       chan bool // drain
+
+	events         []*leasev1.JobEvent
+	stopped        []*leasev1.JobEvent // told after the first stop, when set
+	stdout, stderr string
+	offers         []*controlv1.SeenOffer
+	jobs           []*controlv1.Job
+}
+
+func startFakeNode(t *testing.T) *fakeNode {
+	t.Helper()
+	dir := t.TempDir()
+	store, err := blob.Open(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fakeNode{Store: store, dir: dir, stops: make(chan bool, 4), down: make(chan bool, 1)}
+	log := slog.New(slog.DiscardHandler)
+	l, err := control.Listen(dir, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := control.New(control.Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Node: f, Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// rigmesh runs a command line against the fake node.
+func (f *fakeNode) rigmesh(args ...string) (stdout, stderr string, code int) {
+	var out, errs bytes.Buffer
+	k := console{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(name string) string {
+		return map[string]string{"RIGMESH_DATA": f.dir}[name]
+	}}
+	err := run(context.Background(), k, append([]string{"rigmesh"}, args...))
+	code = exitCode(&errs, err)
+	return out.String(), errs.String(), code
+}
+
+func (f *fakeNode) Submit(_ context.Context, s *leasev1.Submission) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.submission = s
+	return fakeJob, nil
+}
+
+func (f *fakeNode) find(id string) error {
+	if id == "" || !strings.HasPrefix(fakeJob, id) {
+		return fmt.Errorf("job %q: %w", id, control.ErrNotFound)
+	}
+	return nil
+}
+
+func (f *fakeNode) Events(ctx context.Context, id string, _ bool) iter.Seq2[*leasev1.JobEvent, error] {
+	return func(yield func(*leasev1.JobEvent, error) bool) {
+		if err := f.find(id); err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, e := range f.events {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if f.stopped == nil {
+			return
+		}
+		select {
+		case abandon := <-f.stops:
+			f.stops <- abandon
+		case <-ctx.Done():
+			return
+		}
+		for _, e := range f.stopped {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeNode) Output(_ context.Context, id string, s runtime.Stream, offset int64, _ bool) (io.ReadCloser, error) {
+	text := map[runtime.Stream]string{runtime.Stdout: f.stdout, runtime.Stderr: f.stderr}[s]
+	return io.NopCloser(strings.NewReader(text[offset:])), f.find(id)
+}
+
+func (f *fakeNode) Stop(_ context.Context, id string, _ time.Duration, abandon bool) error {
+	f.stops <- abandon
+	return f.find(id)
+}
+
+func (f *fakeNode) List(bool) []*controlv1.Job                                   { return f.jobs }
+func (f *fakeNode) Offers(context.Context, time.Duration) []*controlv1.SeenOffer { return f.offers }
+func (f *fakeNode) ListReceipts() ([]*controlv1.ReceiptLine, error)              { return nil, nil }
+func (f *fakeNode) Receipt(id string) (lease string, receipt []byte, err error) {
+	return id, []byte("not a receipt"), nil
+}
+func (f *fakeNode) Shutdown(drain bool) { f.down <- drain }
+
+func (f *fakeNode) Status(context.Context) *controlv1.StatusResponse {
+	return &controlv1.StatusResponse{
+		PeerId: fakePeer, Network: "main", ConnectedPeers: 2, Worker: true, FreeDevices: 1,
+		Devices:   []*marketv1.Device{{Model: "rtx-4090", VramBytes: 24 << 30, Price: 350_000, Simulated: true}},
+		Addresses: []string{"/ip4/127.0.0.1/tcp/4001/p2p/" + fakePeer},
+		Conditions: []*controlv1.Condition{{
+			Code: "clock", Severity: "warning", Sentence: "the clock is 20 s off", Remedy: "timedatectl set-ntp true",
+		}},
+	}
+}
+
+// The events of a job's life.
+
+func bidEvent(price uint64) *leasev1.JobEvent {
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Bid{Bid: &leasev1.BidReceived{PeerId: fakePeer, Bid: &marketv1.Bid{
+		Price: price, StartMs: 1500, Devices: []*marketv1.Device{{Model: "rtx-4090", Simulated: true}},
+	}}}}
+}
+
+func leaseEvent() *leasev1.JobEvent {
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Lease{Lease: &leasev1.LeaseSigned{
+		LeaseId: fakeLease, PeerId: fakePeer, Terms: &leasev1.Terms{Price: 300_000},
+	}}}
+}
+
+func phaseEvent(p leasev1.Phase) *leasev1.JobEvent {
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Progress{Progress: &leasev1.Progress{Phase: p, DoneBytes: 1, TotalBytes: 2}}}
+}
+
+func beatEvent(creditMS, amount uint64) *leasev1.JobEvent {
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Heartbeat{Heartbeat: &leasev1.Heartbeat{CreditMs: creditMS, Amount: amount}}}
+}
+
+func declineEvent(d *marketv1.Decline) *leasev1.JobEvent {
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Decline{Decline: &leasev1.DeclineReceived{PeerId: fakePeer, Decline: d}}}
+}
+
+func endEvent(o leasev1.Outcome, exit *leasev1.Exit, outputs ...*leasev1.Output) *leasev1.JobEvent {
+	e := &leasev1.JobEnded{Outcome: o, Exit: exit, Outputs: outputs}
+	if exit != nil {
+		e.LeaseId = fakeLease
+	}
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Ended{Ended: e}}
+}

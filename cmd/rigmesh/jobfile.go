@@ -1,0 +1,143 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rigmesh/rigmesh/node/config"
+	"go.yaml.in/yaml/v3"
+)
+
+// jobFile is a job as a person writes it: job.yaml, and equally the flags of run.
+type jobFile struct {
+	Name       string          `yaml:"name,omitempty"`
+	Image      string          `yaml:"image"`
+	Entrypoint words           `yaml:"entrypoint,omitempty,flow"`
+	Command    words           `yaml:"command,omitempty,flow"`
+	Env        variables       `yaml:"env,omitempty"`
+	Workdir    string          `yaml:"workdir,omitempty"`
+	User       string          `yaml:"user,omitempty"`
+	Resources  resources       `yaml:"resources"`
+	Inputs     []string        `yaml:"inputs,omitempty"`
+	Outputs    []string        `yaml:"outputs,omitempty"`
+	Timeout    config.Duration `yaml:"timeout,omitempty"`
+	Price      price           `yaml:"price"`
+	Heartbeat  heartbeat       `yaml:"heartbeat,omitempty"`
+}
+
+type resources struct {
+	GPU    gpuWish      `yaml:"gpu"`
+	CPU    config.CPUs  `yaml:"cpu,omitempty"`
+	Memory config.Bytes `yaml:"memory,omitempty"`
+	Disk   config.Bytes `yaml:"disk,omitempty"`
+}
+
+type gpuWish struct {
+	Count     uint32       `yaml:"count"`
+	Model     string       `yaml:"model,omitempty"`
+	VRAM      config.Bytes `yaml:"vram,omitempty"`
+	Simulated bool         `yaml:"simulated,omitempty"`
+}
+
+type price struct {
+	Max config.Price `yaml:"max"`
+}
+
+type heartbeat struct {
+	Interval config.Duration `yaml:"interval,omitempty"`
+}
+
+// newJobFile is a job about which nothing was said.
+func newJobFile() jobFile {
+	return jobFile{
+		Resources: resources{GPU: gpuWish{Count: 1}},
+		Price:     price{Max: 500_000},
+	}
+}
+
+// readJobFile reads job.yaml. Its folders are relative to the file's own.
+func readJobFile(path string) (jobFile, error) {
+	j := newJobFile()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return j, &usageError{fmt.Errorf("read job file: %w", err)}
+	}
+	if err := config.DecodeStrict(path, text, &j); err != nil {
+		return j, &usageError{err}
+	}
+	dir := filepath.Dir(path)
+	for i, text := range j.Inputs {
+		if in, err := parseInput(text); err == nil { // a bad one is named by check
+			in.dir = under(dir, in.dir)
+			j.Inputs[i] = in.String()
+		}
+	}
+	for i, text := range j.Outputs {
+		if out, err := parseOutput(text); err == nil {
+			out.dir = under(dir, out.dir)
+			j.Outputs[i] = out.String()
+		}
+	}
+	if ref, ok := strings.CutPrefix(j.Image, archivePrefix); ok {
+		j.Image = archivePrefix + under(dir, ref)
+	}
+	return j, nil
+}
+
+// under puts a relative path below dir.
+func under(dir, path string) string {
+	if filepath.IsAbs(path) || dir == "." {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// String is the job as job.yaml.
+func (j jobFile) String() (string, error) {
+	var b strings.Builder
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := errors.Join(e.Encode(j), e.Close()); err != nil {
+		return "", fmt.Errorf("write job file: %w", err)
+	}
+	return b.String(), nil
+}
+
+// words are a program and its arguments: a list, or one line without quoting.
+type words []string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (w *words) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.ScalarNode {
+		return n.Decode((*[]string)(w))
+	}
+	if strings.ContainsAny(n.Value, "\"'\\$`|&;<>*?(){}") {
+		return lineError(n, "no shell reads this line: write a list, such as [sh, -c, %q]", n.Value)
+	}
+	*w = strings.Fields(n.Value)
+	return nil
+}
+
+// variables are NAME=value: a list of such, or keys.
+type variables []string
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (v *variables) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind != yaml.MappingNode {
+		return n.Decode((*[]string)(v))
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i+1].Kind != yaml.ScalarNode {
+			return lineError(n.Content[i+1], "variable %s wants one value", n.Content[i].Value)
+		}
+		*v = append(*v, n.Content[i].Value+"="+n.Content[i+1].Value)
+	}
+	return nil
+}
+
+func lineError(n *yaml.Node, format string, args ...any) error {
+	return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: ", n.Line) + fmt.Sprintf(format, args...)}}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/rigmesh/rigmesh/node"
+	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/node/control"
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+	"github.com/urfave/cli/v2"
+)
+
+// nodeCommand is the node that rigmesh run starts in the background.
+func nodeCommand(k console) *cli.Command {
+	return command(&cli.Command{
+		Name:        "node",
+		Usage:       "run a node that only rents; rigmesh run starts one by itself",
+		Hidden:      true,
+		Description: examples("rigmesh node --requester --idle-exit 10m"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "requester", Usage: "rent, and lend nothing", DisableDefaultText: true},
+			&cli.StringFlag{Name: "idle-exit", Usage: "end after `TIME` without a job or a caller"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` to listen on; repeatable"},
+		},
+		Action: func(c *cli.Context) error {
+			if !c.Bool("requester") {
+				return hint(usagef("rigmesh node wants --requester"), "rigmesh up is the node that lends")
+			}
+			cfg, err := nodeSettings(c, k)
+			if err != nil {
+				return err
+			}
+			cfg.Worker = false
+			err = serve(c.Context, k, cfg, func(*controlv1.StatusResponse) {})
+			var locked *control.LockedError
+			if errors.As(err, &locked) {
+				return &exitError{control.ExitLocked, err} // whoever started us connects to the other
+			}
+			return err
+		},
+	}, arguments{0, 0})
+}
+
+// newLog is the log of a node in this process.
+func newLog(w io.Writer, cfg config.Config) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: cfg.Level()}))
+}
+
+// startNode runs the node of this machine until ctx is done or it was told to stop. The error
+// is a *control.LockedError when another process owns the data directory.
+func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	n, err := node.New(cfg, node.Parts{Log: log, Version: version})
+	if err != nil {
+		return err
+	}
+	return n.Run(ctx)
+}

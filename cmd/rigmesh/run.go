@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/urfave/cli/v2"
+)
+
+// The exit codes of run that are not the job's own, as docker and timeout have them.
+const (
+	exitTimeout     = 124
+	exitOurs        = 125
+	exitInterrupted = 130
+)
+
+func runCommand(k console) *cli.Command {
+	return command(&cli.Command{
+		Name:      "run",
+		Usage:     "run a program on somebody else's GPU",
+		Category:  categoryRent,
+		ArgsUsage: "IMAGE [COMMAND…]",
+		UsageText: "rigmesh run [flags] IMAGE [COMMAND…]\n   rigmesh run [flags] -f job.yaml [IMAGE [COMMAND…]]",
+		Description: "IMAGE is oci-archive:PATH, a file as docker buildx build -o type=oci, podman save or skopeo write it.\n" +
+			"Everything after IMAGE belongs to the task, flags too. The exit code is the task's; 124: out of time,\n" +
+			"125: rigmesh's own failure, 126: not executable, 127: not found.\n\n" +
+			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +
+			"rigmesh attach JOB looks again. -v copies a folder to the worker, which is another machine.\n\n" +
+			examples(
+				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out oci-archive:train.tar python train.py",
+				"rigmesh run -f job.yaml",
+				"rigmesh run --dry-run --gpu 2 --max-price 0.80 oci-archive:train.tar > job.yaml"),
+		Flags:  runFlags(),
+		Action: func(c *cli.Context) error { return runJob(c, k) },
+	}, anyNumber)
+}
+
+// runJob is rigmesh run. What the person typed wrongly is exit code 2; every other failure of
+// ours is 125, so that the job's own 1 stays its own.
+func runJob(c *cli.Context, k console) error {
+	j, err := jobOf(c, k)
+	if err != nil {
+		return err
+	}
+	p, err := planOf(c)
+	if err != nil {
+		return err
+	}
+	inputs, outputs, err := j.check()
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		text, err := j.String()
+		fmt.Fprint(k.out, text)
+		return err
+	}
+	return ours(rent(c, k, j, p, inputs, outputs))
+}
+
+// ours gives a failure the exit code of run's own.
+func ours(err error) error {
+	var usage *usageError
+	var decided *exitError
+	if err == nil || errors.As(err, &usage) || errors.As(err, &decided) {
+		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return &exitError{exitInterrupted, nil}
+	}
+	return &exitError{exitOurs, explain(err)}
+}
+
+// rent brings the job to the node and follows it.
+func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs []outputDir) error {
+	for _, in := range inputs {
+		if err := in.check(); err != nil {
+			return err
+		}
+	}
+	for _, out := range outputs {
+		if err := out.check(p.overwrite); err != nil {
+			return err
+		}
+	}
+	v := newView(k, p.quiet)
+	client, id, err := submit(c, k, j, p, inputs, v)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if p.detach {
+		fmt.Fprintln(k.out, id)
+		return nil
+	}
+	v.want = wantsOf(j)
+	return follow(c.Context, client, k, v, id, outputs)
+}
+
+// submit does what comes before there is a job. Ctrl-C ends it.
+func submit(c *cli.Context, k console, j jobFile, p plan, inputs []input, v *view) (*control.Client, string, error) {
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	v.status("reading the image and the inputs")
+	content, err := load(ctx, j.Image, inputs)
+	if err != nil {
+		return nil, "", err
+	}
+	defer content.Close()
+	v.status("starting the node")
+	client, err := connect(ctx, c, k)
+	if err != nil {
+		return nil, "", err
+	}
+	err = content.send(ctx, client, func(done, total int64) { v.progress("handing content to the node", done, total) })
+	if err != nil {
+		client.Close()
+		return nil, "", err
+	}
+	id, err := client.Submit(ctx, j.submission(p, j.spec(content.image, content.inputs)))
+	if err != nil {
+		client.Close()
+		return nil, "", err
+	}
+	return client, id, nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/urfave/cli/v2"
+)
+
+func runFlags() []cli.Flag {
+	const gpus, box, how, mine = "GPUs and price:", "The task:", "Finding a worker:", "This side:"
+	text := func(category, name, usage string, aliases ...string) cli.Flag {
+		return &cli.StringFlag{Category: category, Name: name, Usage: usage, Aliases: aliases}
+	}
+	list := func(category, name, usage string, aliases ...string) cli.Flag {
+		return &cli.StringSliceFlag{Category: category, Name: name, Usage: usage, Aliases: aliases}
+	}
+	yes := func(category, name, usage string, aliases ...string) cli.Flag {
+		return &cli.BoolFlag{Category: category, Name: name, Usage: usage, Aliases: aliases, DisableDefaultText: true}
+	}
+	return []cli.Flag{
+		text(gpus, "gpu", "`NUMBER` of GPUs (default: 1)"),
+		text(gpus, "vram", "at least `SIZE` of memory on each, such as 24GiB"),
+		text(gpus, "model", "this `MODEL` only, or one of several: rtx-4090,l40s"),
+		text(gpus, "max-price", "at most `CREDITS` per GPU-hour (default: 0.50)"),
+		yes(gpus, "simulated", "accept simulated GPUs, to try things out"),
+		list(box, "volume", "`DIR:/path[:ro]` is copied to the worker; what the task writes there does not come back; repeatable", "v"),
+		list(box, "output", "`/path:DIR` comes back into a new DIR when the task has ended; repeatable", "o"),
+		list(box, "env", "`NAME=value`, or NAME for this shell's value; repeatable", "e"),
+		text(box, "workdir", "working `DIR` in the task", "w"),
+		text(box, "user", "`USER[:GROUP]` in the task", "u"),
+		text(box, "entrypoint", "`PROGRAM` instead of the image's entrypoint"),
+		text(box, "name", "`NAME` of the job, for people"),
+		text(box, "memory", "`SIZE` of memory, such as 8GiB", "m"),
+		text(box, "cpus", "`NUMBER` of cores, such as 4 or 0.5"),
+		text(box, "disk", "`SIZE` of the writable root"),
+		text(box, "timeout", "end the task after `TIME` (exit code 124)"),
+		text(how, "wait", "keep asking for `TIME` when nobody bids"),
+		yes(how, "broadcast", "announce to everybody at once, beside asking known workers"),
+		text(how, "worker", "ask this `PEER` only: its id, or an address ending in /p2p/ID"),
+		text(how, "interval", "`TIME` between heartbeats (default: 60s)"),
+		text(mine, "file", "read the job from `job.yaml`; flags come on top", "f"),
+		yes(mine, "dry-run", "print the job as job.yaml and stop"),
+		yes(mine, "detach", "print the job's id and leave it running", "d"),
+		yes(mine, "quiet", "print nothing but the task's own output", "q"),
+		yes(mine, "overwrite", "let outputs replace files in a DIR that is not empty"),
+	}
+}
+
+// jobOf puts together what job.yaml, the flags and the arguments say.
+func jobOf(c *cli.Context, k console) (jobFile, error) {
+	j := newJobFile()
+	if path := c.String("file"); path != "" {
+		var err error
+		if j, err = readJobFile(path); err != nil {
+			return j, err
+		}
+	}
+	var count count
+	count.of(j)
+	err := parseFlags(c,
+		flagValue{"gpu", &count}, flagValue{"vram", &j.Resources.GPU.VRAM}, flagValue{"max-price", &j.Price.Max},
+		flagValue{"memory", &j.Resources.Memory}, flagValue{"cpus", &j.Resources.CPU}, flagValue{"disk", &j.Resources.Disk},
+		flagValue{"timeout", &j.Timeout}, flagValue{"interval", &j.Heartbeat.Interval})
+	if err != nil {
+		return j, err
+	}
+	j.Resources.GPU.Count = uint32(count)
+	override(c, "model", &j.Resources.GPU.Model)
+	override(c, "workdir", &j.Workdir)
+	override(c, "user", &j.User)
+	override(c, "name", &j.Name)
+	j.Resources.GPU.Simulated = j.Resources.GPU.Simulated || c.Bool("simulated")
+	if c.IsSet("entrypoint") {
+		j.Entrypoint = words{c.String("entrypoint")}
+	}
+	j.Inputs = append(j.Inputs, c.StringSlice("volume")...)
+	j.Outputs = append(j.Outputs, c.StringSlice("output")...)
+	for _, v := range c.StringSlice("env") {
+		j.Env = j.Env.with(v, k.getenv)
+	}
+	if args := c.Args().Slice(); len(args) > 0 {
+		j.Image = args[0]
+		if len(args) > 1 {
+			j.Command = args[1:]
+		}
+	}
+	if j.Image == "" {
+		return j, hint(usagef("rigmesh run wants an IMAGE"), "usage: %s", c.Command.UsageText)
+	}
+	return j, nil
+}
+
+func override(c *cli.Context, name string, into *string) {
+	if c.IsSet(name) {
+		*into = c.String(name)
+	}
+}
+
+// with sets one variable, in the place of one of its name. NAME alone takes the
+// shell's value, and is left out where the shell has none.
+func (v variables) with(text string, getenv func(string) string) variables {
+	name, _, assigned := strings.Cut(text, "=")
+	if !assigned {
+		value := getenv(name)
+		if value == "" {
+			return v
+		}
+		text = name + "=" + value
+	}
+	v = slices.DeleteFunc(v, func(old string) bool { return strings.HasPrefix(old, name+"=") })
+	return append(v, text)
+}
+
+// count is the number of GPUs as a flag.
+type count uint32
+
+func (n *count) of(j jobFile) { *n = count(j.Resources.GPU.Count) }
+
+// Set reads the number.
+func (n *count) Set(text string) error {
+	var v uint32
+	for _, r := range text {
+		if r < '0' || r > '9' || v > 1000 {
+			return errors.New("want a number of GPUs, such as 1")
+		}
+		v = 10*v + uint32(r-'0')
+	}
+	if text == "" {
+		return errors.New("want a number of GPUs, such as 1")
+	}
+	*n = count(v)
+	return nil
+}
+
+// plan is the part of a run that is about this side and the search, not about the job.
+type plan struct {
+	wait      config.Duration
+	broadcast bool
+	worker    string
+	detach    bool
+	quiet     bool
+	overwrite bool
+}
+
+func planOf(c *cli.Context) (plan, error) {
+	p := plan{
+		broadcast: c.Bool("broadcast"), worker: c.String("worker"),
+		detach: c.Bool("detach"), quiet: c.Bool("quiet"), overwrite: c.Bool("overwrite"),
+	}
+	return p, parseFlags(c, flagValue{"wait", &p.wait})
+}

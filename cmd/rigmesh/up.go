@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/node/control"
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+	"github.com/urfave/cli/v2"
+)
+
+func upCommand(k console) *cli.Command {
+	return command(&cli.Command{
+		Name:     "up",
+		Usage:    "lend this machine's GPUs",
+		Category: categoryLend,
+		Description: "Runs in the foreground. The first Ctrl-C finishes what is urgent and stops, the second stops at once;\n" +
+			"tasks of others go on and are found again by the next rigmesh up.\n\n" +
+			examples("sudo rigmesh up --price 0.35",
+				"sudo rigmesh up --simulate-gpu rtx-4090:2 --listen /ip4/127.0.0.1/tcp/4001"),
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "price", Usage: "bid no less than `CREDITS` per GPU-hour (default: 0.20)"},
+			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2; offers say that they are simulated"},
+			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` such as /ip4/0.0.0.0/tcp/4001; repeatable (default: every interface, a free port)"},
+			&cli.StringFlag{Name: "max-duration", Usage: "the longest lease, as `TIME` (default: 24h)"},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine, for you"},
+		},
+		Action: func(c *cli.Context) error { return up(c, k) },
+	}, arguments{0, 0})
+}
+
+func up(c *cli.Context, k console) error {
+	if err := mayLend(); err != nil {
+		return err
+	}
+	cfg, err := nodeSettings(c, k)
+	if err != nil {
+		return err
+	}
+	cfg.Worker = true
+	return serve(c.Context, k, cfg, func(st *controlv1.StatusResponse) {
+		describe(k, st)
+		if len(st.Addresses) > 0 {
+			fmt.Fprintf(k.out, "\nOthers find this node with --bootstrap %s\n", st.Addresses[0])
+		}
+	})
+}
+
+// nodeSettings are the settings of a node that runs in this process.
+func nodeSettings(c *cli.Context, k console) (config.Config, error) {
+	cfg, err := settings(c, k)
+	if err != nil {
+		return cfg, err
+	}
+	err = parseFlags(c, flagValue{"price", (*config.Price)(&cfg.Price)},
+		flagValue{"max-duration", (*config.Duration)(&cfg.MaxDuration)},
+		flagValue{"idle-exit", (*config.Duration)(&cfg.IdleExit)})
+	if err != nil {
+		return cfg, err
+	}
+	override(c, "simulate-gpu", &cfg.SimulateGPU)
+	override(c, "name", &cfg.Name)
+	if c.IsSet("listen") {
+		cfg.Listen = c.StringSlice("listen")
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, &usageError{err}
+	}
+	return cfg, nil
+}
+
+// serve is the node, in this process, until it is told to stop. ready is told what the node
+// is once its socket answers.
+func serve(ctx context.Context, k console, cfg config.Config, ready func(*controlv1.StatusResponse)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	running := make(chan error, 1)
+	go func() { running <- startNode(ctx, cfg, newLog(k.err, cfg)) }()
+	answering := make(chan struct{})
+	go func() {
+		defer close(answering)
+		if st := ownStatus(ctx, cfg.DataDir); st != nil {
+			ready(st)
+		}
+	}()
+	for n := 0; ; n++ {
+		select {
+		case err := <-running:
+			cancel()
+			<-answering
+			return err
+		case <-signals:
+			if n > 0 {
+				return errors.New("stopped at once; rigmesh up finds the tasks that still run")
+			}
+			cancel()
+		}
+	}
+}
+
+// ownStatus asks this process's own node what it is, as soon as it answers; nil when another
+// process's does, or none.
+func ownStatus(ctx context.Context, dataDir string) *controlv1.StatusResponse {
+	client, err := control.Await(ctx, dataDir)
+	if err != nil {
+		return nil
+	}
+	defer client.Close()
+	st, err := client.Status(ctx)
+	if err != nil || int(st.Pid) != os.Getpid() {
+		return nil
+	}
+	return st
+}

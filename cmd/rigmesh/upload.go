@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+	"strings"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/p2p/blob/tree"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime/ociarchive"
+)
+
+// archivePrefix begins the only kind of image reference there is so far.
+const archivePrefix = "oci-archive:"
+
+// cargo is everything a job needs from this machine: named by digest, opened when
+// the node lacks it.
+type cargo struct {
+	image  *marketv1.Image
+	inputs []*marketv1.Input
+
+	order  []string // digests, each once
+	parts  map[string]part
+	closes []io.Closer
+}
+
+// part is the content of one digest.
+type part struct {
+	size int64
+	open func() (io.ReadCloser, error)
+}
+
+// load reads the image's table of contents and the folders. Whatever is wrong with
+// them is found here, before anybody was asked for anything.
+func load(ctx context.Context, ref string, inputs []input) (*cargo, error) {
+	c := &cargo{parts: map[string]part{}}
+	if err := c.addImage(ctx, ref); err != nil {
+		c.Close()
+		return nil, err
+	}
+	for _, in := range inputs {
+		if err := c.addFolder(ctx, in); err != nil {
+			c.Close()
+			return nil, fmt.Errorf("input %s: %w", in.dir, err)
+		}
+	}
+	return c, nil
+}
+
+// Close closes the files.
+func (c *cargo) Close() {
+	for _, f := range c.closes {
+		_ = f.Close()
+	}
+}
+
+func (c *cargo) addImage(ctx context.Context, ref string) error {
+	path, ok := strings.CutPrefix(ref, archivePrefix)
+	if !ok {
+		return hint(fmt.Errorf("image %q: images from a registry cannot be used yet, only OCI archives", job.CleanText(ref)),
+			"save it as one: skopeo copy docker://%s oci-archive:image.tar; then rigmesh run %simage.tar", job.CleanText(ref), archivePrefix)
+	}
+	archive, err := ociarchive.Open(ctx, path, "linux/"+goruntime.GOARCH)
+	if err != nil {
+		return fmt.Errorf("image %s: %w", path, err)
+	}
+	c.closes = append(c.closes, archive)
+	for _, b := range archive.Blobs() {
+		c.add(b.Digest, part{b.Size, func() (io.ReadCloser, error) { return archive.Open(b.Digest) }})
+	}
+	i := archive.Image()
+	c.image = &marketv1.Image{
+		Digest: i.Digest, MediaType: i.MediaType, SizeBytes: uint64(i.Size), Platform: i.Platform,
+		TotalBytes: uint64(archive.TotalBytes()), Name: job.CleanText(ref),
+	}
+	return nil
+}
+
+func (c *cargo) addFolder(ctx context.Context, in input) error {
+	root, err := os.OpenRoot(in.dir)
+	if err != nil {
+		return err
+	}
+	c.closes = append(c.closes, root) // its files are opened again when they are sent
+	packed, err := tree.Pack(ctx, root, cargoSink{c}, tree.PackOptions{})
+	if err != nil {
+		return err
+	}
+	c.inputs = append(c.inputs, &marketv1.Input{
+		Manifest: packed.Manifest, Path: in.path, ReadOnly: in.readOnly, TotalBytes: packed.Bytes,
+	})
+	return nil
+}
+
+func (c *cargo) add(digest string, p part) {
+	if _, known := c.parts[digest]; !known {
+		c.order = append(c.order, digest)
+		c.parts[digest] = p
+	}
+}
+
+// cargoSink takes what tree.Pack finds, without reading it a second time.
+type cargoSink struct{ *cargo }
+
+// Has implements tree.Sink.
+func (s cargoSink) Has(digest string) bool { _, ok := s.parts[digest]; return ok }
+
+// Put implements tree.Sink.
+func (s cargoSink) Put(_ context.Context, digest string, size int64, open func() (io.ReadCloser, error)) error {
+	s.add(digest, part{size, open})
+	return nil
+}
+
+// send brings to the node what it lacks, and tells progress how far it is, in bytes.
+func (c *cargo) send(ctx context.Context, client *control.Client, progress func(done, total int64)) error {
+	missing, err := client.MissingBlobs(ctx, c.order)
+	if err != nil {
+		return err
+	}
+	var done, total int64
+	for _, d := range missing {
+		total += c.parts[d].size
+	}
+	for _, d := range missing {
+		if err := c.sendOne(ctx, client, d, func(n int) { done += int64(n); progress(done, total) }); err != nil {
+			return fmt.Errorf("hand content to the node: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *cargo) sendOne(ctx context.Context, client *control.Client, digest string, sent func(n int)) error {
+	r, err := c.parts[digest].open()
+	if err != nil {
+		return err
+	}
+	err = client.PutBlob(ctx, digest, countingReader{r, sent})
+	return errors.Join(err, r.Close())
+}
+
+// countingReader tells how much was read.
+type countingReader struct {
+	io.Reader
+	read func(n int)
+}
+
+func (r countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.read(n)
+	return n, err
+}
