@@ -1,0 +1,124 @@
+//go:build linux
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Clear ends and removes by force all that Remains finds, and the lab's folder.
+func (l *Lab) Clear() error { return clearFolder(l.Dir) }
+
+// clearAbandoned clears the labs whose own process did not live to do it.
+func clearAbandoned() error {
+	labs, err := filepath.Glob(filepath.Join("/tmp", prefix+"*"))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, dir := range labs {
+		owner, err := os.ReadFile(filepath.Join(dir, "owner.pid"))
+		if err != nil {
+			continue // being made at this moment
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(owner)))
+		if err != nil || alive(pid) {
+			continue
+		}
+		errs = append(errs, clearFolder(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// clearFolder removes what is named after things in dir first, and dir last: a
+// lab that could not be cleared is tried again by the next.
+func clearFolder(dir string) error {
+	if err := killAll(dir); err != nil {
+		return err
+	}
+	for _, point := range slices.Backward(mountsOf(dir)) {
+		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
+	}
+	for _, path := range slices.Backward(cgroupsOf(dir)) {
+		if err := syscall.Rmdir(path); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove cgroup %s: %w", path, err)
+		}
+	}
+	if err := clearNamespaces(dir); err != nil {
+		return err
+	}
+	if err := clearClaims(dir); err != nil {
+		return err
+	}
+	for _, state := range statesOf(dir) {
+		if err := os.RemoveAll(state); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+func clearNamespaces(dir string) error {
+	names, err := namespacesOf(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		path := filepath.Join("/run/netns", name)
+		_ = unix.Unmount(path, unix.MNT_DETACH) // not mounted is fine: then it is a file
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearClaims gives back the ranges of users that tasks in dir drew from: each is
+// marked as taken by a link to its task.
+func clearClaims(dir string) error {
+	claims, err := filepath.Glob("/run/rigmesh/users/*")
+	if err != nil {
+		return err
+	}
+	for _, claim := range claims {
+		if task, err := os.Readlink(claim); err == nil && strings.HasPrefix(task, dir+"/") {
+			if err := os.Remove(claim); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// killAll kills until nothing is left: a shim may start what we have not seen yet.
+func killAll(dir string) error {
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for range 250 {
+		left := processesOf(dir)
+		if len(left) == 0 {
+			return nil
+		}
+		for _, p := range left {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL) // already gone is what we want
+		}
+		<-pause.C
+	}
+	return fmt.Errorf("processes that cannot be killed: %v", processesOf(dir))
+}
+
+func alive(pid int) bool {
+	return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+}

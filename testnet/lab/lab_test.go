@@ -1,0 +1,90 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestProcessesOfALabAreFoundAndCleared(t *testing.T) {
+	l := newLab(t)
+	p, err := l.Start("node", "-c", "trap '' INT; read nothing </dev/zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := l.Remains()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left.Processes) != 1 || left.Processes[0].PID != p.PID() {
+		t.Fatalf("found %v, want pid %d", left.Processes, p.PID())
+	}
+	if err := l.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.Done()
+	if left, err := l.Remains(); err != nil || !left.None() {
+		t.Fatalf("after Clear: %s, %v", left, err)
+	}
+}
+
+func TestStopInterruptsAndWaits(t *testing.T) {
+	l := newLab(t)
+	p, err := l.Start("node", "-c", "exec sleep 3600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := l.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Done():
+	default:
+		t.Fatal("Stop returned before the node had ended")
+	}
+}
+
+func TestMountsOfALabAreFoundAndCleared(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	l := newLab(t)
+	point := l.Path("deep", "mount")
+	if err := os.MkdirAll(point, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", point, "tmpfs", 0, ""); err != nil {
+		t.Skipf("this machine lets nobody mount: %v", err)
+	}
+	if left, err := l.Remains(); err != nil || len(left.Mounts) != 1 {
+		t.Fatalf("found %v, %v", left, err)
+	}
+	if err := l.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(l.Dir); !os.IsNotExist(err) {
+		t.Fatalf("the folder is still there: %v", err)
+	}
+}
+
+// newLab is a lab whose nodes are shells.
+func newLab(t *testing.T) *Lab {
+	t.Helper()
+	l, err := New("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Clear(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}

@@ -1,0 +1,267 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rigmesh/rigmesh/job/receipt"
+	"github.com/rigmesh/rigmesh/p2p/blob/tree"
+	"github.com/rigmesh/rigmesh/p2p/p2ptest"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/runtimetest"
+)
+
+const price = 250_000 // micro-credits per GPU-hour
+
+// submission is a job whose task runs a script, with its image in m's store.
+func submission(t *testing.T, m *Machine, script ...string) *leasev1.Submission {
+	t.Helper()
+	image, blobs := runtimetest.Image("sim")
+	for digest, content := range blobs {
+		if err := m.Store().Put(t.Context(), digest, bytes.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &leasev1.Submission{
+		MaxPrice: 2 * price, IntervalMs: 1000, MaxDurationMs: time.Hour.Milliseconds(),
+		Spec: &marketv1.Spec{
+			Version: 1, Command: script, Name: "sim",
+			Image: &marketv1.Image{
+				Digest: image.Digest, MediaType: image.MediaType, SizeBytes: uint64(image.Size),
+				Platform: image.Platform, TotalBytes: 1, Name: "sim:1",
+			},
+			Gpu:       &marketv1.Requirement{Count: 1, AllowSimulated: true},
+			Resources: &marketv1.Resources{CpuMillis: 1000, MemoryBytes: 64 << 20, Pids: 64},
+		},
+	}
+}
+
+// finish submits a job and follows it to its end.
+func finish(t *testing.T, m *Machine, sub *leasev1.Submission) (string, []*leasev1.JobEvent) {
+	t.Helper()
+	id, err := m.Requester().Submit(t.Context(), sub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id, follow(t, m, id)
+}
+
+func follow(t *testing.T, m *Machine, id string) []*leasev1.JobEvent {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Hour)
+	defer cancel()
+	var events []*leasev1.JobEvent
+	for e, err := range m.Requester().Events(ctx, id, true) {
+		if err != nil {
+			t.Fatalf("events of job %s: %v; so far %v", id, err, events)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+func ended(t *testing.T, events []*leasev1.JobEvent) *leasev1.JobEnded {
+	t.Helper()
+	end := events[len(events)-1].GetEnded()
+	if end == nil {
+		t.Fatalf("the last event is no end: %v", events)
+	}
+	return end
+}
+
+func output(t *testing.T, m *Machine, id string, s runtime.Stream) string {
+	t.Helper()
+	r, err := m.Requester().Output(t.Context(), id, s, 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// settle lets the network find itself.
+func settle() { time.Sleep(time.Minute) }
+
+func TestAJobRunsFromAnnouncementToReceipt(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, p2ptest.Link{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price + 1})
+		settle()
+		in := t.TempDir()
+		if err := os.WriteFile(filepath.Join(in, "data.txt"), []byte("input\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		packed, err := tree.PackDir(t.Context(), in, tree.ToStore(m[0].Store()), tree.PackOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub := submission(t, m[0], "print hello", "eprint trouble", "copy /in/data.txt /out/result.txt", "sleep 10s", "exit 7")
+		sub.Broadcast = true
+		sub.Spec.Inputs = []*marketv1.Input{{Manifest: packed.Manifest, Path: "/in", ReadOnly: true, TotalBytes: packed.Bytes}}
+		sub.Spec.Outputs = []string{"/out"}
+		id, events := finish(t, m[0], sub)
+		end := ended(t, events)
+		if end.Outcome != leasev1.Outcome_OUTCOME_EXITED || end.Exit.GetCode() != 7 {
+			t.Fatalf("ended %v", end)
+		}
+		if out, err := output(t, m[0], id, runtime.Stdout), output(t, m[0], id, runtime.Stderr); out != "hello\n" || err != "trouble\n" {
+			t.Errorf("stdout %q, stderr %q", out, err)
+		}
+		back := filepath.Join(t.TempDir(), "out")
+		if _, err := tree.Unpack(t.Context(), m[0].Store(), end.Outputs[0].Manifest, back, tree.UnpackOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(filepath.Join(back, "result.txt")); string(b) != "input\n" {
+			t.Errorf("output holds %q, %v", b, err)
+		}
+		var bids, beats int
+		for _, e := range events {
+			if e.GetBid() != nil {
+				bids++
+			}
+			if e.GetHeartbeat() != nil {
+				beats++
+			}
+		}
+		if bids != 2 || beats < 8 {
+			t.Errorf("%d bids and %d beats; want both workers' bids and a beat for each second", bids, beats)
+		}
+		verifyReceipts(t, m[0], m[1], end.LeaseId)
+	})
+}
+
+// verifyReceipts holds the two sides' receipts of a lease against each other.
+func verifyReceipts(t *testing.T, requester, worker *Machine, lease string) {
+	t.Helper()
+	time.Sleep(5 * time.Second) // for the worker to hear the co-signature
+	mine, theirs := receiptOf(t, requester, lease), receiptOf(t, worker, lease)
+	if !bytes.Equal(mine, theirs) {
+		t.Errorf("the two sides hold different receipts")
+	}
+	s, err := receipt.Verify(mine)
+	if err != nil {
+		t.Fatalf("receipt: %v", err)
+	}
+	if s.CreditMS < 9_000 || s.CreditMS > 12_000 || s.Amount == 0 || !s.Simulated {
+		t.Errorf("receipt %+v; want about ten seconds, a price, and the simulated mark", s)
+	}
+}
+
+func receiptOf(t *testing.T, m *Machine, lease string) []byte {
+	t.Helper()
+	_, b, err := m.Receipt(lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestWhenNobodyCanServeEveryWorkerSaysWhy(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, p2ptest.Link{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price})
+		settle()
+		sub := submission(t, m[0], "exit 0")
+		sub.Spec.Gpu.VramBytes = 80 << 30
+		_, events := finish(t, m[0], sub)
+		if end := ended(t, events); end.Outcome != leasev1.Outcome_OUTCOME_NO_BID {
+			t.Fatalf("ended %v", end)
+		}
+		reasons := map[marketv1.DeclineReason]int{}
+		for _, e := range events {
+			if d := e.GetDecline(); d != nil {
+				reasons[d.Decline.Reason]++
+			}
+		}
+		if reasons[marketv1.DeclineReason_DECLINE_REASON_VRAM] != 2 {
+			t.Errorf("declines %v; want both workers to name VRAM", reasons)
+		}
+	})
+}
+
+func TestASilentWorkerLapsesAndTheReceiptCoversWhatWasServed(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, p2ptest.Link{}, Setting{Grace: time.Minute}, Setting{GPUs: "rtx-4090", Price: price, Grace: time.Minute})
+		settle()
+		id, err := m[0].Requester().Submit(t.Context(), submission(t, m[0], "print started", "sleep 1h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		m[1].Stop()
+		if err := m[1].Runtime.Remove(t.Context(), tasksOf(t, m[1])[0]); err != nil {
+			t.Fatal(err)
+		}
+		events := follow(t, m[0], id)
+		end := ended(t, events)
+		if end.Outcome != leasev1.Outcome_OUTCOME_LAPSED {
+			t.Fatalf("ended %v", end)
+		}
+		var codes []string
+		for _, e := range events {
+			if tr := e.GetTrouble(); tr != nil {
+				codes = append(codes, tr.Code)
+			}
+		}
+		if got := strings.Join(codes, " "); got != "worker-silent suspended" {
+			t.Errorf("troubles %q", got)
+		}
+		s, err := receipt.Verify(receiptOf(t, m[0], end.LeaseId))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.CreditMS < 15_000 || s.CreditMS > 21_000 {
+			t.Errorf("credit %d ms; want what was served, about 20 s", s.CreditMS)
+		}
+	})
+}
+
+func tasksOf(t *testing.T, m *Machine) []string {
+	t.Helper()
+	all, err := m.Runtime.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, st := range all {
+		ids = append(ids, st.ID)
+	}
+	return ids
+}
+
+func TestAStoppedJobEndsWithItsExitAndFreesTheDevice(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, p2ptest.Link{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		id, err := m[0].Requester().Submit(t.Context(), submission(t, m[0], "on-term 9", "sleep 1h"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if err := m[0].Requester().Stop(t.Context(), id, 5*time.Second, false); err != nil {
+			t.Fatal(err)
+		}
+		end := ended(t, follow(t, m[0], id))
+		if end.Outcome != leasev1.Outcome_OUTCOME_STOPPED || end.Exit.GetCode() != 9 {
+			t.Errorf("ended %v", end)
+		}
+		_, events := finish(t, m[0], submission(t, m[0], "exit 0"))
+		if end := ended(t, events); end.Outcome != leasev1.Outcome_OUTCOME_EXITED {
+			t.Errorf("the next job ended %v", end)
+		}
+		time.Sleep(5 * time.Second)
+		if left := tasksOf(t, m[1]); len(left) != 0 {
+			t.Errorf("tasks left on the worker: %v", left)
+		}
+	})
+}
