@@ -59,7 +59,7 @@ func (b *Bytes) Set(text string) error {
 	return nil
 }
 
-// String writes whole units, "24GiB", and otherwise one decimal.
+// String is for people: whole units, "24 GiB", and otherwise one decimal.
 func (b Bytes) String() string {
 	for i, unit := range []string{"TiB", "GiB", "MiB", "KiB"} {
 		size := Bytes(1) << (40 - 10*i)
@@ -67,12 +67,12 @@ func (b Bytes) String() string {
 		case b < size:
 			continue
 		case b%size == 0:
-			return fmt.Sprintf("%d%s", b/size, unit)
+			return fmt.Sprintf("%d %s", b/size, unit)
 		case b/size < 1024:
-			return fmt.Sprintf("%.1f%s", float64(b)/float64(size), unit)
+			return fmt.Sprintf("%.1f %s", float64(b)/float64(size), unit)
 		}
 	}
-	return fmt.Sprintf("%dB", uint64(b))
+	return fmt.Sprintf("%d B", uint64(b))
 }
 
 // exact writes whole units, however many.

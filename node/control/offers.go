@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -34,7 +35,7 @@ func pickOffers(seen []*controlv1.SeenOffer, req *controlv1.ListOffersRequest) [
 // cheapest gives the lowest price of an offer's devices that fit the request.
 func cheapest(o *marketv1.Offer, req *controlv1.ListOffersRequest) (price uint64, ok bool) {
 	for _, d := range o.GetDevices() {
-		fits := d.VramBytes >= req.VramBytes &&
+		fits := gpu.Holds(d.VramBytes, req.VramBytes) &&
 			(req.Model == "" || d.Model == req.Model) &&
 			(req.MaxPrice == 0 || d.Price <= req.MaxPrice)
 		if fits && (!ok || d.Price < price) {

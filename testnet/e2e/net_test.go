@@ -1,0 +1,280 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rigmesh/rigmesh/testnet/history"
+	"github.com/rigmesh/rigmesh/testnet/lab"
+	"github.com/rigmesh/rigmesh/testnet/ociimage"
+)
+
+// patience bounds everything here; nothing should come near it.
+const patience = 2 * time.Minute
+
+// network is a lab with one worker and a requester's data directory.
+type network struct {
+	*lab.Lab
+	t         *testing.T
+	ctx       context.Context
+	worker    *lab.Process
+	bootstrap string
+}
+
+// The data directories.
+const (
+	laptop = "laptop" // the requester's
+	attic  = "attic"  // the worker's
+)
+
+var binary string
+
+// start makes a lab with a worker that runs, and checks at the end of the test
+// that nothing is left of it.
+func start(t *testing.T) *network {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("containers need root")
+	}
+	if binary == "" {
+		t.Skip("bin/rigmesh is not built: make build")
+	}
+	l, err := lab.New(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	n := &network{Lab: l, t: t, ctx: ctx}
+	t.Cleanup(func() {
+		defer cancel()
+		n.finish()
+	})
+	n.startWorker()
+	if err := ociimage.Busybox(n.Path("busybox.tar")); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// startWorker starts the worker, or starts it again on what it left.
+func (n *network) startWorker() {
+	n.t.Helper()
+	p, err := n.Start(attic, "up", "--data", attic, "--simulate-gpu", "rtx-4090:2", "--price", "0.25")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	st, err := n.Ready(n.ctx, p, attic)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.worker, n.bootstrap = p, st.Addresses[0]
+}
+
+// down stops the node of a data directory.
+func (n *network) down(dir string) {
+	n.t.Helper()
+	if r := n.rigmesh("down", "--data", dir); r.code != 0 {
+		n.t.Fatalf("down: %s", r.stderr)
+	}
+}
+
+// finish stops all nodes and looks at what they left.
+func (n *network) finish() {
+	if n.t.Failed() {
+		n.t.Logf("the worker's last words:\n%s", n.LastWords(attic))
+		n.t.Logf("the requester's last words:\n%s", n.LastWords(laptop))
+	}
+	n.rigmesh("down", "--data", laptop)
+	n.rigmesh("down", "--data", attic)
+	if err := n.Stop(n.ctx); err != nil {
+		n.t.Error(err)
+	}
+	left, err := n.Remains()
+	if err != nil || !left.None() {
+		n.t.Errorf("left behind: %s, %v", left, err)
+	}
+	for _, dir := range []string{laptop, attic} {
+		if _, err := os.Stat(n.Path(dir, "journal")); err != nil {
+			continue
+		}
+		count, err := history.Read(n.Path(dir, "journal"))
+		if err != nil {
+			n.t.Errorf("history of %s: %v", dir, err)
+		}
+		n.t.Logf("%s signed %v", dir, count)
+	}
+	if err := n.Clear(); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// result is what a command left.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// rigmesh runs one command to its end.
+func (n *network) rigmesh(args ...string) result {
+	n.t.Helper()
+	cmd := n.Command(n.ctx, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		n.t.Fatalf("rigmesh %s: %v", strings.Join(args, " "), err)
+	}
+	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// run runs a job of the requester's; image and command come last.
+func (n *network) run(args ...string) result {
+	n.t.Helper()
+	return n.rigmesh(append([]string{"run", "--data", laptop, "--bootstrap", n.bootstrap, "--simulated", "--interval", "1s"}, args...)...)
+}
+
+// detach starts a job and gives its id.
+func (n *network) detach(args ...string) string {
+	n.t.Helper()
+	r := n.run(append([]string{"-d", "-q"}, args...)...)
+	if r.code != 0 {
+		n.t.Fatalf("run -d exited with %d: %s", r.code, r.stderr)
+	}
+	return strings.TrimSpace(r.stdout)
+}
+
+// await waits until a job's output holds a text.
+func (n *network) await(job, text string) {
+	n.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		r := n.rigmesh("logs", "--data", laptop, job)
+		if strings.Contains(r.stdout, text) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			n.t.Fatalf("job %s did not print %q: %s%s", job, text, r.stdout, r.stderr)
+		}
+	}
+}
+
+// awaitFile waits until something in the lab matches a pattern.
+func (n *network) awaitFile(pattern string) {
+	n.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if found, _ := filepath.Glob(n.Path(pattern)); len(found) > 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			n.t.Fatalf("no %s", pattern)
+		}
+	}
+}
+
+// listed is a job as ps shows it.
+type listed struct {
+	Job   string `json:"job"`
+	Lease string `json:"lease"`
+	State string `json:"state"`
+	Beats uint64 `json:"beats"`
+}
+
+// ps is how a job stands.
+func (n *network) ps(job string) listed {
+	n.t.Helper()
+	var all []listed
+	r := n.rigmesh("ps", "--data", laptop, "--all", "--json")
+	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil {
+		n.t.Fatalf("ps: %v: %s%s", err, r.stdout, r.stderr)
+	}
+	for _, j := range all {
+		if j.Job == job {
+			return j
+		}
+	}
+	return listed{}
+}
+
+// awaitJob waits until a job stands as it should.
+func (n *network) awaitJob(job, what string, is func(listed) bool) {
+	n.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		j := n.ps(job)
+		if is(j) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			n.t.Fatalf("job is %+v, not %s", j, what)
+		}
+	}
+}
+
+// killRequester ends the background requester as a power cut would.
+func (n *network) killRequester() {
+	n.t.Helper()
+	var st struct{ PID int }
+	r := n.rigmesh("status", "--data", laptop, "--json")
+	if err := json.Unmarshal([]byte(r.stdout), &st); err != nil || st.PID == 0 {
+		n.t.Fatalf("status: %v: %s%s", err, r.stdout, r.stderr)
+	}
+	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// receipts takes a job's receipt from both sides, verifies it and says whether
+// they are the same.
+func (n *network) receipts(job string) (text string, same bool) {
+	n.t.Helper()
+	var files [2][]byte
+	for i, dir := range []string{laptop, attic} {
+		file := n.Path(dir + ".receipt")
+		_ = os.Remove(file)
+		if r := n.rigmesh("receipt", "export", "--data", dir, job, file); r.code != 0 {
+			n.t.Fatalf("receipt export of %s: %s", dir, r.stderr)
+		}
+		r := n.rigmesh("receipt", "verify", file)
+		if r.code != 0 {
+			n.t.Fatalf("receipt verify of %s: %s", dir, r.stderr)
+		}
+		text = r.stdout
+		b, err := os.ReadFile(file)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		files[i] = b
+	}
+	return text, bytes.Equal(files[0], files[1])
+}
+
+func TestMain(m *testing.M) {
+	if b, err := filepath.Abs("../../bin/rigmesh"); err == nil {
+		if _, err := os.Stat(b); err == nil {
+			binary = b
+		}
+	}
+	os.Exit(m.Run())
+}
