@@ -97,7 +97,7 @@ func (s *Store) Blob(_ context.Context, digest string, offset int64) (io.ReadClo
 // Put stores what r holds, which must have the digest. A blob already here is
 // not read.
 func (s *Store) Put(ctx context.Context, digest string, r io.Reader) error {
-	w, err := s.Writer(ctx, digest)
+	w, err := s.writer(ctx, digest, os.O_TRUNC) // r starts at the beginning
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
@@ -105,9 +105,6 @@ func (s *Store) Put(ctx context.Context, digest string, r io.Reader) error {
 		return err
 	}
 	defer w.Close()
-	if err := w.Restart(); err != nil { // r starts at the beginning
-		return err
-	}
 	if _, err := io.Copy(w, contextReader{ctx, r}); err != nil {
 		return fmt.Errorf("store blob %s: %w", digest, noSpace(err))
 	}

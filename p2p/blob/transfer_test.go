@@ -84,7 +84,7 @@ func TestOneStreamServesManyRequests(t *testing.T) {
 
 func TestRefusedAndUnknownLookTheSame(t *testing.T) {
 	var asked atomic.Pointer[[]byte]
-	s, r, hosts := served(t, func(from peer.ID, leaseID []byte, digest string) bool {
+	s, r, _ := served(t, func(_ peer.ID, leaseID []byte, _ string) bool {
 		asked.Store(&leaseID)
 		return false
 	})
@@ -97,7 +97,6 @@ func TestRefusedAndUnknownLookTheSame(t *testing.T) {
 	if got := asked.Load(); got == nil || !bytes.Equal(*got, lease) {
 		t.Errorf("asked for lease %q", got)
 	}
-	_ = hosts
 }
 
 func TestAnAbandonedReadDoesNotDisturbTheNext(t *testing.T) {

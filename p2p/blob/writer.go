@@ -26,6 +26,11 @@ type Writer struct {
 // Writer continues or begins a blob. Two writers of one blob take turns; the
 // second finds ErrExists if the first one finished. Close it in any case.
 func (s *Store) Writer(ctx context.Context, digest string) (*Writer, error) {
+	return s.writer(ctx, digest, 0)
+}
+
+// writer opens the partial file with the given flags beside the usual ones.
+func (s *Store) writer(ctx context.Context, digest string, flags int) (*Writer, error) {
 	name, err := hexOf(digest)
 	if err != nil {
 		return nil, err
@@ -38,7 +43,7 @@ func (s *Store) Writer(ctx context.Context, digest string) (*Writer, error) {
 		s.free(name)
 		return nil, fmt.Errorf("%w: %s", ErrExists, digest)
 	}
-	if err := w.resume(ctx); err != nil {
+	if err := w.resume(ctx, flags); err != nil {
 		w.Close()
 		return nil, fmt.Errorf("write blob %s: %w", digest, noSpace(err))
 	}
@@ -46,12 +51,15 @@ func (s *Store) Writer(ctx context.Context, digest string) (*Writer, error) {
 }
 
 // resume hashes what is there already: the sum is of the whole content.
-func (w *Writer) resume(ctx context.Context) (err error) {
-	w.f, err = os.OpenFile(w.s.partial(w.name), os.O_RDWR|os.O_CREATE, 0o600)
+func (w *Writer) resume(ctx context.Context, flags int) (err error) {
+	w.f, err = os.OpenFile(w.s.partial(w.name), os.O_RDWR|os.O_CREATE|flags, 0o600)
 	if err != nil {
 		return err
 	}
 	w.sum = sha256.New()
+	if flags&os.O_TRUNC != 0 {
+		return nil
+	}
 	w.offset, err = io.CopyBuffer(w.sum, contextReader{ctx, w.f}, make([]byte, 256<<10))
 	return err
 }

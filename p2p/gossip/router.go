@@ -10,13 +10,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/discovery"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/rigmesh/rigmesh/p2p"
 )
@@ -38,9 +36,7 @@ type Config struct {
 // Router is a host's part in gossip. There is one for each host.
 type Router struct {
 	ps   *pubsub.PubSub
-	self peer.ID
 	host *p2p.Host
-	log  *slog.Logger
 }
 
 // New attaches gossip to a host. It ends with the host.
@@ -69,7 +65,7 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 		return nil, fmt.Errorf("start gossip: %w", err)
 	}
 	h.OnClose(cancel)
-	return &Router{ps: ps, self: h.ID(), host: h, log: h.Log()}, nil
+	return &Router{ps: ps, host: h}, nil
 }
 
 // messageID names a message by its topic and content: the same announcement in

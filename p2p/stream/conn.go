@@ -91,15 +91,16 @@ func (c *Conn) Send(m proto.Message) error {
 	if err != nil {
 		return fmt.Errorf("marshal %T: %w", m, err)
 	}
+	if cap(b) <= keepBuffer {
+		c.out = b[:0]
+	}
 	return c.SendFrames(b)
 }
 
 // SendFrames writes bytes that are already framed, for senders of bulk data
-// that build their own frames. The same rules hold as for Send.
+// that build their own frames; b is theirs again afterwards. The same rules hold
+// as for Send.
 func (c *Conn) SendFrames(b []byte) error {
-	if cap(b) <= keepBuffer {
-		c.out = b[:0]
-	}
 	c.mu.Lock()
 	_ = c.s.SetWriteDeadline(earlier(c.writeBy, time.Now().Add(c.limits.Frame)))
 	c.mu.Unlock()
