@@ -1,0 +1,105 @@
+package runtimetest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+func notPulled(t *testing.T, h Harness) {
+	image, _ := h.NewImage(t)
+	err := h.Runtime.Start(t.Context(), runtime.Spec{ID: "not-pulled", Image: image, Command: h.Command([]string{"exit 0"})})
+	is(t, err, runtime.ErrImage)
+	_, err = h.Runtime.Status(t.Context(), "not-pulled")
+	is(t, err, runtime.ErrNotFound)
+}
+
+func resumesPull(t *testing.T, h Harness) {
+	image, blobs := h.NewImage(t)
+	var total int64
+	whole := func(done, of int64) {
+		if done > of {
+			t.Errorf("progress %d of %d", done, of)
+		}
+		total = of
+	}
+	cut := &meter{src: blobs, left: image.Size + 2000}
+	if err := h.Runtime.Pull(t.Context(), image, cut, whole); !errors.Is(err, errCut) {
+		t.Fatalf("pull with a cut: %v", err)
+	}
+	h.Runtime = h.Reopen(t)
+	rest := &meter{src: blobs, left: 1 << 40}
+	if err := h.Runtime.Pull(t.Context(), image, rest, whole); err != nil {
+		t.Fatal(err)
+	}
+	if cut.served == 0 || cut.served+rest.served > total+image.Size {
+		t.Errorf("fetched %d and then %d bytes of %d", cut.served, rest.served, total)
+	}
+	again := &meter{src: blobs}
+	if err := h.Runtime.Pull(t.Context(), image, again, nil); err != nil {
+		t.Errorf("pull of what is here: %v", err)
+	}
+	equal(t, "bytes of the third pull", again.served, 0)
+}
+
+func wrongDigest(t *testing.T, h Harness) {
+	image, blobs := h.NewImage(t)
+	is(t, h.Runtime.Pull(t.Context(), image, liar{blobs, image.Digest}, nil), runtime.ErrImage)
+	if err := h.Runtime.Pull(t.Context(), image, blobs, nil); err != nil {
+		t.Errorf("an honest source afterwards: %v", err)
+	}
+}
+
+var errCut = errors.New("cut")
+
+// meter counts what it serves and fails after so many bytes.
+type meter struct {
+	src          runtime.BlobSource
+	left, served int64
+}
+
+func (m *meter) Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	r, err := m.src.Blob(ctx, digest, offset)
+	if err != nil {
+		return nil, err
+	}
+	return &metered{r, m}, nil
+}
+
+type metered struct {
+	io.ReadCloser
+	m *meter
+}
+
+func (r *metered) Read(p []byte) (int, error) {
+	if r.m.left <= 0 {
+		return 0, errCut
+	}
+	n, err := r.ReadCloser.Read(p[:min(int64(len(p)), r.m.left)])
+	r.m.left -= int64(n)
+	r.m.served += int64(n)
+	return n, err
+}
+
+// liar changes every byte of all blobs but the first.
+type liar struct {
+	src    runtime.BlobSource
+	honest string
+}
+
+func (l liar) Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	r, err := l.src.Blob(ctx, digest, offset)
+	if err != nil || digest == l.honest {
+		return r, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(strings.NewReader(strings.Repeat("x", len(b)))), nil
+}
