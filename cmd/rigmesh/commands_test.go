@@ -26,7 +26,7 @@ func TestOffersAreATableOrJSON(t *testing.T) {
 	if code != 0 || strings.Contains(stdout, "\x1b") {
 		t.Fatalf("exit code %d, %q, %s", code, stdout, stderr)
 	}
-	for _, want := range []string{"eWorker1", "2× rtx-4090 (simulated), evil]0; (simulated)", "24GiB", "2/3", "0.35–0.40", "64GiB", "24h"} {
+	for _, want := range []string{"eWorker1", "2× rtx-4090 (simulated), evil]0; (simulated)", "24 GiB", "2/3", "0.35–0.40", "64 GiB", "24h"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}

@@ -96,9 +96,12 @@ func explain(err error) error {
 	if err == nil || errors.As(err, &hinted) {
 		return err
 	}
+	var locked *control.LockedError
 	switch {
+	case errors.As(err, &locked):
+		return hint(err, "rigmesh status says what it does, rigmesh down stops it")
 	case errors.Is(err, control.ErrNotRunning):
-		return hint(err, "rigmesh up lends this machine's GPUs; rigmesh run rents others' and starts a node by itself")
+		return hint(err, "rigmesh run, offers and attach start one; rigmesh up is one that lends GPUs")
 	case errors.Is(err, control.ErrAmbiguous):
 		return hint(err, "give more of the id; rigmesh ps -a shows whole ids with --json")
 	case errors.Is(err, control.ErrNotFound):

@@ -175,8 +175,8 @@ func beatEvent(creditMS, amount uint64) *leasev1.JobEvent {
 	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Heartbeat{Heartbeat: &leasev1.Heartbeat{CreditMs: creditMS, Amount: amount}}}
 }
 
-func declineEvent(d *marketv1.Decline) *leasev1.JobEvent {
-	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Decline{Decline: &leasev1.DeclineReceived{PeerId: fakePeer, Decline: d}}}
+func declineEvent(peer string, d *marketv1.Decline) *leasev1.JobEvent {
+	return &leasev1.JobEvent{Event: &leasev1.JobEvent_Decline{Decline: &leasev1.DeclineReceived{PeerId: peer, Decline: d}}}
 }
 
 func endEvent(o leasev1.Outcome, exit *leasev1.Exit, outputs ...*leasev1.Output) *leasev1.JobEvent {

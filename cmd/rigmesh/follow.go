@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -53,8 +54,24 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 	if err := fetchOutputs(ctx, client, v, ended, outputs); err != nil {
 		return hint(err, "the node still has them: rigmesh attach -o /path:DIR %s", short(id))
 	}
-	v.end(id, ended)
+	v.end(ended, finalSum(ctx, client, ended))
 	return outcome(ended, v)
+}
+
+// finalSum is what the receipt of the job's lease says; nil without a receipt that holds.
+func finalSum(ctx context.Context, client *control.Client, e *leasev1.JobEnded) *receipt.Summary {
+	if e.LeaseId == "" {
+		return nil
+	}
+	_, text, err := client.Receipt(ctx, e.LeaseId)
+	if err != nil {
+		return nil
+	}
+	s, err := receipt.Verify(text)
+	if err != nil {
+		return nil
+	}
+	return &s
 }
 
 // stopOnInterrupt asks the task to stop at the first interrupt and gives the lease up at the

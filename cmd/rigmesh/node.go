@@ -37,7 +37,7 @@ func nodeCommand(k console) *cli.Command {
 			err = serve(c.Context, k, cfg, func(*controlv1.StatusResponse) {})
 			var locked *control.LockedError
 			if errors.As(err, &locked) {
-				return &exitError{control.ExitLocked, err} // whoever started us connects to the other
+				return &exitError{control.ExitLocked, nil} // whoever started us connects to the other
 			}
 			return err
 		},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/node/config"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -110,7 +111,7 @@ func leastVRAM(devices []*marketv1.Device) string {
 		return ""
 	}
 	least := slices.MinFunc(devices, func(a, b *marketv1.Device) int { return cmp.Compare(a.VramBytes, b.VramBytes) })
-	return size(least.VramBytes)
+	return gpu.FormatVRAM(least.VramBytes)
 }
 
 // prices writes the price of devices, or the range of their prices.

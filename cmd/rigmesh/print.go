@@ -56,10 +56,11 @@ func credits(micro uint64) string { return job.FormatPrice(micro) }
 
 // span writes a length of time for people, to the second above a second.
 func span(d time.Duration) string {
+	unit := time.Millisecond
 	if d >= time.Second {
-		d = d.Round(time.Second)
+		unit = time.Second
 	}
-	return config.Duration(d).String()
+	return config.Duration(d.Round(unit)).String()
 }
 
 func spanMS(ms uint64) string {

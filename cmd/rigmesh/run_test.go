@@ -81,7 +81,7 @@ func TestRunBringsEverythingThereAndOutputsBack(t *testing.T) {
 		"rigmesh: leased from eWorker1 at 0.30 credits per GPU-hour, lease 77aa0000\n",
 		"rigmesh: bringing image and inputs to the worker\n",
 		"warning\n",
-		"rigmesh: exit code 0, 42s credited, 0.0035 credits; receipt: rigmesh receipt show 77aa0000\n",
+		"rigmesh: exit code 0, 42s credited, 0.0035 credits so far; no receipt yet\n",
 	} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr has no %q:\n%s", want, stderr)
@@ -145,9 +145,10 @@ func TestExitCodeOfRunIsTheTasksOrSaysWhoFailed(t *testing.T) {
 func TestNoBidIsExplained(t *testing.T) {
 	f := startFakeNode(t)
 	f.events = []*leasev1.JobEvent{
-		declineEvent(&marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_PRICE, Price: 800_000}),
-		declineEvent(&marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_PRICE, Price: 700_000}),
-		declineEvent(&marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_POLICY, Text: "go\x1b[2J away"}),
+		declineEvent("a", &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_PRICE, Price: 900_000}),
+		declineEvent("a", &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_PRICE, Price: 800_000}), // asked again
+		declineEvent("b", &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_PRICE, Price: 700_000}),
+		declineEvent("c", &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_POLICY, Text: "go\x1b[2J away"}),
 		endEvent(leasev1.Outcome_OUTCOME_NO_BID, nil),
 	}
 	_, stderr, code := f.rigmesh("run", "--max-price", "0.60", image(t))
@@ -163,7 +164,7 @@ func TestNoBidIsExplained(t *testing.T) {
 			t.Errorf("stderr has no %q:\n%s", want, stderr)
 		}
 	}
-	f.events = f.events[3:]
+	f.events = f.events[4:]
 	if _, stderr, _ = f.rigmesh("run", image(t)); !strings.Contains(stderr, "no bid: nobody answered") {
 		t.Error(stderr)
 	}

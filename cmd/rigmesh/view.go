@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
+	"github.com/rigmesh/rigmesh/job/receipt"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -28,12 +30,13 @@ type view struct {
 	line     string       // the one that changes, as it stands there
 	said     string       // the last status that was printed as a plain line
 	bids     int
+	decliner map[string]int // where in declines each worker's latest is
 	declines []*marketv1.Decline
 	last     *leasev1.Heartbeat
 }
 
 func newView(k console, quiet bool) *view {
-	return &view{w: k.err, terminal: isTerminal(k.err), color: k.colored(k.err), quiet: quiet, width: terminalWidth(k.err)}
+	return &view{decliner: map[string]int{}, w: k.err, terminal: isTerminal(k.err), color: k.colored(k.err), quiet: quiet, width: terminalWidth(k.err)}
 }
 
 // wantsOf is what a job asks of workers, for the words about declines.
@@ -129,7 +132,7 @@ func (v *view) event(e *leasev1.JobEvent) {
 	case *leasev1.JobEvent_Bid:
 		v.bid(e.Bid)
 	case *leasev1.JobEvent_Decline:
-		v.declines = append(v.declines, e.Decline.GetDecline())
+		v.decline(e.Decline)
 	case *leasev1.JobEvent_Lease:
 		t := e.Lease.GetTerms()
 		v.sayLocked("leased from %s at %s credits per GPU-hour, lease %s",
@@ -143,8 +146,18 @@ func (v *view) event(e *leasev1.JobEvent) {
 	}
 }
 
+// decline keeps what a worker said last: it may be asked twice.
+func (v *view) decline(d *leasev1.DeclineReceived) {
+	if at, again := v.decliner[d.GetPeerId()]; again {
+		v.declines[at] = d.GetDecline()
+		return
+	}
+	v.decliner[d.GetPeerId()] = len(v.declines)
+	v.declines = append(v.declines, d.GetDecline())
+}
+
 func (v *view) searching(s *leasev1.Searching) {
-	text := fmt.Sprintf("searching: %s connected, %s that fit", several(s.GetPeers(), "peer"), several(s.GetOffers(), "offer"))
+	text := fmt.Sprintf("searching: %s connected, %s so far", several(s.GetPeers(), "peer"), several(s.GetOffers(), "fitting offer"))
 	if s.GetAnnounced() {
 		text += ", announced to everybody"
 	}
@@ -202,8 +215,9 @@ func (v *view) phase(p *leasev1.Progress) {
 	}
 }
 
-// end prints the job's last line.
-func (v *view) end(id string, e *leasev1.JobEnded) {
+// end prints the job's last line: how it ended and what it cost, by the receipt or, where
+// there is none yet, by the last heartbeat.
+func (v *view) end(e *leasev1.JobEnded, sum *receipt.Summary) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if e.LeaseId == "" {
@@ -216,10 +230,13 @@ func (v *view) end(id string, e *leasev1.JobEnded) {
 			text += ": " + why
 		}
 	}
-	if v.last != nil {
-		text += fmt.Sprintf(", %s credited, %s credits", spanMS(v.last.CreditMs), credits(v.last.Amount))
+	switch {
+	case sum != nil:
+		text += fmt.Sprintf(", %s credited, %s credits; receipt: rigmesh receipt show %s", spanMS(sum.CreditMS), credits(sum.Amount), short(e.LeaseId))
+	case v.last != nil:
+		text += fmt.Sprintf(", %s credited, %s credits so far; no receipt yet", spanMS(v.last.CreditMs), credits(v.last.Amount))
 	}
-	v.sayLocked("%s; receipt: rigmesh receipt show %s", text, short(e.LeaseId))
+	v.sayLocked("%s", text)
 }
 
 // noBid says why nobody took the job: a table on stderr, and the error.
@@ -227,7 +244,7 @@ func (v *view) noBid(e *leasev1.JobEnded) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if len(v.declines) == 0 {
-		return hint(fmt.Errorf("no bid: %s", sentence(e, "nobody answered")),
+		return hint(errors.New(sentence(e, "no bid: nobody answered")),
 			"rigmesh offers shows who is out there; --wait 10m keeps asking")
 	}
 	rows := market.DeclineTable(v.declines, v.want)

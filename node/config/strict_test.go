@@ -8,7 +8,7 @@ import (
 func TestNearestWordAllowsATypingErrorAndNoGuess(t *testing.T) {
 	known := []string{"image", "inputs", "outputs", "price", "name"}
 	for word, want := range map[string]string{
-		"imgae": "image", "input": "inputs", "Image": "image", "pric": "price", "nmae": "name",
+		"imgae": "image", "input": "inputs", "Image": "image", "pric": "price", "naem": "name",
 		"zebra": "", "x": "", "": "", strings.Repeat("a", 10_000): "",
 	} {
 		if got := Nearest(word, known); got != want {

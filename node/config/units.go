@@ -125,7 +125,7 @@ func (c *CPUs) Set(text string) error {
 	if err != nil || !(v > 0) || v > 4096 {
 		return fmt.Errorf("cpus %q: want a number of cores such as 2 or 0.5", text)
 	}
-	*c = CPUs(math.Ceil(v * 1000))
+	*c = CPUs(max(1, math.Round(v*1000)))
 	return nil
 }
 

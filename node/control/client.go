@@ -21,7 +21,6 @@ import (
 type Client struct {
 	api       controlv1connect.ControlServiceClient
 	transport *http.Transport
-	dataDir   string
 }
 
 // Dial connects to the node that owns dataDir, or says ErrNotRunning.
@@ -46,9 +45,39 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		},
 		HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 8 << 20},
 	}
-	api := controlv1connect.NewControlServiceClient(&http.Client{Transport: t}, "http://rigmesh",
+	if err := hello(ctx, t); err != nil {
+		t.CloseIdleConnections()
+		_ = conn.Close()
+		if isGone(err) {
+			return nil, fmt.Errorf("%w on %s", ErrNotRunning, dataDir)
+		}
+		return nil, fmt.Errorf("talk to the node on %s: %w", dataDir, err)
+	}
+	api := controlv1connect.NewControlServiceClient(&http.Client{Transport: t}, origin,
 		connect.WithAcceptCompression("gzip", nil, nil))
-	return &Client{api: api, transport: t, dataDir: dataDir}, nil
+	return &Client{api: api, transport: t}, nil
+}
+
+// origin stands where a host would; the socket is the only one there is.
+const origin = "http://rigmesh"
+
+// hello makes sure that somebody answers. A process that is dying still takes connections
+// for a moment, and answers none of them.
+func hello(ctx context.Context, t *http.Transport) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, origin, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := t.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close() // what it says does not matter
+}
+
+// isGone says whether the other end went away instead of answering.
+func isGone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isRefused(err)
 }
 
 // plainHTTP2 is the one protocol of the socket.

@@ -80,15 +80,15 @@ func (e *remoteError) Unwrap() error { return e.sentinel }
 // fromWire undoes toWire.
 func fromWire(err error) error {
 	var wire *connect.Error
-	if err == nil || !errors.As(err, &wire) {
+	if !errors.As(err, &wire) {
 		return err
 	}
 	for _, c := range codes {
 		if wire.Code() != c.code {
 			continue
 		}
-		if c.sentinel == ErrStopping && !connect.IsWireError(wire) {
-			break // connect reports a broken connection with the same code
+		if c.code == connect.CodeUnavailable && !connect.IsWireError(wire) {
+			break // connect's own word for a broken connection
 		}
 		return &remoteError{wire.Message(), c.sentinel}
 	}

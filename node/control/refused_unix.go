@@ -7,7 +7,9 @@ import (
 	"syscall"
 )
 
-// isRefused says whether nobody listens: the socket is stale, or went away just now.
+// isRefused says whether nobody is at the other end: the socket is stale, or its
+// process went away just now.
 func isRefused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }

@@ -50,6 +50,10 @@ const shutdownTime = 500 * time.Millisecond
 // Serve answers on l until ctx is done, and closes it. Watches in progress end
 // with ctx; other calls get a moment to finish.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	// Calls learn why they end: because the node stops, not because their client left.
+	calls, endCalls := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endCalls(nil)
+	defer context.AfterFunc(ctx, func() { endCalls(ErrStopping) })()
 	mux := http.NewServeMux()
 	mux.Handle(controlv1connect.NewControlServiceHandler(s,
 		connect.WithReadMaxBytes(maxMessage),
@@ -58,7 +62,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		Handler:           s.idle.count(mux),
 		Protocols:         plainHTTP2(),
 		ReadHeaderTimeout: 10 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       func(net.Listener) context.Context { return calls },
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream:     8 << 20,

@@ -72,6 +72,9 @@ func waitFor(ctx context.Context, dataDir string, patience time.Duration) (*Clie
 	begin := time.Now()
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		client, err := Dial(ctx, dataDir)
+		if err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if !errors.Is(err, ErrNotRunning) {
 			return client, err
 		}
@@ -91,6 +94,7 @@ var errLoser = errors.New("another node owns the data directory")
 
 // child is a node that this process started.
 type child struct {
+	pid     int
 	exited  chan error // one value, when it has
 	log     string
 	logFrom int64 // where its own lines begin
@@ -125,7 +129,7 @@ func launch(dataDir string, start Starter) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a node in the background: %w", err)
 	}
-	c := &child{exited: make(chan error, 1), log: path, logFrom: size}
+	c := &child{pid: cmd.Process.Pid, exited: make(chan error, 1), log: path, logFrom: size}
 	go func() { c.exited <- cmd.Wait() }()
 	return c, nil
 }
@@ -143,13 +147,33 @@ func (c *child) answer(ctx context.Context, dataDir string) (*Client, error) {
 		case <-waiting.Done():
 		}
 	}()
-	client, err := Await(waiting, dataDir)
+	client, err := c.own(waiting, dataDir)
 	cancel(nil)
 	<-ended
 	if err == nil || errors.Is(err, errLoser) {
 		return client, err
 	}
 	return nil, fmt.Errorf("start a node in the background: %w%s", err, c.lastLines())
+}
+
+// own connects to the child itself. While another node answers, the child is about to find
+// that out and end; left alone it could find the other gone, and stay.
+func (c *child) own(ctx context.Context, dataDir string) (*Client, error) {
+	for {
+		client, err := Await(ctx, dataDir)
+		if err != nil {
+			return nil, err
+		}
+		if st, err := client.Status(ctx); err == nil && int(st.Pid) == c.pid {
+			return client, nil
+		}
+		client.Close()
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(firstLook):
+		}
+	}
 }
 
 // why says what the end of the child means.

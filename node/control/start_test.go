@@ -11,7 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
+
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
 // TestMain lets the test binary be the node that EnsureRunning starts.
@@ -43,8 +48,9 @@ func fakeNodeProcess(dir string, wish ...string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // should its test fail to end it
 	f := newFakeNode()
+	f.events = []*leasev1.JobEvent{{AtMs: 1}}
 	go func() { <-f.shutdown; cancel() }()
 	_ = f.server(dir).Serve(ctx, l)
 	return 0
@@ -101,6 +107,36 @@ func shutDown(t *testing.T, dir string) {
 	if _, err := Dial(t.Context(), dir); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("dial after the end: %v", err)
 	}
+}
+
+func TestWatcherOfAKilledNodeIsToldThatItIsGone(t *testing.T) {
+	dir := t.TempDir()
+	c, err := EnsureRunning(t.Context(), dir, starter(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	st, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last error
+	for _, err := range c.Watch(t.Context(), &controlv1.WatchJobRequest{JobId: "3f2a", Follow: true}) {
+		if last = err; err == nil {
+			if err := syscall.Kill(int(st.Pid), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !errors.Is(last, ErrLost) {
+		t.Errorf("the watch ended with %v", last)
+	}
+	again, err := EnsureRunning(t.Context(), dir, starter(dir)) // over the socket and the lock it left
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+	shutDown(t, dir)
 }
 
 func TestNodeThatCannotStartShowsTheEndOfItsLog(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // order, each output in its own; the last event comes after all output, so that
 // a client that saw it has everything.
 func (s *Server) WatchJob(ctx context.Context, req *controlv1.WatchJobRequest, stream *connect.ServerStream[controlv1.WatchJobResponse]) error {
+	call := ctx
 	items := make(chan *controlv1.WatchJobResponse)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -50,7 +51,11 @@ func (s *Server) WatchJob(ctx context.Context, req *controlv1.WatchJobRequest, s
 			cancel()
 		}
 	}
-	return toWire(cmpErr(sendErr, <-finished))
+	err := cmpErr(sendErr, <-finished)
+	if err != nil && errors.Is(context.Cause(call), ErrStopping) {
+		err = ErrStopping
+	}
+	return toWire(err)
 }
 
 // watch is one call of WatchJob. Its methods give items until there are no more.
