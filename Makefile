@@ -1,8 +1,10 @@
 # rigmesh: everything a person or a machine builds, tests and tries. Results go to bin/, which git ignores.
 
-SHELL := /bin/bash -euo pipefail
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
+.NOTPARALLEL: # packages come before what is built with them; go and the tools use every core by themselves
 
 # One set of flags for building, testing and linting, so that they share compiled packages.
 export CGO_ENABLED := 0
