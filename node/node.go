@@ -131,7 +131,7 @@ func (n *Node) makeStore() error {
 	if cut := n.journal.Cut(); cut > 0 {
 		n.log.Info("journal: an unfinished record at the end was cut off", "bytes", cut)
 	}
-	n.receipts, err = openReceipts(n.path("receipts"))
+	n.receipts, err = openReceipts(n.path("receipts"), n.log)
 	return err
 }
 
@@ -143,6 +143,7 @@ func (n *Node) makeNetwork() error {
 			return err
 		}
 	}
+	n.recallPeers()
 	var err error
 	if n.discovery, err = discovery.New(n.host, discovery.Config{}); err != nil {
 		return fmt.Errorf("discovery: %w", err)

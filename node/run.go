@@ -36,10 +36,10 @@ type running struct {
 func (n *Node) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, n.close()) }()
 	if n.worker != nil {
+		defer n.letGo(ctx) // also of what was only half started
 		if err := n.openRuntime(ctx); err != nil {
 			return err
 		}
-		defer n.letGo(ctx)
 	}
 	n.serve()
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -61,8 +61,10 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		started = append(started, p.start(life, failed))
 	}
 	n.log.Info("node is up", "peer", n.ID(), "addrs", n.Addrs(), "worker", n.worker != nil)
+	waiting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
 	stopped := make(chan struct{})
-	go func() { n.waitStop(ctx); close(stopped) }()
+	go func() { n.waitStop(waiting); close(stopped) }()
 	select {
 	case <-stopped:
 		return nil
@@ -81,7 +83,7 @@ func (n *Node) running() ([]part, error) {
 	if n.worker != nil {
 		parts = append(parts, part{"worker", n.worker.Run}, part{"offers", n.lend})
 	}
-	parts = append(parts, part{"clean-up", n.collectGarbage})
+	parts = append(parts, part{"clean-up", n.collectGarbage}, part{"peers", n.rememberPeers})
 	if n.parts.NoControl {
 		return parts, nil
 	}

@@ -44,7 +44,7 @@ func (h *Host) Run(ctx context.Context) error {
 func (h *Host) missing(met map[peer.ID]bool) []peer.AddrInfo {
 	few := len(h.Peers()) < enoughPeers
 	var out []peer.AddrInfo
-	for _, p := range h.bootstrap {
+	for _, p := range h.Bootstrap() {
 		if p.ID != h.ID() && !h.connected(p.ID) && (few || !met[p.ID]) {
 			out = append(out, p)
 		}
@@ -72,8 +72,8 @@ func (h *Host) dialAll(ctx context.Context, peers []peer.AddrInfo, met map[peer.
 	wg.Wait()
 }
 
-// sleep waits for d, or less when a peer disconnects, and is false when ctx
-// ended. A disconnect shortens the wait only to the first pause: a bootstrap
+// sleep waits for d, or less when a peer disconnects or Join added some, and is
+// false when ctx ended. Either shortens the wait only to the first pause: a bootstrap
 // peer that drops us at once must not be dialled in a tight loop.
 func (h *Host) sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)

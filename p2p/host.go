@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	ma "github.com/multiformats/go-multiaddr"
 )
@@ -149,8 +150,15 @@ func check(c Config) ([]peer.AddrInfo, error) {
 	if c.MaxConns < 8 {
 		errs = append(errs, fmt.Errorf("at most %d connections: a node needs at least 8", c.MaxConns))
 	}
+	bootstrap, err := bootstrapPeers(c.Bootstrap)
+	return bootstrap, errors.Join(append(errs, err)...)
+}
+
+// bootstrapPeers reads multiaddrs that end in /p2p/ID.
+func bootstrapPeers(texts []string) ([]peer.AddrInfo, error) {
+	var errs []error
 	var addrs []ma.Multiaddr
-	for _, s := range c.Bootstrap {
+	for _, s := range texts {
 		a, err := ma.NewMultiaddr(s)
 		if err == nil {
 			_, err = peer.AddrInfoFromP2pAddr(a)
@@ -161,8 +169,8 @@ func check(c Config) ([]peer.AddrInfo, error) {
 		}
 		addrs = append(addrs, a)
 	}
-	bootstrap, err := peer.AddrInfosFromP2pAddrs(addrs...)
-	return bootstrap, errors.Join(append(errs, err)...)
+	peers, err := peer.AddrInfosFromP2pAddrs(addrs...)
+	return peers, errors.Join(append(errs, err)...)
 }
 
 // ID is the node's name on the network, made from its public key.
@@ -185,7 +193,49 @@ func (h *Host) Addrs() []string {
 func (h *Host) Peers() []peer.ID { return h.host.Network().Peers() }
 
 // Bootstrap are the peers to start from.
-func (h *Host) Bootstrap() []peer.AddrInfo { return slices.Clone(h.bootstrap) }
+func (h *Host) Bootstrap() []peer.AddrInfo {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.bootstrap)
+}
+
+// Join adds peers to start from, as multiaddrs ending in /p2p/ID, and has Run
+// dial them soon. Those known already are no error.
+func (h *Host) Join(addrs ...string) error {
+	peers, err := bootstrapPeers(addrs)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	for _, p := range peers {
+		known := slices.ContainsFunc(h.bootstrap, func(b peer.AddrInfo) bool { return b.ID == p.ID })
+		if known {
+			h.host.Peerstore().AddAddrs(p.ID, p.Addrs, peerstore.TempAddrTTL)
+			continue
+		}
+		h.bootstrap = append(h.bootstrap, p)
+	}
+	h.mu.Unlock()
+	select {
+	case h.alone <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// PeerAddrs are addresses of the peers connected now, one for each that we
+// dialled or that told us where it listens, in the form that Join takes.
+func (h *Host) PeerAddrs() []string {
+	var out []string
+	for _, id := range h.Peers() {
+		for _, a := range h.host.Peerstore().Addrs(id) {
+			if full, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{a}}); err == nil {
+				out = append(out, full[0].String())
+			}
+		}
+	}
+	return out
+}
 
 // Protocol is the full id of one of our stream protocols.
 func (h *Host) Protocol(name string) protocol.ID {

@@ -173,6 +173,21 @@ func TestRunWithoutAnybodyIsNoError(t *testing.T) {
 	}
 }
 
+func TestJoinHasARunningHostDialSoon(t *testing.T) {
+	hosts := []*p2p.Host{p2ptest.New(t, p2ptest.Config(t)), p2ptest.New(t, p2ptest.Config(t))}
+	p2ptest.Run(t, hosts[0], hosts[1])
+	if err := hosts[0].Join("/ip4/127.0.0.1/tcp/1"); err == nil {
+		t.Error("an address without a peer was taken")
+	}
+	if err := hosts[0].Join(hosts[1].Addrs()...); err != nil {
+		t.Fatal(err)
+	}
+	waitConnected(t, hosts[0], hosts[1].ID())
+	if got := hosts[0].PeerAddrs(); len(got) == 0 || !strings.HasSuffix(got[0], hosts[1].ID().String()) {
+		t.Errorf("peers connected are %v", got)
+	}
+}
+
 func TestCloseCallsBackInReverse(t *testing.T) {
 	cfg := p2ptest.Config(t)
 	cfg.Log = slog.New(slog.DiscardHandler)

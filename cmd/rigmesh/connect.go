@@ -72,6 +72,11 @@ func connect(ctx context.Context, c *cli.Context, k console) (*control.Client, e
 	if err != nil {
 		return nil, err
 	}
+	if len(cfg.Bootstrap) > 0 { // a node that runs already does not know what was typed here
+		if err := client.Join(ctx, cfg.Bootstrap); err != nil {
+			return nil, err
+		}
+	}
 	st, err := client.Status(ctx)
 	if err != nil {
 		return nil, err

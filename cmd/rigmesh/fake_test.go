@@ -140,6 +140,8 @@ func (f *fakeNode) ListReceipts() ([]*controlv1.ReceiptLine, error)             
 func (f *fakeNode) Receipt(id string) (lease string, receipt []byte, err error) {
 	return id, []byte("not a receipt"), nil
 }
+func (f *fakeNode) Join([]string) error { return nil }
+
 func (f *fakeNode) Shutdown(drain bool) { f.down <- drain }
 
 func (f *fakeNode) Status(context.Context) *controlv1.StatusResponse {
@@ -180,7 +182,7 @@ func declineEvent(peer string, d *marketv1.Decline) *leasev1.JobEvent {
 }
 
 func endEvent(o leasev1.Outcome, exit *leasev1.Exit, outputs ...*leasev1.Output) *leasev1.JobEvent {
-	e := &leasev1.JobEnded{Outcome: o, Exit: exit, Outputs: outputs}
+	e := &leasev1.JobEnded{Outcome: o, Exit: exit, Outputs: outputs, CreditMs: 42_000, Amount: 3500}
 	if exit != nil {
 		e.LeaseId = fakeLease
 	}

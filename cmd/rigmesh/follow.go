@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/job"
-	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -35,6 +34,9 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 	for item, err := range client.Watch(watching, &controlv1.WatchJobRequest{JobId: id, Follow: true}) {
 		if err != nil {
 			v.clear()
+			if errors.Is(err, control.ErrNotFound) || errors.Is(err, control.ErrAmbiguous) {
+				return hint(err, "rigmesh ps --all lists the jobs")
+			}
 			return hint(err, "the job goes on without this terminal: rigmesh attach %s", short(id))
 		}
 		if c := item.GetChunk(); c != nil {
@@ -54,24 +56,8 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 	if err := fetchOutputs(ctx, client, v, ended, outputs); err != nil {
 		return hint(err, "the node still has them: rigmesh attach -o /path:DIR %s", short(id))
 	}
-	v.end(ended, finalSum(ctx, client, ended))
+	v.end(ended)
 	return outcome(ended, v)
-}
-
-// finalSum is what the receipt of the job's lease says; nil without a receipt that holds.
-func finalSum(ctx context.Context, client *control.Client, e *leasev1.JobEnded) *receipt.Summary {
-	if e.LeaseId == "" {
-		return nil
-	}
-	_, text, err := client.Receipt(ctx, e.LeaseId)
-	if err != nil {
-		return nil
-	}
-	s, err := receipt.Verify(text)
-	if err != nil {
-		return nil
-	}
-	return &s
 }
 
 // stopOnInterrupt asks the task to stop at the first interrupt and gives the lease up at the

@@ -81,7 +81,7 @@ func TestRunBringsEverythingThereAndOutputsBack(t *testing.T) {
 		"rigmesh: leased from eWorker1 at 0.30 credits per GPU-hour, lease 77aa0000\n",
 		"rigmesh: bringing image and inputs to the worker\n",
 		"warning\n",
-		"rigmesh: exit code 0, 42s credited, 0.0035 credits so far; no receipt yet\n",
+		"rigmesh: exit code 0, 42s credited, 0.0035 credits; receipt: rigmesh receipt show 77aa0000\n",
 	} {
 		if !strings.Contains(stderr, want) {
 			t.Errorf("stderr has no %q:\n%s", want, stderr)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
-	"github.com/rigmesh/rigmesh/job/receipt"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -32,7 +31,6 @@ type view struct {
 	bids     int
 	decliner map[string]int // where in declines each worker's latest is
 	declines []*marketv1.Decline
-	last     *leasev1.Heartbeat
 }
 
 func newView(k console, quiet bool) *view {
@@ -139,8 +137,6 @@ func (v *view) event(e *leasev1.JobEvent) {
 			shortPeer(job.CleanText(e.Lease.GetPeerId())), credits(t.GetPrice()), short(e.Lease.GetLeaseId()))
 	case *leasev1.JobEvent_Progress:
 		v.phase(e.Progress)
-	case *leasev1.JobEvent_Heartbeat:
-		v.last = e.Heartbeat
 	case *leasev1.JobEvent_Trouble:
 		v.sayLocked("%s", job.CleanText(e.Trouble.GetSentence()))
 	}
@@ -215,9 +211,8 @@ func (v *view) phase(p *leasev1.Progress) {
 	}
 }
 
-// end prints the job's last line: how it ended and what it cost, by the receipt or, where
-// there is none yet, by the last heartbeat.
-func (v *view) end(e *leasev1.JobEnded, sum *receipt.Summary) {
+// end prints the job's last line: how it ended and what it cost, as the receipt has it.
+func (v *view) end(e *leasev1.JobEnded) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if e.LeaseId == "" {
@@ -230,13 +225,7 @@ func (v *view) end(e *leasev1.JobEnded, sum *receipt.Summary) {
 			text += ": " + why
 		}
 	}
-	switch {
-	case sum != nil:
-		text += fmt.Sprintf(", %s credited, %s credits; receipt: rigmesh receipt show %s", spanMS(sum.CreditMS), credits(sum.Amount), short(e.LeaseId))
-	case v.last != nil:
-		text += fmt.Sprintf(", %s credited, %s credits so far; no receipt yet", spanMS(v.last.CreditMs), credits(v.last.Amount))
-	}
-	v.sayLocked("%s", text)
+	v.sayLocked("%s, %s credited, %s credits; receipt: rigmesh receipt show %s", text, spanMS(e.CreditMs), credits(e.Amount), short(e.LeaseId))
 }
 
 // noBid says why nobody took the job: a table on stderr, and the error.

@@ -154,6 +154,12 @@ func (c *Client) Receipts(ctx context.Context) ([]*controlv1.ReceiptLine, error)
 	return resp.GetReceipts(), fromWire(err)
 }
 
+// Join gives the node more nodes to begin with; see Node.Join.
+func (c *Client) Join(ctx context.Context, addrs []string) error {
+	_, err := c.api.Join(ctx, &controlv1.JoinRequest{Addresses: addrs})
+	return fromWire(err)
+}
+
 // Shutdown stops the node; with drain, after its leases have ended.
 func (c *Client) Shutdown(ctx context.Context, drain bool) error {
 	_, err := c.api.Shutdown(ctx, &controlv1.ShutdownRequest{Drain: drain})

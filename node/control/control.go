@@ -78,6 +78,9 @@ type Node interface {
 	// Status says what this node is and does. PID, data directory and version
 	// are filled in by the server when empty.
 	Status(ctx context.Context) *controlv1.StatusResponse
+	// Join adds multiaddrs ending in /p2p/ID to the nodes to begin with, and has
+	// them dialled soon. ErrInvalid.
+	Join(addrs []string) error
 	// Shutdown makes the node's Run return, soon but not before Shutdown itself
 	// has; with drain, when its leases have ended.
 	Shutdown(drain bool)

@@ -171,6 +171,8 @@ func (f *fakeNode) Status(context.Context) *controlv1.StatusResponse {
 	return &controlv1.StatusResponse{PeerId: "12D3", Network: "main", ConnectedPeers: 3}
 }
 
+func (f *fakeNode) Join([]string) error { return nil }
+
 func (f *fakeNode) Shutdown(drain bool) { f.shutdown <- drain }
 
 func digestOf(content []byte) string {

@@ -160,6 +160,11 @@ func (s *Server) ListReceipts(context.Context, *controlv1.ListReceiptsRequest) (
 	return &controlv1.ListReceiptsResponse{Receipts: lines}, nil
 }
 
+// Join implements controlv1connect.ControlServiceHandler.
+func (s *Server) Join(_ context.Context, req *controlv1.JoinRequest) (*controlv1.JoinResponse, error) {
+	return &controlv1.JoinResponse{}, toWire(s.Node.Join(req.Addresses))
+}
+
 // Shutdown implements controlv1connect.ControlServiceHandler.
 func (s *Server) Shutdown(_ context.Context, req *controlv1.ShutdownRequest) (*controlv1.ShutdownResponse, error) {
 	s.Node.Shutdown(req.Drain)

@@ -63,3 +63,18 @@ func TestAnImageThatIsNotThereIsNamedBeforeAnythingIsLeased(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeThatRanBeforeFindsTheNetworkWithoutABootstrapAddress(t *testing.T) {
+	n := start(t)
+	// The first call starts the node alone; the second tells the running node where to begin.
+	if r := n.rigmesh("offers", "--data", laptop); r.code != 0 || strings.Contains(r.stdout, "rtx-4090") {
+		t.Fatalf("offers: exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	if r := n.rigmesh("offers", "--data", laptop, "--bootstrap", n.bootstrap, "--wait", "10s"); !strings.Contains(r.stdout, "rtx-4090") {
+		t.Fatalf("offers with an address: exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	n.down(laptop)
+	if r := n.rigmesh("offers", "--data", laptop, "--wait", "10s"); !strings.Contains(r.stdout, "rtx-4090") {
+		t.Errorf("offers after a restart: exit %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+}

@@ -1576,6 +1576,86 @@ func (x *ReceiptLine) GetSimulated() bool {
 	return false
 }
 
+type JoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Addresses     []string               `protobuf:"bytes,1,rep,name=addresses,proto3" json:"addresses,omitempty"` // multiaddrs ending in /p2p/ID
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinRequest) Reset() {
+	*x = JoinRequest{}
+	mi := &file_control_v1_control_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinRequest) ProtoMessage() {}
+
+func (x *JoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
+func (*JoinRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *JoinRequest) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+type JoinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinResponse) Reset() {
+	*x = JoinResponse{}
+	mi := &file_control_v1_control_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinResponse) ProtoMessage() {}
+
+func (x *JoinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_control_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
+func (*JoinResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_control_proto_rawDescGZIP(), []int{27}
+}
+
 type ShutdownRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Drain         bool                   `protobuf:"varint,1,opt,name=drain,proto3" json:"drain,omitempty"` // finish leases first
@@ -1585,7 +1665,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_control_v1_control_proto_msgTypes[26]
+	mi := &file_control_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1677,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[26]
+	mi := &file_control_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1690,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShutdownRequest) GetDrain() bool {
@@ -1628,7 +1708,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_control_v1_control_proto_msgTypes[27]
+	mi := &file_control_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1720,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_control_proto_msgTypes[27]
+	mi := &file_control_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1733,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_control_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 var File_control_v1_control_proto protoreflect.FileDescriptor
@@ -1771,10 +1851,13 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\tcredit_ms\x18\x05 \x01(\x04R\bcreditMs\x12\x16\n" +
 	"\x06amount\x18\x06 \x01(\x04R\x06amount\x12\x19\n" +
 	"\bended_ms\x18\a \x01(\x03R\aendedMs\x12\x1c\n" +
-	"\tsimulated\x18\b \x01(\bR\tsimulated\"'\n" +
+	"\tsimulated\x18\b \x01(\bR\tsimulated\"+\n" +
+	"\vJoinRequest\x12\x1c\n" +
+	"\taddresses\x18\x01 \x03(\tR\taddresses\"\x0e\n" +
+	"\fJoinResponse\"'\n" +
 	"\x0fShutdownRequest\x12\x14\n" +
 	"\x05drain\x18\x01 \x01(\bR\x05drain\"\x12\n" +
-	"\x10ShutdownResponse2\xc2\b\n" +
+	"\x10ShutdownResponse2\x8d\t\n" +
 	"\x0eControlService\x12O\n" +
 	"\x06Status\x12!.rigmesh.control.v1.StatusRequest\x1a\".rigmesh.control.v1.StatusResponse\x12[\n" +
 	"\n" +
@@ -1788,7 +1871,8 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\bListJobs\x12#.rigmesh.control.v1.ListJobsRequest\x1a$.rigmesh.control.v1.ListJobsResponse\x12[\n" +
 	"\n" +
 	"GetReceipt\x12%.rigmesh.control.v1.GetReceiptRequest\x1a&.rigmesh.control.v1.GetReceiptResponse\x12a\n" +
-	"\fListReceipts\x12'.rigmesh.control.v1.ListReceiptsRequest\x1a(.rigmesh.control.v1.ListReceiptsResponse\x12U\n" +
+	"\fListReceipts\x12'.rigmesh.control.v1.ListReceiptsRequest\x1a(.rigmesh.control.v1.ListReceiptsResponse\x12I\n" +
+	"\x04Join\x12\x1f.rigmesh.control.v1.JoinRequest\x1a .rigmesh.control.v1.JoinResponse\x12U\n" +
 	"\bShutdown\x12#.rigmesh.control.v1.ShutdownRequest\x1a$.rigmesh.control.v1.ShutdownResponseB7Z5github.com/rigmesh/rigmesh/proto/control/v1;controlv1b\x06proto3"
 
 var (
@@ -1803,7 +1887,7 @@ func file_control_v1_control_proto_rawDescGZIP() []byte {
 	return file_control_v1_control_proto_rawDescData
 }
 
-var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_control_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_control_v1_control_proto_goTypes = []any{
 	(*StatusRequest)(nil),        // 0: rigmesh.control.v1.StatusRequest
 	(*StatusResponse)(nil),       // 1: rigmesh.control.v1.StatusResponse
@@ -1831,25 +1915,27 @@ var file_control_v1_control_proto_goTypes = []any{
 	(*ListReceiptsRequest)(nil),  // 23: rigmesh.control.v1.ListReceiptsRequest
 	(*ListReceiptsResponse)(nil), // 24: rigmesh.control.v1.ListReceiptsResponse
 	(*ReceiptLine)(nil),          // 25: rigmesh.control.v1.ReceiptLine
-	(*ShutdownRequest)(nil),      // 26: rigmesh.control.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),     // 27: rigmesh.control.v1.ShutdownResponse
-	(*v1.Device)(nil),            // 28: rigmesh.market.v1.Device
-	(*v1.Offer)(nil),             // 29: rigmesh.market.v1.Offer
-	(*v11.Submission)(nil),       // 30: rigmesh.lease.v1.Submission
-	(*v11.JobEvent)(nil),         // 31: rigmesh.lease.v1.JobEvent
-	(*v11.Chunk)(nil),            // 32: rigmesh.lease.v1.Chunk
-	(*v11.Exit)(nil),             // 33: rigmesh.lease.v1.Exit
+	(*JoinRequest)(nil),          // 26: rigmesh.control.v1.JoinRequest
+	(*JoinResponse)(nil),         // 27: rigmesh.control.v1.JoinResponse
+	(*ShutdownRequest)(nil),      // 28: rigmesh.control.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),     // 29: rigmesh.control.v1.ShutdownResponse
+	(*v1.Device)(nil),            // 30: rigmesh.market.v1.Device
+	(*v1.Offer)(nil),             // 31: rigmesh.market.v1.Offer
+	(*v11.Submission)(nil),       // 32: rigmesh.lease.v1.Submission
+	(*v11.JobEvent)(nil),         // 33: rigmesh.lease.v1.JobEvent
+	(*v11.Chunk)(nil),            // 34: rigmesh.lease.v1.Chunk
+	(*v11.Exit)(nil),             // 35: rigmesh.lease.v1.Exit
 }
 var file_control_v1_control_proto_depIdxs = []int32{
-	28, // 0: rigmesh.control.v1.StatusResponse.devices:type_name -> rigmesh.market.v1.Device
+	30, // 0: rigmesh.control.v1.StatusResponse.devices:type_name -> rigmesh.market.v1.Device
 	2,  // 1: rigmesh.control.v1.StatusResponse.conditions:type_name -> rigmesh.control.v1.Condition
 	5,  // 2: rigmesh.control.v1.ListOffersResponse.offers:type_name -> rigmesh.control.v1.SeenOffer
-	29, // 3: rigmesh.control.v1.SeenOffer.offer:type_name -> rigmesh.market.v1.Offer
-	30, // 4: rigmesh.control.v1.SubmitJobRequest.submission:type_name -> rigmesh.lease.v1.Submission
-	31, // 5: rigmesh.control.v1.WatchJobResponse.event:type_name -> rigmesh.lease.v1.JobEvent
-	32, // 6: rigmesh.control.v1.WatchJobResponse.chunk:type_name -> rigmesh.lease.v1.Chunk
+	31, // 3: rigmesh.control.v1.SeenOffer.offer:type_name -> rigmesh.market.v1.Offer
+	32, // 4: rigmesh.control.v1.SubmitJobRequest.submission:type_name -> rigmesh.lease.v1.Submission
+	33, // 5: rigmesh.control.v1.WatchJobResponse.event:type_name -> rigmesh.lease.v1.JobEvent
+	34, // 6: rigmesh.control.v1.WatchJobResponse.chunk:type_name -> rigmesh.lease.v1.Chunk
 	20, // 7: rigmesh.control.v1.ListJobsResponse.jobs:type_name -> rigmesh.control.v1.Job
-	33, // 8: rigmesh.control.v1.Job.exit:type_name -> rigmesh.lease.v1.Exit
+	35, // 8: rigmesh.control.v1.Job.exit:type_name -> rigmesh.lease.v1.Exit
 	25, // 9: rigmesh.control.v1.ListReceiptsResponse.receipts:type_name -> rigmesh.control.v1.ReceiptLine
 	0,  // 10: rigmesh.control.v1.ControlService.Status:input_type -> rigmesh.control.v1.StatusRequest
 	3,  // 11: rigmesh.control.v1.ControlService.ListOffers:input_type -> rigmesh.control.v1.ListOffersRequest
@@ -1862,21 +1948,23 @@ var file_control_v1_control_proto_depIdxs = []int32{
 	18, // 18: rigmesh.control.v1.ControlService.ListJobs:input_type -> rigmesh.control.v1.ListJobsRequest
 	21, // 19: rigmesh.control.v1.ControlService.GetReceipt:input_type -> rigmesh.control.v1.GetReceiptRequest
 	23, // 20: rigmesh.control.v1.ControlService.ListReceipts:input_type -> rigmesh.control.v1.ListReceiptsRequest
-	26, // 21: rigmesh.control.v1.ControlService.Shutdown:input_type -> rigmesh.control.v1.ShutdownRequest
-	1,  // 22: rigmesh.control.v1.ControlService.Status:output_type -> rigmesh.control.v1.StatusResponse
-	4,  // 23: rigmesh.control.v1.ControlService.ListOffers:output_type -> rigmesh.control.v1.ListOffersResponse
-	7,  // 24: rigmesh.control.v1.ControlService.MissingBlobs:output_type -> rigmesh.control.v1.MissingBlobsResponse
-	9,  // 25: rigmesh.control.v1.ControlService.PutBlob:output_type -> rigmesh.control.v1.PutBlobResponse
-	11, // 26: rigmesh.control.v1.ControlService.GetBlob:output_type -> rigmesh.control.v1.GetBlobResponse
-	13, // 27: rigmesh.control.v1.ControlService.SubmitJob:output_type -> rigmesh.control.v1.SubmitJobResponse
-	15, // 28: rigmesh.control.v1.ControlService.WatchJob:output_type -> rigmesh.control.v1.WatchJobResponse
-	17, // 29: rigmesh.control.v1.ControlService.StopJob:output_type -> rigmesh.control.v1.StopJobResponse
-	19, // 30: rigmesh.control.v1.ControlService.ListJobs:output_type -> rigmesh.control.v1.ListJobsResponse
-	22, // 31: rigmesh.control.v1.ControlService.GetReceipt:output_type -> rigmesh.control.v1.GetReceiptResponse
-	24, // 32: rigmesh.control.v1.ControlService.ListReceipts:output_type -> rigmesh.control.v1.ListReceiptsResponse
-	27, // 33: rigmesh.control.v1.ControlService.Shutdown:output_type -> rigmesh.control.v1.ShutdownResponse
-	22, // [22:34] is the sub-list for method output_type
-	10, // [10:22] is the sub-list for method input_type
+	26, // 21: rigmesh.control.v1.ControlService.Join:input_type -> rigmesh.control.v1.JoinRequest
+	28, // 22: rigmesh.control.v1.ControlService.Shutdown:input_type -> rigmesh.control.v1.ShutdownRequest
+	1,  // 23: rigmesh.control.v1.ControlService.Status:output_type -> rigmesh.control.v1.StatusResponse
+	4,  // 24: rigmesh.control.v1.ControlService.ListOffers:output_type -> rigmesh.control.v1.ListOffersResponse
+	7,  // 25: rigmesh.control.v1.ControlService.MissingBlobs:output_type -> rigmesh.control.v1.MissingBlobsResponse
+	9,  // 26: rigmesh.control.v1.ControlService.PutBlob:output_type -> rigmesh.control.v1.PutBlobResponse
+	11, // 27: rigmesh.control.v1.ControlService.GetBlob:output_type -> rigmesh.control.v1.GetBlobResponse
+	13, // 28: rigmesh.control.v1.ControlService.SubmitJob:output_type -> rigmesh.control.v1.SubmitJobResponse
+	15, // 29: rigmesh.control.v1.ControlService.WatchJob:output_type -> rigmesh.control.v1.WatchJobResponse
+	17, // 30: rigmesh.control.v1.ControlService.StopJob:output_type -> rigmesh.control.v1.StopJobResponse
+	19, // 31: rigmesh.control.v1.ControlService.ListJobs:output_type -> rigmesh.control.v1.ListJobsResponse
+	22, // 32: rigmesh.control.v1.ControlService.GetReceipt:output_type -> rigmesh.control.v1.GetReceiptResponse
+	24, // 33: rigmesh.control.v1.ControlService.ListReceipts:output_type -> rigmesh.control.v1.ListReceiptsResponse
+	27, // 34: rigmesh.control.v1.ControlService.Join:output_type -> rigmesh.control.v1.JoinResponse
+	29, // 35: rigmesh.control.v1.ControlService.Shutdown:output_type -> rigmesh.control.v1.ShutdownResponse
+	23, // [23:36] is the sub-list for method output_type
+	10, // [10:23] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -1897,7 +1985,7 @@ func file_control_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_control_proto_rawDesc), len(file_control_v1_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,6 +41,8 @@ const (
 	JournalKind_JOURNAL_KIND_CLOSE_RECEIVED  JournalKind = 12
 	JournalKind_JOURNAL_KIND_ABANDON         JournalKind = 13
 	JournalKind_JOURNAL_KIND_TASK_ENDED      JournalKind = 14
+	JournalKind_JOURNAL_KIND_SEAL_READY      JournalKind = 15
+	JournalKind_JOURNAL_KIND_SEAL_RECEIVED   JournalKind = 16
 )
 
 // Enum value maps for JournalKind.
@@ -61,6 +63,8 @@ var (
 		12: "JOURNAL_KIND_CLOSE_RECEIVED",
 		13: "JOURNAL_KIND_ABANDON",
 		14: "JOURNAL_KIND_TASK_ENDED",
+		15: "JOURNAL_KIND_SEAL_READY",
+		16: "JOURNAL_KIND_SEAL_RECEIVED",
 	}
 	JournalKind_value = map[string]int32{
 		"JOURNAL_KIND_UNSPECIFIED":     0,
@@ -78,6 +82,8 @@ var (
 		"JOURNAL_KIND_CLOSE_RECEIVED":  12,
 		"JOURNAL_KIND_ABANDON":         13,
 		"JOURNAL_KIND_TASK_ENDED":      14,
+		"JOURNAL_KIND_SEAL_READY":      15,
+		"JOURNAL_KIND_SEAL_RECEIVED":   16,
 	}
 )
 
@@ -121,6 +127,7 @@ type JournalEvent struct {
 	Exit          *Exit                  `protobuf:"bytes,7,opt,name=exit,proto3" json:"exit,omitempty"`
 	OutputsDigest []byte                 `protobuf:"bytes,8,opt,name=outputs_digest,json=outputsDigest,proto3" json:"outputs_digest,omitempty"`
 	Resync        *Resync                `protobuf:"bytes,9,opt,name=resync,proto3" json:"resync,omitempty"`
+	Seal          *Seal                  `protobuf:"bytes,10,opt,name=seal,proto3" json:"seal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -218,11 +225,18 @@ func (x *JournalEvent) GetResync() *Resync {
 	return nil
 }
 
+func (x *JournalEvent) GetSeal() *Seal {
+	if x != nil {
+		return x.Seal
+	}
+	return nil
+}
+
 var File_lease_v1_journal_proto protoreflect.FileDescriptor
 
 const file_lease_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x16lease/v1/journal.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\x82\x03\n" +
+	"\x16lease/v1/journal.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xae\x03\n" +
 	"\fJournalEvent\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.rigmesh.lease.v1.JournalKindR\x04kind\x12\x16\n" +
 	"\x06random\x18\x02 \x01(\fR\x06random\x12\x19\n" +
@@ -232,7 +246,9 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\bevidence\x18\x06 \x01(\v2\x1a.rigmesh.lease.v1.EvidenceR\bevidence\x12*\n" +
 	"\x04exit\x18\a \x01(\v2\x16.rigmesh.lease.v1.ExitR\x04exit\x12%\n" +
 	"\x0eoutputs_digest\x18\b \x01(\fR\routputsDigest\x120\n" +
-	"\x06resync\x18\t \x01(\v2\x18.rigmesh.lease.v1.ResyncR\x06resync*\xc0\x03\n" +
+	"\x06resync\x18\t \x01(\v2\x18.rigmesh.lease.v1.ResyncR\x06resync\x12*\n" +
+	"\x04seal\x18\n" +
+	" \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal*\xfd\x03\n" +
 	"\vJournalKind\x12\x1c\n" +
 	"\x18JOURNAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOURNAL_KIND_TICK\x10\x01\x12\x1b\n" +
@@ -249,7 +265,9 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\x1aJOURNAL_KIND_BEAT_RECEIVED\x10\v\x12\x1f\n" +
 	"\x1bJOURNAL_KIND_CLOSE_RECEIVED\x10\f\x12\x18\n" +
 	"\x14JOURNAL_KIND_ABANDON\x10\r\x12\x1b\n" +
-	"\x17JOURNAL_KIND_TASK_ENDED\x10\x0eB3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
+	"\x17JOURNAL_KIND_TASK_ENDED\x10\x0e\x12\x1b\n" +
+	"\x17JOURNAL_KIND_SEAL_READY\x10\x0f\x12\x1e\n" +
+	"\x1aJOURNAL_KIND_SEAL_RECEIVED\x10\x10B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
 
 var (
 	file_lease_v1_journal_proto_rawDescOnce sync.Once
@@ -272,6 +290,7 @@ var file_lease_v1_journal_proto_goTypes = []any{
 	(*Evidence)(nil),     // 3: rigmesh.lease.v1.Evidence
 	(*Exit)(nil),         // 4: rigmesh.lease.v1.Exit
 	(*Resync)(nil),       // 5: rigmesh.lease.v1.Resync
+	(*Seal)(nil),         // 6: rigmesh.lease.v1.Seal
 }
 var file_lease_v1_journal_proto_depIdxs = []int32{
 	0, // 0: rigmesh.lease.v1.JournalEvent.kind:type_name -> rigmesh.lease.v1.JournalKind
@@ -279,11 +298,12 @@ var file_lease_v1_journal_proto_depIdxs = []int32{
 	3, // 2: rigmesh.lease.v1.JournalEvent.evidence:type_name -> rigmesh.lease.v1.Evidence
 	4, // 3: rigmesh.lease.v1.JournalEvent.exit:type_name -> rigmesh.lease.v1.Exit
 	5, // 4: rigmesh.lease.v1.JournalEvent.resync:type_name -> rigmesh.lease.v1.Resync
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	6, // 5: rigmesh.lease.v1.JournalEvent.seal:type_name -> rigmesh.lease.v1.Seal
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_journal_proto_init() }

@@ -582,7 +582,7 @@ type Beat struct {
 	CreditMs      uint64                 `protobuf:"varint,12,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"` // cumulative
 	Amount        uint64                 `protobuf:"varint,13,opt,name=amount,proto3" json:"amount,omitempty"`                     // cumulative, micro-credits
 	WorkerMs      int64                  `protobuf:"varint,14,opt,name=worker_ms,json=workerMs,proto3" json:"worker_ms,omitempty"` // the worker's wall clock; informational
-	PrevSeal      []byte                 `protobuf:"bytes,15,opt,name=prev_seal,json=prevSeal,proto3" json:"prev_seal,omitempty"`  // hash of the previous beat's seal; empty in suite 0
+	PrevSeal      []byte                 `protobuf:"bytes,15,opt,name=prev_seal,json=prevSeal,proto3" json:"prev_seal,omitempty"`  // hash of the previous beat's seal; empty in suite 0, and when that was not ready
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -936,7 +936,7 @@ type Close struct {
 	Exit          *Exit                  `protobuf:"bytes,7,opt,name=exit,proto3" json:"exit,omitempty"`
 	OutputsDigest []byte                 `protobuf:"bytes,8,opt,name=outputs_digest,json=outputsDigest,proto3" json:"outputs_digest,omitempty"` // SHA-256 of the output manifests' bytes; empty without outputs
 	Reason        CloseReason            `protobuf:"varint,9,opt,name=reason,proto3,enum=rigmesh.lease.v1.CloseReason" json:"reason,omitempty"`
-	LastSeal      []byte                 `protobuf:"bytes,10,opt,name=last_seal,json=lastSeal,proto3" json:"last_seal,omitempty"` // hash of the last beat's seal; empty in suite 0
+	LastSeal      []byte                 `protobuf:"bytes,10,opt,name=last_seal,json=lastSeal,proto3" json:"last_seal,omitempty"` // hash of the last beat's seal; empty in suite 0, and when that was not ready
 	ClosedMs      int64                  `protobuf:"varint,11,opt,name=closed_ms,json=closedMs,proto3" json:"closed_ms,omitempty"`
 	TreeRoot      []byte                 `protobuf:"bytes,12,opt,name=tree_root,json=treeRoot,proto3" json:"tree_root,omitempty"` // RFC 6962 root over all heads, head 0 first
 	Evidence      *Evidence              `protobuf:"bytes,13,opt,name=evidence,proto3" json:"evidence,omitempty"`                 // totals of the task; may be absent
@@ -1065,6 +1065,84 @@ func (x *Close) GetEvidence() *Evidence {
 	return nil
 }
 
+// Seal is the answer to a time-lock puzzle that only the co-signed beat sets. It
+// is not signed: its hash stands in the next beat, or in the close.
+type Seal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeaseId       []byte                 `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                                       // of the beat
+	Y             []byte                 `protobuf:"bytes,3,opt,name=y,proto3" json:"y,omitempty"`                                            // x^(2^T), x made from the beat's hash
+	Pi            []byte                 `protobuf:"bytes,4,opt,name=pi,proto3" json:"pi,omitempty"`                                          // proof that it is
+	PrimeCounter  uint32                 `protobuf:"varint,5,opt,name=prime_counter,json=primeCounter,proto3" json:"prime_counter,omitempty"` // with which the proof's prime is found
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seal) Reset() {
+	*x = Seal{}
+	mi := &file_lease_v1_lease_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seal) ProtoMessage() {}
+
+func (x *Seal) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seal.ProtoReflect.Descriptor instead.
+func (*Seal) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Seal) GetLeaseId() []byte {
+	if x != nil {
+		return x.LeaseId
+	}
+	return nil
+}
+
+func (x *Seal) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Seal) GetY() []byte {
+	if x != nil {
+		return x.Y
+	}
+	return nil
+}
+
+func (x *Seal) GetPi() []byte {
+	if x != nil {
+		return x.Pi
+	}
+	return nil
+}
+
+func (x *Seal) GetPrimeCounter() uint32 {
+	if x != nil {
+		return x.PrimeCounter
+	}
+	return 0
+}
+
 // Receipt is everything a third party needs to check a lease offline.
 type Receipt struct {
 	state                   protoimpl.MessageState `protogen:"open.v1"`
@@ -1083,7 +1161,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_lease_v1_lease_proto_msgTypes[7]
+	mi := &file_lease_v1_lease_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1173,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[7]
+	mi := &file_lease_v1_lease_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1186,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{7}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Receipt) GetVersion() uint32 {
@@ -1281,7 +1359,13 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	" \x01(\fR\blastSeal\x12\x1b\n" +
 	"\tclosed_ms\x18\v \x01(\x03R\bclosedMs\x12\x1b\n" +
 	"\ttree_root\x18\f \x01(\fR\btreeRoot\x126\n" +
-	"\bevidence\x18\r \x01(\v2\x1a.rigmesh.lease.v1.EvidenceR\bevidence\"\xa7\x03\n" +
+	"\bevidence\x18\r \x01(\v2\x1a.rigmesh.lease.v1.EvidenceR\bevidence\"v\n" +
+	"\x04Seal\x12\x19\n" +
+	"\blease_id\x18\x01 \x01(\fR\aleaseId\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\f\n" +
+	"\x01y\x18\x03 \x01(\fR\x01y\x12\x0e\n" +
+	"\x02pi\x18\x04 \x01(\fR\x02pi\x12#\n" +
+	"\rprime_counter\x18\x05 \x01(\rR\fprimeCounter\"\xa7\x03\n" +
 	"\aReceipt\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x124\n" +
@@ -1318,7 +1402,7 @@ func file_lease_v1_lease_proto_rawDescGZIP() []byte {
 }
 
 var file_lease_v1_lease_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_lease_v1_lease_proto_goTypes = []any{
 	(Verdict)(0),      // 0: rigmesh.lease.v1.Verdict
 	(CloseReason)(0),  // 1: rigmesh.lease.v1.CloseReason
@@ -1329,18 +1413,19 @@ var file_lease_v1_lease_proto_goTypes = []any{
 	(*Ack)(nil),       // 6: rigmesh.lease.v1.Ack
 	(*Exit)(nil),      // 7: rigmesh.lease.v1.Exit
 	(*Close)(nil),     // 8: rigmesh.lease.v1.Close
-	(*Receipt)(nil),   // 9: rigmesh.lease.v1.Receipt
-	(*v1.Signed)(nil), // 10: rigmesh.market.v1.Signed
+	(*Seal)(nil),      // 9: rigmesh.lease.v1.Seal
+	(*Receipt)(nil),   // 10: rigmesh.lease.v1.Receipt
+	(*v1.Signed)(nil), // 11: rigmesh.market.v1.Signed
 }
 var file_lease_v1_lease_proto_depIdxs = []int32{
-	10, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
+	11, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
 	4,  // 1: rigmesh.lease.v1.Beat.evidence:type_name -> rigmesh.lease.v1.Evidence
 	0,  // 2: rigmesh.lease.v1.Ack.verdict:type_name -> rigmesh.lease.v1.Verdict
 	7,  // 3: rigmesh.lease.v1.Close.exit:type_name -> rigmesh.lease.v1.Exit
 	1,  // 4: rigmesh.lease.v1.Close.reason:type_name -> rigmesh.lease.v1.CloseReason
 	4,  // 5: rigmesh.lease.v1.Close.evidence:type_name -> rigmesh.lease.v1.Evidence
-	10, // 6: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
-	10, // 7: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
+	11, // 6: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
+	11, // 7: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
 	8,  // [8:8] is the sub-list for method output_type
 	8,  // [8:8] is the sub-list for method input_type
 	8,  // [8:8] is the sub-list for extension type_name
@@ -1359,7 +1444,7 @@ func file_lease_v1_lease_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_lease_proto_rawDesc), len(file_lease_v1_lease_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -301,6 +301,7 @@ type BeatFrame struct {
 	//	*BeatFrame_Close
 	//	*BeatFrame_Resync
 	//	*BeatFrame_Stop
+	//	*BeatFrame_Seal
 	Frame         isBeatFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -406,6 +407,15 @@ func (x *BeatFrame) GetStop() *Stop {
 	return nil
 }
 
+func (x *BeatFrame) GetSeal() *Seal {
+	if x != nil {
+		if x, ok := x.Frame.(*BeatFrame_Seal); ok {
+			return x.Seal
+		}
+	}
+	return nil
+}
+
 type isBeatFrame_Frame interface {
 	isBeatFrame_Frame()
 }
@@ -438,6 +448,10 @@ type BeatFrame_Stop struct {
 	Stop *Stop `protobuf:"bytes,7,opt,name=stop,proto3,oneof"`
 }
 
+type BeatFrame_Seal struct {
+	Seal *Seal `protobuf:"bytes,8,opt,name=seal,proto3,oneof"` // the worker's, of the last co-signed beat
+}
+
 func (*BeatFrame_Open) isBeatFrame_Frame() {}
 
 func (*BeatFrame_Challenge) isBeatFrame_Frame() {}
@@ -451,6 +465,8 @@ func (*BeatFrame_Close) isBeatFrame_Frame() {}
 func (*BeatFrame_Resync) isBeatFrame_Frame() {}
 
 func (*BeatFrame_Stop) isBeatFrame_Frame() {}
+
+func (*BeatFrame_Seal) isBeatFrame_Frame() {}
 
 // Open names the lease a stream belongs to.
 type Open struct {
@@ -1227,7 +1243,7 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\rAwardResponse\x12A\n" +
 	"\rcountersigned\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\rcountersigned\x126\n" +
 	"\arefused\x18\x02 \x01(\v2\x1a.rigmesh.market.v1.DeclineH\x00R\arefusedB\b\n" +
-	"\x06result\"\xf2\x02\n" +
+	"\x06result\"\xa0\x03\n" +
 	"\tBeatFrame\x12,\n" +
 	"\x04open\x18\x01 \x01(\v2\x16.rigmesh.lease.v1.OpenH\x00R\x04open\x129\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\tchallenge\x12/\n" +
@@ -1235,7 +1251,8 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\x03ack\x18\x04 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\x03ack\x121\n" +
 	"\x05close\x18\x05 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\x05close\x122\n" +
 	"\x06resync\x18\x06 \x01(\v2\x18.rigmesh.lease.v1.ResyncH\x00R\x06resync\x12,\n" +
-	"\x04stop\x18\a \x01(\v2\x16.rigmesh.lease.v1.StopH\x00R\x04stopB\a\n" +
+	"\x04stop\x18\a \x01(\v2\x16.rigmesh.lease.v1.StopH\x00R\x04stop\x12,\n" +
+	"\x04seal\x18\b \x01(\v2\x16.rigmesh.lease.v1.SealH\x00R\x04sealB\a\n" +
 	"\x05frame\"!\n" +
 	"\x04Open\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\fR\aleaseId\"\xc1\x01\n" +
@@ -1333,7 +1350,8 @@ var file_lease_v1_stream_proto_goTypes = []any{
 	(*BlobFrame)(nil),     // 16: rigmesh.lease.v1.BlobFrame
 	(*v1.Signed)(nil),     // 17: rigmesh.market.v1.Signed
 	(*v1.Decline)(nil),    // 18: rigmesh.market.v1.Decline
-	(*Exit)(nil),          // 19: rigmesh.lease.v1.Exit
+	(*Seal)(nil),          // 19: rigmesh.lease.v1.Seal
+	(*Exit)(nil),          // 20: rigmesh.lease.v1.Exit
 }
 var file_lease_v1_stream_proto_depIdxs = []int32{
 	17, // 0: rigmesh.lease.v1.AwardRequest.terms:type_name -> rigmesh.market.v1.Signed
@@ -1347,22 +1365,23 @@ var file_lease_v1_stream_proto_depIdxs = []int32{
 	17, // 8: rigmesh.lease.v1.BeatFrame.close:type_name -> rigmesh.market.v1.Signed
 	6,  // 9: rigmesh.lease.v1.BeatFrame.resync:type_name -> rigmesh.lease.v1.Resync
 	7,  // 10: rigmesh.lease.v1.BeatFrame.stop:type_name -> rigmesh.lease.v1.Stop
-	17, // 11: rigmesh.lease.v1.Resync.beat:type_name -> rigmesh.market.v1.Signed
-	17, // 12: rigmesh.lease.v1.Resync.ack:type_name -> rigmesh.market.v1.Signed
-	17, // 13: rigmesh.lease.v1.Resync.slot_beat:type_name -> rigmesh.market.v1.Signed
-	10, // 14: rigmesh.lease.v1.TaskFrame.chunk:type_name -> rigmesh.lease.v1.Chunk
-	11, // 15: rigmesh.lease.v1.TaskFrame.progress:type_name -> rigmesh.lease.v1.Progress
-	12, // 16: rigmesh.lease.v1.TaskFrame.ended:type_name -> rigmesh.lease.v1.Ended
-	0,  // 17: rigmesh.lease.v1.Progress.phase:type_name -> rigmesh.lease.v1.Phase
-	19, // 18: rigmesh.lease.v1.Ended.exit:type_name -> rigmesh.lease.v1.Exit
-	13, // 19: rigmesh.lease.v1.Ended.outputs:type_name -> rigmesh.lease.v1.Output
-	13, // 20: rigmesh.lease.v1.Outputs.outputs:type_name -> rigmesh.lease.v1.Output
-	1,  // 21: rigmesh.lease.v1.BlobFrame.error:type_name -> rigmesh.lease.v1.BlobError
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	19, // 11: rigmesh.lease.v1.BeatFrame.seal:type_name -> rigmesh.lease.v1.Seal
+	17, // 12: rigmesh.lease.v1.Resync.beat:type_name -> rigmesh.market.v1.Signed
+	17, // 13: rigmesh.lease.v1.Resync.ack:type_name -> rigmesh.market.v1.Signed
+	17, // 14: rigmesh.lease.v1.Resync.slot_beat:type_name -> rigmesh.market.v1.Signed
+	10, // 15: rigmesh.lease.v1.TaskFrame.chunk:type_name -> rigmesh.lease.v1.Chunk
+	11, // 16: rigmesh.lease.v1.TaskFrame.progress:type_name -> rigmesh.lease.v1.Progress
+	12, // 17: rigmesh.lease.v1.TaskFrame.ended:type_name -> rigmesh.lease.v1.Ended
+	0,  // 18: rigmesh.lease.v1.Progress.phase:type_name -> rigmesh.lease.v1.Phase
+	20, // 19: rigmesh.lease.v1.Ended.exit:type_name -> rigmesh.lease.v1.Exit
+	13, // 20: rigmesh.lease.v1.Ended.outputs:type_name -> rigmesh.lease.v1.Output
+	13, // 21: rigmesh.lease.v1.Outputs.outputs:type_name -> rigmesh.lease.v1.Output
+	1,  // 22: rigmesh.lease.v1.BlobFrame.error:type_name -> rigmesh.lease.v1.BlobError
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_stream_proto_init() }
@@ -1383,6 +1402,7 @@ func file_lease_v1_stream_proto_init() {
 		(*BeatFrame_Close)(nil),
 		(*BeatFrame_Resync)(nil),
 		(*BeatFrame_Stop)(nil),
+		(*BeatFrame_Seal)(nil),
 	}
 	file_lease_v1_stream_proto_msgTypes[7].OneofWrappers = []any{
 		(*TaskFrame_Chunk)(nil),

@@ -61,6 +61,8 @@ const (
 	// ControlServiceListReceiptsProcedure is the fully-qualified name of the ControlService's
 	// ListReceipts RPC.
 	ControlServiceListReceiptsProcedure = "/rigmesh.control.v1.ControlService/ListReceipts"
+	// ControlServiceJoinProcedure is the fully-qualified name of the ControlService's Join RPC.
+	ControlServiceJoinProcedure = "/rigmesh.control.v1.ControlService/Join"
 	// ControlServiceShutdownProcedure is the fully-qualified name of the ControlService's Shutdown RPC.
 	ControlServiceShutdownProcedure = "/rigmesh.control.v1.ControlService/Shutdown"
 )
@@ -89,6 +91,8 @@ type ControlServiceClient interface {
 	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 	// ListReceipts lists the receipts this node holds.
 	ListReceipts(context.Context, *v1.ListReceiptsRequest) (*v1.ListReceiptsResponse, error)
+	// Join adds nodes to begin with to those this node knows.
+	Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error)
 	// Shutdown stops the node.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
 }
@@ -170,6 +174,12 @@ func NewControlServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(controlServiceMethods.ByName("ListReceipts")),
 			connect.WithClientOptions(opts...),
 		),
+		join: connect.NewClient[v1.JoinRequest, v1.JoinResponse](
+			httpClient,
+			baseURL+ControlServiceJoinProcedure,
+			connect.WithSchema(controlServiceMethods.ByName("Join")),
+			connect.WithClientOptions(opts...),
+		),
 		shutdown: connect.NewClient[v1.ShutdownRequest, v1.ShutdownResponse](
 			httpClient,
 			baseURL+ControlServiceShutdownProcedure,
@@ -192,6 +202,7 @@ type controlServiceClient struct {
 	listJobs     *connect.Client[v1.ListJobsRequest, v1.ListJobsResponse]
 	getReceipt   *connect.Client[v1.GetReceiptRequest, v1.GetReceiptResponse]
 	listReceipts *connect.Client[v1.ListReceiptsRequest, v1.ListReceiptsResponse]
+	join         *connect.Client[v1.JoinRequest, v1.JoinResponse]
 	shutdown     *connect.Client[v1.ShutdownRequest, v1.ShutdownResponse]
 }
 
@@ -282,6 +293,15 @@ func (c *controlServiceClient) ListReceipts(ctx context.Context, req *v1.ListRec
 	return nil, err
 }
 
+// Join calls rigmesh.control.v1.ControlService.Join.
+func (c *controlServiceClient) Join(ctx context.Context, req *v1.JoinRequest) (*v1.JoinResponse, error) {
+	response, err := c.join.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Shutdown calls rigmesh.control.v1.ControlService.Shutdown.
 func (c *controlServiceClient) Shutdown(ctx context.Context, req *v1.ShutdownRequest) (*v1.ShutdownResponse, error) {
 	response, err := c.shutdown.CallUnary(ctx, connect.NewRequest(req))
@@ -315,6 +335,8 @@ type ControlServiceHandler interface {
 	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 	// ListReceipts lists the receipts this node holds.
 	ListReceipts(context.Context, *v1.ListReceiptsRequest) (*v1.ListReceiptsResponse, error)
+	// Join adds nodes to begin with to those this node knows.
+	Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error)
 	// Shutdown stops the node.
 	Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error)
 }
@@ -392,6 +414,12 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 		connect.WithSchema(controlServiceMethods.ByName("ListReceipts")),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlServiceJoinHandler := connect.NewUnaryHandlerSimple(
+		ControlServiceJoinProcedure,
+		svc.Join,
+		connect.WithSchema(controlServiceMethods.ByName("Join")),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlServiceShutdownHandler := connect.NewUnaryHandlerSimple(
 		ControlServiceShutdownProcedure,
 		svc.Shutdown,
@@ -422,6 +450,8 @@ func NewControlServiceHandler(svc ControlServiceHandler, opts ...connect.Handler
 			controlServiceGetReceiptHandler.ServeHTTP(w, r)
 		case ControlServiceListReceiptsProcedure:
 			controlServiceListReceiptsHandler.ServeHTTP(w, r)
+		case ControlServiceJoinProcedure:
+			controlServiceJoinHandler.ServeHTTP(w, r)
 		case ControlServiceShutdownProcedure:
 			controlServiceShutdownHandler.ServeHTTP(w, r)
 		default:
@@ -475,6 +505,10 @@ func (UnimplementedControlServiceHandler) GetReceipt(context.Context, *v1.GetRec
 
 func (UnimplementedControlServiceHandler) ListReceipts(context.Context, *v1.ListReceiptsRequest) (*v1.ListReceiptsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("rigmesh.control.v1.ControlService.ListReceipts is not implemented"))
+}
+
+func (UnimplementedControlServiceHandler) Join(context.Context, *v1.JoinRequest) (*v1.JoinResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("rigmesh.control.v1.ControlService.Join is not implemented"))
 }
 
 func (UnimplementedControlServiceHandler) Shutdown(context.Context, *v1.ShutdownRequest) (*v1.ShutdownResponse, error) {
