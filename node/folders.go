@@ -50,10 +50,13 @@ func (c content) Reader(digest string, offset int64) (io.ReadCloser, error) {
 	return c.store.Reader(digest, offset)
 }
 
-func (c content) Fetch(ctx context.Context, src runtime.BlobSource, digest string) error {
-	err := blob.Fetch(ctx, src, digest, c.store)
-	if errors.Is(err, blob.ErrDigest) || errors.Is(err, blob.ErrUnknown) {
+func (c content) Fetch(ctx context.Context, src runtime.BlobSource, digest string, limit int64) error {
+	err := blob.FetchAtMost(ctx, src, digest, c.store, limit)
+	switch {
+	case errors.Is(err, blob.ErrDigest) || errors.Is(err, blob.ErrUnknown) || errors.Is(err, blob.ErrTooLarge):
 		return fmt.Errorf("%w: %w", requester.ErrContent, err)
+	case errors.Is(err, blob.ErrNoSpace):
+		return fmt.Errorf("%w: %w", requester.ErrNoRoom, err)
 	}
 	return err
 }

@@ -30,8 +30,11 @@ func (n *Node) listen() error {
 	}
 	last := readPorts(n.path("ports"))
 	host, err := p2p.New(n.hostConfig(last.into(wanted)))
-	if err != nil && last != (ports{}) {
+	if last != (ports{}) && (err != nil || portsOf(host.Addrs()).lack(last)) {
 		n.log.Info("the ports of the last start are taken, using others", "err", err)
+		if err == nil {
+			_ = host.Close() // it listens on what was left
+		}
 		host, err = p2p.New(n.hostConfig(wanted))
 	}
 	if err != nil {
@@ -46,6 +49,11 @@ func (n *Node) hostConfig(listen []string) p2p.Config {
 		Key: n.key, Network: n.cfg.Network, Version: n.parts.Version,
 		Listen: listen, Bootstrap: n.cfg.Bootstrap, Log: n.log,
 	}
+}
+
+// lack says whether a protocol of the last start has no port now.
+func (p ports) lack(last ports) bool {
+	return last.TCP != 0 && p.TCP == 0 || last.UDP != 0 && p.UDP == 0
 }
 
 // into puts the ports where an address asks for any free one.

@@ -208,7 +208,8 @@ func (o *offers) Offers(ctx context.Context, wait time.Duration) []*controlv1.Se
 	if wait > 0 {
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		for range o.search(ctx, &marketv1.Requirement{Count: 1, AllowSimulated: true}) { //nolint:revive // the search fills the index
+		for range o.search(ctx, &marketv1.Requirement{Count: 1, AllowSimulated: true}) {
+			continue // the search fills the index
 		}
 	}
 	var out []*controlv1.SeenOffer

@@ -1,9 +1,9 @@
 package node
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sort"
@@ -16,13 +16,16 @@ import (
 )
 
 // receipts is the folder of receipts, one file for each lease and role.
-type receipts struct{ dir string }
+type receipts struct {
+	dir string
+	log *slog.Logger
+}
 
-func openReceipts(dir string) (*receipts, error) {
+func openReceipts(dir string, log *slog.Logger) (*receipts, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of receipts: %w", err)
 	}
-	return &receipts{dir}, nil
+	return &receipts{dir, log}, nil
 }
 
 // Keep writes a receipt down. Keeping it again changes nothing.
@@ -36,18 +39,25 @@ func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
 		return fmt.Errorf("our own receipt does not verify: %w", err)
 	}
 	path := filepath.Join(r.dir, sum.LeaseID+"."+role+".receipt")
-	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(path+".tmp", path)
 }
 
-// each calls fn with every receipt that verifies.
+// each calls fn with every receipt that verifies. One that does not is an error,
+// but only after all others had their turn.
 func (r *receipts) each(fn func(role string, file []byte, s receipt.Summary)) error {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return err
 	}
+	var bad []error
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), ".receipt")
 		if !ok {
@@ -55,16 +65,18 @@ func (r *receipts) each(fn func(role string, file []byte, s receipt.Summary)) er
 		}
 		b, err := os.ReadFile(filepath.Join(r.dir, e.Name()))
 		if err != nil {
-			return err
+			bad = append(bad, err)
+			continue
 		}
 		s, err := receipt.Verify(b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", e.Name(), err)
+			bad = append(bad, fmt.Errorf("%s: %w", e.Name(), err))
+			continue
 		}
 		_, role, _ := strings.Cut(name, ".")
 		fn(role, b, s)
 	}
-	return nil
+	return errors.Join(bad...)
 }
 
 // Receipt finds a receipt by the beginning of its lease's or job's id. Where one
@@ -78,14 +90,14 @@ func (r *receipts) Receipt(id string) (string, []byte, error) {
 			}
 		}
 	})
-	switch {
-	case err != nil:
-		return "", nil, err
-	case len(found) > 1:
+	if len(found) > 1 {
 		return "", nil, fmt.Errorf("%s: %w", id, control.ErrAmbiguous)
 	}
 	for lease, file := range found {
 		return lease, file, nil
+	}
+	if err != nil { // it may be the one
+		return "", nil, err
 	}
 	return "", nil, fmt.Errorf("receipt of %s: %w", id, control.ErrNotFound)
 }
@@ -104,8 +116,8 @@ func (r *receipts) ListReceipts() ([]*controlv1.ReceiptLine, error) {
 		})
 	})
 	sort.Slice(out, func(a, b int) bool { return out[a].EndedMs < out[b].EndedMs })
-	return out, errors.Join(err)
+	if err != nil {
+		r.log.Warn("receipts that cannot be read are not listed", "err", err)
+	}
+	return out, nil
 }
-
-// hexOf is how ids are shown.
-func hexOf(b []byte) string { return hex.EncodeToString(b) }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -14,9 +13,6 @@ import (
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
-
-// errNotLending: this node has no worker.
-var errNotLending = errors.New("this node lends nothing")
 
 // streamSide is the requester's way to the streams of a lease.
 type streamSide struct{ n *Node }

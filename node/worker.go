@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rigmesh/rigmesh/gpu"
@@ -23,8 +24,13 @@ type daemon interface {
 	Shutdown(context.Context) error
 }
 
-// answerTimeout bounds bringing an answer to a requester that announced a job.
-const answerTimeout = 5 * time.Second
+const (
+	// answerTimeout bounds bringing an answer to a requester that announced a job.
+	answerTimeout = 5 * time.Second
+	// maxAnswering bounds how many answers are brought at once; what is heard
+	// beyond it is let pass.
+	maxAnswering = 32
+)
 
 // makeWorker makes this node lend its devices, when it is meant to.
 func (n *Node) makeWorker() error {
@@ -72,10 +78,19 @@ func (n *Node) lend(ctx context.Context) error {
 		n.provide(ctx, "model/"+d.Model+"/0")
 	}
 	errs := make(chan error, len(tiers))
+	slots := make(chan struct{}, maxAnswering)
+	var answering sync.WaitGroup
+	defer answering.Wait()
 	for t := range tiers {
 		n.provide(ctx, rendezvous(t))
 		go func() {
-			errs <- n.topics.hear(ctx, t, func(a worker.Announcement) { go n.hear(ctx, a) })
+			errs <- n.topics.hear(ctx, t, func(a worker.Announcement) {
+				select {
+				case slots <- struct{}{}:
+					answering.Go(func() { n.hear(ctx, a); <-slots })
+				default:
+				}
+			})
 		}()
 	}
 	var all []error

@@ -92,9 +92,8 @@ func (j *run) send(ctx context.Context, req *leasev1.AwardRequest) (*tenure, err
 		return nil, err
 	}
 	if no := resp.GetRefused(); no != nil {
-		no.Text = job.CleanText(no.Text)
-		j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Decline{Decline: &leasev1.DeclineReceived{PeerId: worker.String(), Decline: no}}})
-		return nil, fmt.Errorf("refused: %s", no.Text)
+		j.tellDecline(worker, no)
+		return nil, fmt.Errorf("refused: %s", job.CleanText(no.Text))
 	}
 	agreement, err := lease.NewAgreement(resp.GetCountersigned(), req.Terms)
 	if err != nil {

@@ -1,23 +1,24 @@
 package requester
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime/oci"
 )
 
-// maxDocument bounds a manifest or index that is read whole.
+// maxDocument bounds a manifest that is read whole.
 const maxDocument = 32 << 20
 
 // closure lists every blob a job's worker may fetch: the image's, and the
 // inputs'. All of them must be in the store.
 func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 	set := map[string]bool{}
-	if err := imageClosure(c, set, spec.Image.Digest, spec.Image.Platform, 0); err != nil {
+	if err := imageClosure(c, set, spec.Image); err != nil {
 		return nil, fmt.Errorf("image %s: %w", spec.Image.Name, err)
 	}
 	for _, in := range spec.Inputs {
@@ -42,52 +43,19 @@ func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 	return set, nil
 }
 
-// document is what an index and a manifest have between them.
-type document struct {
-	Manifests []ocispec.Descriptor `json:"manifests"`
-	Config    *ocispec.Descriptor  `json:"config"`
-	Layers    []ocispec.Descriptor `json:"layers"`
-}
-
-// imageClosure adds an index or manifest and what it leads to on one platform.
-func imageClosure(c Content, set map[string]bool, digest, platform string, depth int) error {
-	if depth > 3 {
-		return fmt.Errorf("index %s is nested too deep", digest)
-	}
-	b, err := readBlob(c, digest)
+// imageClosure adds what an image is made of on its platform.
+func imageClosure(c Content, set map[string]bool, image *marketv1.Image) error {
+	root := ocispec.Descriptor{MediaType: image.MediaType, Digest: digest.Digest(image.Digest), Size: int64(image.SizeBytes)}
+	contents, err := oci.Choose([]ocispec.Descriptor{root}, image.Platform, func(d ocispec.Descriptor) ([]byte, error) {
+		return readBlob(c, d.Digest.String())
+	})
 	if err != nil {
 		return err
 	}
-	var doc document
-	if err := json.Unmarshal(b, &doc); err != nil {
-		return fmt.Errorf("manifest %s: %w", digest, err)
-	}
-	set[digest] = true
-	for _, m := range doc.Manifests {
-		if !onPlatform(m.Platform, platform) {
-			continue
-		}
-		if err := imageClosure(c, set, m.Digest.String(), platform, depth+1); err != nil {
-			return err
-		}
-	}
-	if doc.Config != nil {
-		set[doc.Config.Digest.String()] = true
-	}
-	for _, l := range doc.Layers {
-		set[l.Digest.String()] = true
+	for _, b := range contents.Blobs {
+		set[b.Digest] = true
 	}
 	return nil
-}
-
-// onPlatform says whether a manifest is for a platform like "linux/amd64"; one
-// that names none is.
-func onPlatform(p *ocispec.Platform, platform string) bool {
-	if p == nil || p.OS == "" {
-		return true
-	}
-	name := p.OS + "/" + p.Architecture
-	return name == platform || name+"/"+p.Variant == platform
 }
 
 func readBlob(c Content, digest string) ([]byte, error) {

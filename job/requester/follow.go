@@ -2,37 +2,30 @@ package requester
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/session"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
-	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
-	"github.com/rigmesh/rigmesh/runtime"
 )
 
 // follow receives the task's progress and output, from where it stopped last,
 // and fetches what the task left, until all of it is here.
 func (t *tenure) follow(ctx context.Context) {
-	wait := redialFirst
-	for {
+	select {
+	case <-t.received:
+		return // before a restart
+	default:
+	}
+	var p pace
+	for p.wait(ctx) == nil {
 		ended, err := t.followOnce(ctx)
 		if err == nil {
-			err = t.fetch(ctx, ended)
+			err = t.receive(ctx, ended)
 		}
 		if err == nil {
-			t.ended = ended
-			close(t.received)
 			return
 		}
 		t.log.Debug("follow the task", "err", err)
-		if pause(ctx, wait) != nil {
-			return
-		}
-		wait = min(2*wait, redialMost)
 	}
 }
 
@@ -51,10 +44,10 @@ func (t *tenure) followOnce(ctx context.Context) (*leasev1.Ended, error) {
 	if err := link.Send(req); err != nil {
 		return nil, err
 	}
-	return t.receive(link)
+	return t.read(link)
 }
 
-func (t *tenure) receive(link session.Link) (*leasev1.Ended, error) {
+func (t *tenure) read(link session.Link) (*leasev1.Ended, error) {
 	for {
 		var f leasev1.TaskFrame
 		if err := link.Recv(&f); err != nil {
@@ -96,80 +89,4 @@ func (s *steps) advanced(done, total uint64) bool {
 	changed := step != s.last
 	s.last = step
 	return changed
-}
-
-// fetch brings the outputs here. What can never be had (the worker's store lost
-// it, a digest is wrong) is reported and does not hold up the rest.
-func (t *tenure) fetch(ctx context.Context, ended *leasev1.Ended) error {
-	src := t.j.r.Streams.Blobs(t.worker, t.id[:])
-	for _, out := range ended.Outputs {
-		err := t.fetchOutput(ctx, src, out)
-		switch {
-		case errors.Is(err, ErrContent):
-			t.unstored = append(t.unstored, fmt.Sprintf("%s: %v", out.Path, err))
-		case err != nil:
-			return fmt.Errorf("output %s: %w", out.Path, err)
-		}
-	}
-	return nil
-}
-
-// ErrContent marks content that asking again will not bring: the peer does not
-// have it, or what it has is wrong.
-var ErrContent = errors.New("content not to be had")
-
-func (t *tenure) fetchOutput(ctx context.Context, src runtime.BlobSource, out *leasev1.Output) error {
-	content := t.j.r.Content
-	if err := content.Fetch(ctx, src, out.Manifest); err != nil {
-		return err
-	}
-	m, err := readManifest(content, out.Manifest)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrContent, err)
-	}
-	for _, e := range m.Entries {
-		if e.Digest == "" {
-			continue
-		}
-		if err := content.Fetch(ctx, src, e.Digest); err != nil {
-			return fmt.Errorf("%s: %w", e.Path, err)
-		}
-	}
-	return nil
-}
-
-// readManifest reads a folder's manifest from the store.
-func readManifest(c Content, digest string) (*marketv1.Manifest, error) {
-	b, err := readBlob(c, digest)
-	if err != nil {
-		return nil, err
-	}
-	var m marketv1.Manifest
-	if err := proto.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", digest, err)
-	}
-	return &m, nil
-}
-
-// conclude says how the job ended, from how its lease did.
-func (t *tenure) conclude() *leasev1.JobEnded {
-	l := t.session.Lease()
-	end := &leasev1.JobEnded{LeaseId: t.id.String(), CreditMs: l.CreditMS(), Amount: l.Amount()}
-	if r := l.Receipt(); r != nil {
-		if err := t.j.r.Receipts.Keep("requester", r); err != nil {
-			t.log.Error("receipt not kept", "err", err)
-		}
-	} else {
-		end.LeaseId = ""
-	}
-	select {
-	case <-t.received:
-		end.Exit, end.Outputs = t.ended.Exit, t.ended.Outputs
-		for _, why := range t.unstored {
-			end.Sentence = job.CleanText("output not fetched: " + why)
-		}
-	default:
-	}
-	t.explain(end, l)
-	return end
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"os"
@@ -14,23 +16,38 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
+// maxOfKind bounds how many events of one kind a history takes: most tell of what
+// peers do, and a peer can do it again and again. Heartbeats follow a clock of ours.
+const maxOfKind = 1000
+
 // history is what happened to a job, for whoever watches it. It is kept in a
 // file so that a watcher sees all of it after a restart; it proves nothing.
 type history struct {
 	path string
 
 	mu      sync.Mutex
+	loaded  bool // events holds what the file does
 	events  []*leasev1.JobEvent
+	kinds   map[string]int
+	last    *leasev1.JobEvent // the job's end, once it has ended
 	over    bool
 	changed chan struct{}
 }
 
-// openHistory reads what there is. A torn end is left out.
 func openHistory(path string) *history {
-	h := &history{path: path, changed: make(chan struct{})}
-	f, err := os.Open(path)
+	return &history{path: path, kinds: map[string]int{}, changed: make(chan struct{})}
+}
+
+// load reads what there is, when it is first asked for: most jobs are over, and
+// nobody looks. A torn end is left out. The caller holds mu.
+func (h *history) load() {
+	if h.loaded {
+		return
+	}
+	h.loaded = true
+	f, err := os.Open(h.path)
 	if err != nil {
-		return h
+		return
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
@@ -41,31 +58,36 @@ func openHistory(path string) *history {
 			break
 		}
 		h.events = append(h.events, e)
+		h.kinds[kindOf(e)]++
 		if at, err := f.Seek(0, io.SeekCurrent); err == nil {
 			good = at - int64(r.Buffered())
 		}
 	}
-	_ = os.Truncate(path, good)
-	return h
+	_ = os.Truncate(h.path, good)
 }
+
+func kindOf(e *leasev1.JobEvent) string { return fmt.Sprintf("%T", e.Event) }
 
 // add appends an event and wakes whoever watches.
 func (h *history) add(e *leasev1.JobEvent) error {
-	h.mu.Lock()
-	h.events = append(h.events, e)
-	h.wake()
-	h.mu.Unlock()
 	var b bytes.Buffer
 	if _, err := protodelim.MarshalTo(&b, e); err != nil {
 		return err
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.load()
+	if h.kinds[kindOf(e)]++; h.kinds[kindOf(e)] > maxOfKind && e.GetHeartbeat() == nil && e.GetEnded() == nil {
+		return nil
+	}
+	h.events = append(h.events, e)
+	h.wake()
 	f, err := os.OpenFile(h.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
 	_, err = f.Write(b.Bytes())
-	return err
+	return errors.Join(err, f.Close())
 }
 
 // wake tells watchers to look again. The caller holds mu.
@@ -74,17 +96,22 @@ func (h *history) wake() {
 	h.changed = make(chan struct{})
 }
 
-// end says that nothing more will come.
-func (h *history) end() {
+// end says that nothing more will come after the job's end. Where a crash came
+// before the file had it, watchers get it all the same.
+func (h *history) end(last *leasev1.JobEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.over = true
+	h.over, h.last = true, last
 	h.wake()
 }
 
 func (h *history) from(n int) (events []*leasev1.JobEvent, over bool, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.load()
+	if h.over && (len(h.events) == 0 || h.events[len(h.events)-1].GetEnded() == nil) {
+		h.events = append(h.events, h.last)
+	}
 	return h.events[n:], h.over, h.changed
 }
 

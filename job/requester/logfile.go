@@ -36,7 +36,7 @@ func (l *logFile) write(offset int64, data []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	have := l.size()
-	if offset > have {
+	if offset < 0 || offset > have {
 		return fmt.Errorf("output jumps from byte %d to %d", have, offset)
 	}
 	skip := have - offset

@@ -2,13 +2,48 @@ package requester
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
+
+// conclude says how the job ended, from how its lease did.
+func (t *tenure) conclude() *leasev1.JobEnded {
+	l := t.session.Lease()
+	end := &leasev1.JobEnded{LeaseId: t.id.String(), CreditMs: l.CreditMS(), Amount: l.Amount()}
+	if r := l.Receipt(); r != nil {
+		if err := t.j.r.Receipts.Keep("requester", r); err != nil {
+			t.log.Error("receipt not kept", "err", err)
+		}
+	} else {
+		end.LeaseId = ""
+	}
+	select {
+	case <-t.received:
+		end.Exit, end.Outputs = cleanExit(t.ended.Exit), t.fetched
+		if len(t.unstored) > 0 {
+			end.Sentence = job.CleanText("output not fetched: " + strings.Join(t.unstored, "; "))
+		}
+	default:
+	}
+	t.explain(end, l)
+	return end
+}
+
+// cleanExit is an exit of which the worker's text can be shown.
+func cleanExit(e *leasev1.Exit) *leasev1.Exit {
+	if e == nil {
+		return nil
+	}
+	e = proto.CloneOf(e)
+	e.Error = job.CleanText(e.Error)
+	return e
+}
 
 // explain sets the outcome of a job whose lease has ended, and the sentence for people.
 func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
@@ -16,7 +51,7 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 	if c := closeOf(l); c != nil {
 		reason = c.Reason
 		if end.Exit == nil {
-			end.Exit = c.Exit
+			end.Exit = cleanExit(c.Exit)
 		}
 	}
 	say := func(o leasev1.Outcome, format string, args ...any) {
@@ -44,6 +79,10 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 	case lease.Fault:
 		say(leasev1.Outcome_OUTCOME_FAILED, "the worker signed two different statements for one beat: the lease is void from there on")
 	default:
+		if why := t.disputed.Load(); why != nil {
+			say(leasev1.Outcome_OUTCOME_FAILED, "%s", *why)
+			return
+		}
 		if t.j.wantsStop() {
 			say(leasev1.Outcome_OUTCOME_STOPPED, "the lease was given up")
 			return

@@ -24,6 +24,11 @@ var (
 	ErrSpec = errors.New("unusable job")
 	// ErrEnded: the job has ended already.
 	ErrEnded = errors.New("the job has ended")
+	// ErrContent: asking again will not bring it. The peer does not have it, or
+	// what it has is wrong.
+	ErrContent = errors.New("content not to be had")
+	// ErrNoRoom: this machine's disk is full.
+	ErrNoRoom = errors.New("no room on this machine")
 )
 
 // Offer is a worker's verified offer, as this node knows it.
@@ -68,8 +73,9 @@ type Streams interface {
 type Content interface {
 	// Reader reads a blob from an offset on.
 	Reader(digest string, offset int64) (io.ReadCloser, error)
-	// Fetch brings a blob here; one that was cut off goes on where it stopped.
-	Fetch(ctx context.Context, src runtime.BlobSource, digest string) error
+	// Fetch brings a blob of at most limit bytes here; one that was cut off goes
+	// on where it stopped. ErrContent, ErrNoRoom.
+	Fetch(ctx context.Context, src runtime.BlobSource, digest string, limit int64) error
 }
 
 // Receipts is told of every receipt a lease ends with.

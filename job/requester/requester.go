@@ -31,11 +31,12 @@ import (
 
 // Kinds of records in the journal. All records of a job have its id as key.
 const (
-	KindJob   = "requester.job"   // begins a job; the event is the Submission
-	KindAward = "requester.award" // an AwardRequest about to be sent
-	KindLease = "requester.lease" // the worker countersigned; the event is the AwardRequest
-	KindEvent = "requester.event" // one event of the lease
-	KindEnded = "requester.ended" // ends a job; the event is its JobEnded
+	KindJob      = "requester.job"      // begins a job; the event is the Submission
+	KindAward    = "requester.award"    // an AwardRequest about to be sent
+	KindLease    = "requester.lease"    // the worker countersigned; the event is the AwardRequest
+	KindEvent    = "requester.event"    // one event of the lease
+	KindReceived = "requester.received" // all the task left is here; the event is its Ended
+	KindEnded    = "requester.ended"    // ends a job; the event is its JobEnded
 )
 
 // Config is everything a requester needs.
@@ -109,6 +110,9 @@ func (r *Requester) Run(ctx context.Context) error {
 func (r *Requester) start(j *run) {
 	ctx := r.ctx
 	if j.over() {
+		if t := j.lease(); t != nil {
+			r.wg.Go(func() { t.linger(ctx) })
+		}
 		return
 	}
 	r.wg.Go(func() {

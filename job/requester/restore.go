@@ -4,24 +4,28 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
 // records is what the journal holds of one job.
 type records struct {
-	began  time.Time
-	sub    leasev1.Submission
-	award  []byte
-	leased *journal.Record
-	events []lease.Recorded
-	ended  []byte
+	began    time.Time
+	sub      leasev1.Submission
+	award    []byte
+	leased   *journal.Record
+	events   []lease.Recorded
+	received []byte
+	ended    []byte
+	endedAt  time.Time
 }
 
 // Restore takes up the jobs of a journal. Call it once, before Run.
@@ -57,7 +61,9 @@ func (h *records) add(rec journal.Record) error {
 	case KindLease:
 		h.leased = &rec
 	case KindEnded:
-		h.ended = rec.Event
+		h.ended, h.endedAt = rec.Event, rec.At
+	case KindReceived:
+		h.received = rec.Event
 	case KindEvent:
 		ev, err := session.Recorded(rec)
 		if err != nil {
@@ -74,31 +80,86 @@ func (r *Requester) restore(key string, h *records) error {
 		return err
 	}
 	j := r.newRun(id, &h.sub, nil, h.began)
+	if h.ended != nil {
+		err = j.recallEnd(h)
+	} else {
+		err = j.rearm(h)
+	}
+	r.runs[key] = j
+	return err
+}
+
+// recallEnd takes up a job that has ended. Its lease lives on only as long as its
+// worker may still wait for our signature under the close.
+func (j *run) recallEnd(h *records) (err error) {
+	j.finished = &leasev1.JobEnded{}
+	if err := proto.Unmarshal(h.ended, j.finished); err != nil {
+		return fmt.Errorf("end in the journal: %w", err)
+	}
+	j.stdout.end()
+	j.stderr.end()
+	j.history.end(&leasev1.JobEvent{AtMs: h.endedAt.UnixMilli(), Event: &leasev1.JobEvent_Ended{Ended: j.finished}})
+	if h.leased == nil {
+		return nil
+	}
+	if j.past, err = recallLease(h); err != nil {
+		return err
+	}
+	if j.r.Now().Before(h.endedAt.Add(j.past.grace)) {
+		if j.tenure, err = j.reopen(h); err != nil {
+			return err
+		}
+		if l := j.tenure.session.Lease(); l.State() != lease.Closed {
+			j.tenure = nil
+		}
+	}
+	return nil
+}
+
+// pastLease is what is worth knowing of the lease of a job that has ended.
+type pastLease struct {
+	id     job.LeaseID
+	worker peer.ID
+	beats  uint64
+	grace  time.Duration // how long its worker waits for a silent requester
+}
+
+// recallLease reads it from the records without going through all of them again.
+func recallLease(h *records) (*pastLease, error) {
+	var req leasev1.AwardRequest
+	if err := proto.Unmarshal(h.leased.Event, &req); err != nil {
+		return nil, fmt.Errorf("award in the journal: %w", err)
+	}
+	terms, err := statement.OpenRequesterTerms(req.Terms)
+	if err != nil {
+		return nil, fmt.Errorf("terms in the journal: %w", err)
+	}
+	t := terms.Message()
+	worker, err := job.PeerID(t.Worker)
+	if err != nil {
+		return nil, fmt.Errorf("terms in the journal: %w", err)
+	}
+	p := &pastLease{id: job.LeaseID(terms.Hash()), worker: worker, grace: time.Duration(t.AbsentGraceMs) * time.Millisecond}
+	for _, rec := range h.events {
+		for _, s := range rec.Statements {
+			if s.Type == string(statement.TypeAck) {
+				p.beats++
+			}
+		}
+	}
+	return p, nil
+}
+
+// rearm makes a job that has not ended ready to go on.
+func (j *run) rearm(h *records) (err error) {
 	if h.leased != nil {
 		if j.tenure, err = j.reopen(h); err != nil {
 			return err
 		}
-	}
-	switch {
-	case h.ended != nil:
-		j.finished = &leasev1.JobEnded{}
-		if err := proto.Unmarshal(h.ended, j.finished); err != nil {
-			return fmt.Errorf("end in the journal: %w", err)
-		}
-		j.stdout.end()
-		j.stderr.end()
-		j.history.end()
-	default:
-		if err := j.rearm(h); err != nil {
+		if err := j.tenure.recall(h); err != nil {
 			return err
 		}
 	}
-	r.runs[key] = j
-	return nil
-}
-
-// rearm makes a job that has not ended ready to go on.
-func (j *run) rearm(h *records) error {
 	content, err := closure(j.r.Content, j.sub.Spec)
 	if err != nil {
 		// Its blobs are gone. What the worker has by now may be enough.
@@ -118,6 +179,21 @@ func (j *run) rearm(h *records) error {
 			j.stopping = true
 		}
 	}
+	return nil
+}
+
+// recall takes up what was received before the close was co-signed. The worker may
+// have deleted it since. Without that signature it is asked for again.
+func (t *tenure) recall(h *records) error {
+	if l := t.session.Lease(); l.State() != lease.Closed || h.received == nil {
+		return nil
+	}
+	t.ended = &leasev1.Ended{}
+	if err := proto.Unmarshal(h.received, t.ended); err != nil {
+		return fmt.Errorf("what was received, in the journal: %w", err)
+	}
+	t.fetched = t.ended.Outputs
+	close(t.received)
 	return nil
 }
 

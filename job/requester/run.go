@@ -17,6 +17,7 @@ import (
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
 // View is a job as others may see it.
@@ -47,9 +48,12 @@ type run struct {
 	stdout  *logFile
 	stderr  *logFile
 
+	declines map[peer.ID]marketv1.DeclineReason // told, of the goroutine
+
 	mu       sync.Mutex
 	pending  *leasev1.AwardRequest // sent before a restart, answer unknown
 	tenure   *tenure               // the lease; nil while searching
+	past     *pastLease            // instead of tenure, once nothing is to be said under it any more
 	finished *leasev1.JobEnded
 	stopping bool
 	cancel   context.CancelFunc // of the search
@@ -59,7 +63,7 @@ func (r *Requester) newRun(id job.ID, sub *leasev1.Submission, content map[strin
 	dir := filepath.Join(r.Dir, id.String())
 	return &run{
 		r: r, id: id, sub: sub, content: content, created: created,
-		log:     r.Log.With("job", id.String()[:12]),
+		log: r.Log.With("job", id.String()[:12]), declines: map[peer.ID]marketv1.DeclineReason{},
 		history: openHistory(filepath.Join(dir, "history")),
 		stdout:  openLog(filepath.Join(dir, "stdout")),
 		stderr:  openLog(filepath.Join(dir, "stderr")),
@@ -153,8 +157,9 @@ func (j *run) end(e *leasev1.JobEnded) error {
 	j.mu.Unlock()
 	j.stdout.end()
 	j.stderr.end()
-	j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Ended{Ended: e}})
-	j.history.end()
+	last := &leasev1.JobEvent{Event: &leasev1.JobEvent_Ended{Ended: e}}
+	j.tell(last)
+	j.history.end(last)
 	j.log.Info("job ended", "outcome", e.Outcome, "code", e.GetExit().GetCode())
 	return nil
 }
@@ -174,6 +179,13 @@ func (j *run) tell(e *leasev1.JobEvent) {
 	if err := j.history.add(e); err != nil {
 		j.log.Warn("history", "err", err)
 	}
+}
+
+// trouble tells of something that goes wrong.
+func (j *run) trouble(code, format string, args ...any) {
+	j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Trouble{Trouble: &leasev1.Trouble{
+		Code: code, Sentence: job.CleanText(fmt.Sprintf(format, args...)),
+	}}})
 }
 
 // stop ends the job as far as it has come.
@@ -203,6 +215,10 @@ func (j *run) entitles(from peer.ID, leaseID []byte, digest string) bool {
 
 func (j *run) view() View {
 	v := View{ID: j.id, Name: j.sub.Spec.Name, Image: j.sub.Spec.Image.Name, Created: j.created, State: "searching"}
+	if p := j.past; p != nil {
+		v.Worker, v.LeaseID, v.Beats = p.worker, p.id.String(), p.beats
+		v.CreditMS, v.Amount = j.finished.CreditMs, j.finished.Amount
+	}
 	if t := j.lease(); t != nil {
 		l := t.session.Lease()
 		v.Worker, v.LeaseID = t.worker, t.id.String()

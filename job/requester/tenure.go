@@ -34,14 +34,17 @@ type tenure struct {
 	log    *slog.Logger
 
 	session  *session.Session
-	lost     chan struct{}  // the kept stream is gone: open another
-	now      atomic.Int32   // the task's phase, as last heard
-	last     atomic.Value   // the state last told, for trouble and its end
-	closing  atomic.Bool    // a close waits for the task's output
-	received chan struct{}  // closed once the task's output and outputs are all here
-	ended    *leasev1.Ended // set before received is closed
-	unstored []string       // outputs that could not be fetched: why
-	step     steps          // of the fetch last shown
+	lost     chan struct{}          // the kept stream is gone: open another
+	now      atomic.Int32           // the task's phase, as last heard
+	last     atomic.Value           // the state last told, for trouble and its end
+	closing  atomic.Bool            // a close waits for the task's output
+	full     atomic.Bool            // the user was told that the disk is
+	disputed atomic.Pointer[string] // why the worker's close is not co-signed
+	received chan struct{}          // closed once the task's output and outputs are all here
+	ended    *leasev1.Ended         // set before received is closed, like the next two
+	fetched  []*leasev1.Output      // of those
+	unstored []string               // why others are not here
+	step     steps                  // of the fetch last shown
 }
 
 func (j *run) newTenure(agreement lease.Agreement, l lease.Lease) *tenure {
@@ -56,6 +59,7 @@ func (j *run) newTenure(agreement lease.Agreement, l lease.Lease) *tenure {
 		lost: make(chan struct{}, 1), received: make(chan struct{}),
 	}
 	t.last.Store(l.State())
+	t.lost <- struct{}{}
 	t.session = session.New(session.Config{
 		Lease: l, Key: j.id.String(), Kind: KindEvent, Journal: j.r.Journal, Now: j.r.Now, Log: t.log,
 		Decode: t.decode, Perform: t.perform, Tick: tick, Linked: t.linked, Stepped: t.stepped,
@@ -78,18 +82,10 @@ func (t *tenure) phase() leasev1.Phase { return leasev1.Phase(t.now.Load()) }
 // worker has the co-signed close.
 func (t *tenure) keep(ctx context.Context) (*leasev1.JobEnded, error) {
 	side, cancel := context.WithCancel(ctx)
-	t.lost <- struct{}{}
 	var followers sync.WaitGroup
 	followers.Go(func() { t.follow(side) })
 	kept := make(chan error, 1)
-	t.j.r.wg.Go(func() {
-		dialling, stop := context.WithCancel(ctx)
-		var dialler sync.WaitGroup
-		dialler.Go(func() { t.dial(dialling) })
-		kept <- t.session.Run(ctx)
-		stop()
-		dialler.Wait()
-	})
+	t.j.r.wg.Go(func() { kept <- t.hold(ctx) })
 	if t.j.wantsStop() {
 		t.j.r.wg.Go(func() { t.stop(stopGrace, false) })
 	}
@@ -106,23 +102,64 @@ func (t *tenure) keep(ctx context.Context) (*leasev1.JobEnded, error) {
 	return t.conclude(), nil
 }
 
+// hold runs the session, and keeps its stream open meanwhile.
+func (t *tenure) hold(ctx context.Context) error {
+	dialing, stop := context.WithCancel(ctx)
+	var dialer sync.WaitGroup
+	dialer.Go(func() { t.dial(dialing) })
+	err := t.session.Run(ctx)
+	stop()
+	dialer.Wait()
+	return err
+}
+
+// linger brings the worker our signature under a close, when this node was
+// restarted before it could.
+func (t *tenure) linger(ctx context.Context) {
+	if err := t.hold(ctx); err != nil {
+		t.log.Warn("bring the co-signed close", "err", err)
+	}
+}
+
 // dial keeps the beat stream open.
 func (t *tenure) dial(ctx context.Context) {
-	wait := redialFirst
+	var p pace
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.lost:
 		}
-		for t.open(ctx) != nil {
-			if pause(ctx, wait) != nil {
+		for {
+			if p.wait(ctx) != nil {
 				return
 			}
-			wait = min(2*wait, redialMost)
+			if t.open(ctx) == nil {
+				break
+			}
 		}
-		wait = redialFirst
 	}
+}
+
+// pace spaces out attempts that come to nothing, also those that end as soon as
+// they have begun. One that lasted starts it anew.
+type pace struct {
+	last  time.Time // when the last attempt began
+	delay time.Duration
+}
+
+func (p *pace) wait(ctx context.Context) error {
+	if time.Since(p.last) > 2*redialMost {
+		p.delay = 0
+	}
+	if p.delay > 0 {
+		if err := pause(ctx, p.delay); err != nil {
+			return err
+		}
+	}
+	p.delay = min(max(2*p.delay, redialFirst), redialMost)
+	p.last = time.Now()
+	return ctx.Err()
 }
 
 // open opens the beat stream and hands it to the session.
@@ -139,7 +176,11 @@ func (t *tenure) open(ctx context.Context) error {
 		link.Reset()
 		return err
 	}
-	return t.session.Attach(ctx, link)
+	if err := t.session.Attach(ctx, link); err != nil {
+		link.Reset()
+		return err
+	}
+	return nil
 }
 
 func (t *tenure) linked(_ context.Context, up bool) {
@@ -175,24 +216,10 @@ func (t *tenure) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 	}
 }
 
-// closeWhenReceived co-signs a close only once all that the task left is here:
-// the co-signature lets the worker delete it.
-func (t *tenure) closeWhenReceived(ev lease.CloseReceived) {
-	if !t.closing.CompareAndSwap(false, true) {
-		return
-	}
-	go func() {
-		defer t.closing.Store(false)
-		select {
-		case <-t.received:
-			t.session.Post(context.Background(), ev) // ends with the session
-		case <-t.session.Done():
-		}
-	}()
-}
-
 func (t *tenure) perform(_ context.Context, ef lease.Effect) {
 	switch ef := ef.(type) {
+	case lease.SendResync:
+		t.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Resync{Resync: ef.Resync}})
 	case lease.SendStop:
 		t.sendStop(ef.Grace)
 	case lease.Beaten:
@@ -210,27 +237,23 @@ func (t *tenure) sendStop(grace time.Duration) {
 	t.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Stop{Stop: &leasev1.Stop{GraceMs: grace.Milliseconds()}}})
 }
 
-// stepped tells people when the worker falls silent and when it is back.
+// stepped tells people when the worker falls silent and when it is back. A worker
+// that has sent its close waits for us.
 func (t *tenure) stepped() {
 	before, now := t.last.Load().(lease.State), t.session.Lease().State()
-	if before == now {
+	if before == now || t.closing.Load() {
 		return
 	}
 	t.last.Store(now)
-	trouble := func(code, format string, args ...any) {
-		t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Trouble{Trouble: &leasev1.Trouble{
-			Code: code, Sentence: fmt.Sprintf(format, args...),
-		}}})
-	}
 	interval := time.Duration(t.terms.IntervalMs) * time.Millisecond
 	switch {
 	case now == lease.Suspect:
-		trouble("worker-silent", "no beat from the worker for an interval of %s", interval)
+		t.j.trouble("worker-silent", "no beat from the worker for an interval of %s", interval)
 	case now == lease.Suspended:
-		trouble("suspended", "no beat from the worker for %d intervals: it is not paid until it answers; the lease lapses after %s",
+		t.j.trouble("suspended", "no beat from the worker for %d intervals: it is not paid until it answers; the lease lapses after %s",
 			t.terms.MaxUnpaid, time.Duration(t.terms.AbsentGraceMs)*time.Millisecond)
 	case now == lease.Active && (before == lease.Suspect || before == lease.Suspended):
-		trouble("worker-back", "the worker answers again")
+		t.j.trouble("worker-back", "the worker answers again")
 	}
 }
 

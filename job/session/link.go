@@ -109,7 +109,7 @@ func (s *Session) read(ctx context.Context, link Link) {
 	err := s.receive(ctx, link)
 	select {
 	case s.parted <- parting{link, errors.Is(err, io.EOF)}:
-	case <-ctx.Done():
+	case <-s.done:
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 // ErrOver: the session no longer runs.
 var ErrOver = errors.New("the lease's session is over")
 
-// Config is what a session needs of its role. Perform, Linked and Decide run in
-// the session's goroutine and must not block for long.
+// Config is what a session needs of its role. Its functions but Decode run in the
+// session's goroutine and must not block; the ctx they get is that of Run.
 type Config struct {
 	Lease   lease.Lease
 	Key     string // of the lease's records in the journal
@@ -103,9 +103,7 @@ func (s *Session) Attach(ctx context.Context, link Link) error {
 // that was waited for long enough; or until ctx ends. An error means that the
 // lease could not be recorded.
 func (s *Session) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
-		cancel()
 		s.part()
 		close(s.done)
 	}()
@@ -126,7 +124,7 @@ func (s *Session) noteEnd() {
 	if !s.Lease().State().Ended() || !s.until.IsZero() {
 		return
 	}
-	s.until = s.Now().Add(s.Linger)
+	s.until = s.Lease().Changed().Add(s.Linger) // a restart does not begin it anew
 	close(s.over)
 }
 

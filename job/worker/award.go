@@ -10,10 +10,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -69,24 +69,31 @@ func (w *Worker) Award(from peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardR
 }
 
 func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signed, error) {
-	a, err := w.check(from, req)
+	terms, err := openTerms(from, req)
+	if err != nil {
+		return nil, err
+	}
+	id := job.LeaseID(terms.Hash())
+	if s, err := w.tenancy(id[:], from); err == nil {
+		return s.countersigned, nil // whatever has changed since
+	}
+	a, err := w.check(from, terms, req)
 	if err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	id := job.LeaseID(a.terms.Hash())
 	if s, ok := w.tenancies[id.String()]; ok {
-		return s.countersigned, nil
+		return s.countersigned, nil // a twin of this award was faster
 	}
 	if w.draining || w.run == nil {
 		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_DRAINING, "this worker takes no new lease")
 	}
 	nonce := [16]byte(a.bid.Nonce)
-	if _, taken := w.bids[nonce]; taken {
+	if w.taken(nonce) {
 		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "the bid was taken up already")
 	}
-	if _, err := w.reserve(id, a.terms.Message().GpuTags); err != nil {
+	if err := w.reserve(id, a.terms.Message().GpuTags); err != nil {
 		return nil, err
 	}
 	s, err := w.begin(id, a)
@@ -94,25 +101,43 @@ func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signe
 		w.Config.Devices.Release(id.String())
 		return nil, err
 	}
-	w.bids[nonce] = id.String()
+	w.bids[nonce] = a.bid.ExpiresMs
 	w.tenancies[id.String()] = s
 	w.start(s)
 	w.Log.Info("lease signed", "lease", id.Short(), "peer", from, "devices", len(a.terms.Message().GpuTags))
 	return s.countersigned, nil
 }
 
-// check verifies all of an award that does not depend on what else this worker does.
-func (w *Worker) check(from peer.ID, req *leasev1.AwardRequest) (award, error) {
-	invalid := func(format string, args ...any) (award, error) {
-		return award{}, refuse(marketv1.DeclineReason_DECLINE_REASON_INVALID, format, args...)
+// taken says whether a bid was taken up before, and forgets those that nobody
+// can take up any more. The caller holds mu.
+func (w *Worker) taken(nonce [16]byte) bool {
+	now := w.Now().UnixMilli()
+	for n, expires := range w.bids {
+		if expires < now {
+			delete(w.bids, n)
+		}
 	}
+	_, taken := w.bids[nonce]
+	return taken
+}
+
+// openTerms verifies the signature of the peer that brought the terms.
+func openTerms(from peer.ID, req *leasev1.AwardRequest) (statement.Verified[*leasev1.Terms], error) {
 	key, err := job.PublicKey(from)
 	if err != nil {
-		return invalid("peer %s has no Ed25519 key", from)
+		return statement.Verified[*leasev1.Terms]{}, refuse(marketv1.DeclineReason_DECLINE_REASON_INVALID, "peer %s has no Ed25519 key", from)
 	}
 	terms, err := statement.Open[*leasev1.Terms](req.Terms, statement.TypeTerms, key)
 	if err != nil {
-		return invalid("terms: %v", err)
+		return terms, refuse(marketv1.DeclineReason_DECLINE_REASON_INVALID, "terms: %v", err)
+	}
+	return terms, nil
+}
+
+// check verifies all of an award that does not depend on what else this worker does.
+func (w *Worker) check(from peer.ID, terms statement.Verified[*leasev1.Terms], req *leasev1.AwardRequest) (award, error) {
+	invalid := func(format string, args ...any) (award, error) {
+		return award{}, refuse(marketv1.DeclineReason_DECLINE_REASON_INVALID, format, args...)
 	}
 	bid, err := statement.OpenBid(req.Bid)
 	if err != nil || !bytes.Equal(bid.Signer(), w.self) {
@@ -126,20 +151,34 @@ func (w *Worker) check(from peer.ID, req *leasev1.AwardRequest) (award, error) {
 		return invalid("spec: %v", err)
 	}
 	a := award{request: req, terms: terms, bid: bid.Message(), spec: &spec, from: from}
-	return a, w.compare(a, key)
+	return a, errors.Join(w.compare(a), w.fits(a))
+}
+
+// fits asks the rules of the market about what is really to be run: a bid is for
+// an announcement, which may have named less.
+func (w *Worker) fits(a award) error {
+	now, t := w.Now(), a.terms.Message()
+	idle := w.standing() // whether the devices are free is for the reservation to say
+	idle.Free, idle.Draining = idle.Devices, false
+	_, d := market.MayBid(now, idle, &marketv1.Announcement{
+		Network: w.Network, IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(BidLife).UnixMilli(),
+		Gpu: a.spec.Gpu, Resources: a.spec.Resources, Platform: a.spec.Image.Platform,
+		MaxPrice: t.Price, MaxDurationMs: t.MaxDurationMs,
+	})
+	if d != nil {
+		return refuse(d.Reason, "%s", d.Text)
+	}
+	return nil
 }
 
 // compare holds the terms against the bid, the spec and the owner's policy.
-func (w *Worker) compare(a award, requester []byte) error {
+func (w *Worker) compare(a award) error {
 	t, b, now := a.terms.Message(), a.bid, w.Now()
 	if err := job.CheckTerms(t); err != nil {
 		return refuse(marketv1.DeclineReason_DECLINE_REASON_INVALID, "terms: %v", err)
 	}
 	if b.ExpiresMs < now.UnixMilli() {
 		return refuse(marketv1.DeclineReason_DECLINE_REASON_EXPIRED, "the bid has expired")
-	}
-	if d := t.MaxDurationMs; d > w.Policy.MaxDuration.Milliseconds() {
-		return refuse(marketv1.DeclineReason_DECLINE_REASON_DURATION, "the owner lends for %s at most", w.Policy.MaxDuration)
 	}
 	digest := sha256.Sum256(a.request.Spec)
 	for _, c := range []struct {
@@ -148,7 +187,7 @@ func (w *Worker) compare(a award, requester []byte) error {
 	}{
 		{t.Network == w.Network, "network"},
 		{bytes.Equal(t.Worker, w.self), "worker key"},
-		{bytes.Equal(t.Requester, requester), "requester key"},
+		{bytes.Equal(t.Requester, a.terms.Signer()), "requester key"},
 		{bytes.Equal(t.WorkerNonce, b.Nonce), "nonce of the bid"},
 		{t.Price == b.Price, "price"},
 		{sameTags(t.GpuTags, b.Devices), "devices"},
@@ -159,6 +198,7 @@ func (w *Worker) compare(a award, requester []byte) error {
 		{t.SealSuite == 0 && len(t.Witnesses) == 0, "seal suite or witnesses"},
 		{bytes.Equal(t.SpecDigest, digest[:]), "spec digest"},
 		{a.spec.Image.Digest == t.ImageDigest, "image digest"},
+		{a.spec.Image.Platform == t.Platform, "platform"},
 		{int(a.spec.Gpu.Count) == len(t.GpuTags), "device count"},
 	} {
 		if !c.ok {
@@ -181,24 +221,23 @@ func sameTags(tags [][]byte, devices []*marketv1.Device) bool {
 }
 
 // reserve takes the devices with these tags, all or none.
-func (w *Worker) reserve(id job.LeaseID, tags [][]byte) ([]gpu.Device, error) {
-	byTag := map[statement.Hash]gpu.Device{}
+func (w *Worker) reserve(id job.LeaseID, tags [][]byte) error {
+	byTag := map[statement.Hash]string{}
 	for _, d := range w.Config.Devices.All() {
-		byTag[statement.GPUTag(w.Network, d.UUID)] = d
+		byTag[statement.GPUTag(w.Network, d.UUID)] = d.UUID
 	}
-	var devices []gpu.Device
 	var uuids []string
 	for _, tag := range tags {
-		d, ok := byTag[statement.Hash(tag)]
+		uuid, ok := byTag[statement.Hash(tag)]
 		if !ok {
-			return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "a device of the bid is no longer here")
+			return refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "a device of the bid is no longer here")
 		}
-		devices, uuids = append(devices, d), append(uuids, d.UUID)
+		uuids = append(uuids, uuid)
 	}
 	if err := w.Config.Devices.Reserve(id.String(), uuids); err != nil {
-		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "the devices were awarded to someone else")
+		return refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "the devices were awarded to someone else")
 	}
-	return devices, nil
+	return nil
 }
 
 // begin countersigns, makes the lease durable, and only then lets it be known.

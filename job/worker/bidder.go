@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -47,7 +49,7 @@ func (w *Worker) Hear(ctx context.Context, ann Announcement) error {
 // Ask answers an announcement with a signed bid or a typed decline.
 func (w *Worker) Ask(ann Announcement) (*marketv1.Answer, error) {
 	now := w.Now()
-	willing, decline := market.MayBid(now, w.standing(), ann.Message())
+	willing, decline := w.willing(now, ann.Message())
 	hash := ann.Hash()
 	if decline != nil {
 		decline.AnnouncementHash = hash[:]
@@ -58,6 +60,29 @@ func (w *Worker) Ask(ann Announcement) (*marketv1.Answer, error) {
 		return nil, fmt.Errorf("bid: %w", err)
 	}
 	return &marketv1.Answer{Answer: &marketv1.Answer_Bid{Bid: bid}}, nil
+}
+
+// rest is how long a device that was bid goes to the end of the queue.
+const rest = 2 * time.Second
+
+// willing decides on a bid. A bid reserves nothing, so auctions that run at once
+// would all be offered the same device and all but one would lose it: devices
+// that were bid a moment ago are bid again only when no others will do.
+func (w *Worker) willing(now time.Time, a *marketv1.Announcement) (market.Willing, *marketv1.Decline) {
+	standing := w.standing()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.bidAt, func(_ string, at time.Time) bool { return now.Sub(at) >= rest })
+	rested := standing
+	rested.Free = slices.DeleteFunc(slices.Clone(standing.Free), func(d gpu.Device) bool { return !w.bidAt[d.UUID].IsZero() })
+	willing, decline := market.MayBid(now, rested, a)
+	if decline != nil {
+		willing, decline = market.MayBid(now, standing, a)
+	}
+	for _, d := range willing.Devices {
+		w.bidAt[d.UUID] = now
+	}
+	return willing, decline
 }
 
 func (w *Worker) bid(now time.Time, announcement []byte, willing market.Willing) (*marketv1.Signed, error) {

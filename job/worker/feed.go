@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -22,6 +24,9 @@ func (w *Worker) Follow(ctx context.Context, req *leasev1.TaskRequest, link sess
 	s, err := w.tenancy(req.LeaseId, link.Peer())
 	if err != nil {
 		return err
+	}
+	if req.StdoutOffset > math.MaxInt64 || req.StderrOffset > math.MaxInt64 {
+		return fmt.Errorf("offsets %d and %d: no output is that long", req.StdoutOffset, req.StderrOffset)
 	}
 	f := &feed{s: s, link: link}
 	ended, err := f.progress(ctx, func(outputs *sync.WaitGroup) {

@@ -149,7 +149,20 @@ func (n *tenancy) keepEnded(e *leasev1.Ended) error {
 	if err := os.MkdirAll(n.dir(), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(n.endedFile(), b, 0o600)
+	return writeDurably(n.endedFile(), b)
+}
+
+// writeDurably replaces a file, whole or not at all, whatever happens to the machine.
+func writeDurably(path string, b []byte) error {
+	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
 }
 
 // loadEnded reads it back.
@@ -164,8 +177,8 @@ func (n *tenancy) loadEnded() (*leasev1.Ended, error) {
 
 func exitOf(e runtime.Exit) *leasev1.Exit {
 	return &leasev1.Exit{
-		Code: int32(e.Code), Signal: int32(e.Signal), Oom: e.OOM, Error: e.Error,
-		StartedMs: e.Started.UnixMilli(), EndedMs: e.Ended.UnixMilli(),
+		Code: int32(e.Code), Signal: int32(e.Signal), Oom: e.OOM, Error: job.CleanText(e.Error),
+		StartedMs: max(0, e.Started.UnixMilli()), EndedMs: max(0, e.Ended.UnixMilli()), // a zero time is before 1970
 	}
 }
 

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rigmesh/rigmesh/job/journal"
@@ -14,6 +16,9 @@ import (
 // Retention is how long a task's output waits for a requester that did not
 // co-sign the close.
 const Retention = 24 * time.Hour
+
+// maxKept bounds how many ended leases' outputs wait at once.
+const maxKept = 64
 
 // KindRemoved ends a lease's records: nothing of its task is left here.
 const KindRemoved = "worker.removed"
@@ -56,9 +61,36 @@ func (n *tenancy) stopTask(ctx context.Context) {
 	}
 }
 
-// expire waits out the retention; false when ctx ended before that.
+// expire waits out the retention, or until its room is needed; false when ctx
+// ended before that.
 func (n *tenancy) expire(ctx context.Context) bool {
-	return pause(ctx, time.UnixMilli(n.touched.Load()).Add(Retention).Sub(n.w.Now()))
+	n.w.makeRoom()
+	timer := time.NewTimer(time.UnixMilli(n.touched.Load()).Add(Retention).Sub(n.w.Now()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-n.evicted:
+	}
+	return true
+}
+
+// makeRoom lets go of the leases that ended longest ago, when there are too many:
+// whoever makes leases lapse on purpose fills no disk.
+func (w *Worker) makeRoom() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var ended []*tenancy
+	for _, n := range w.tenancies {
+		if n.session.Lease().State().Ended() {
+			ended = append(ended, n)
+		}
+	}
+	slices.SortFunc(ended, func(a, b *tenancy) int { return cmp.Compare(b.touched.Load(), a.touched.Load()) })
+	for _, n := range ended[min(len(ended), maxKept):] {
+		n.evict.Do(func() { close(n.evicted) })
+	}
 }
 
 // remove deletes all the task left here, and says so in the journal.

@@ -48,10 +48,8 @@ func (w *Worker) Restore(replay func(func(journal.Record) error) error) error {
 		return err
 	}
 	for _, key := range order {
-		if h := leases[key]; !h.removed {
-			if err := w.restore(h); err != nil {
-				return fmt.Errorf("lease %s: %w", key, err)
-			}
+		if err := w.restore(leases[key]); err != nil {
+			return fmt.Errorf("lease %s: %w", key, err)
 		}
 	}
 	return nil
@@ -76,6 +74,12 @@ func (w *Worker) restore(h *history) error {
 	if err := proto.Unmarshal(h.award.Event, &req); err != nil {
 		return fmt.Errorf("award in the journal: %w", err)
 	}
+	if err := w.recallBid(&req); err != nil {
+		return err
+	}
+	if h.removed {
+		return nil
+	}
 	var counter marketv1.Signed
 	if err := proto.Unmarshal(h.award.Statements[0], &counter); err != nil {
 		return fmt.Errorf("countersignature in the journal: %w", err)
@@ -98,7 +102,19 @@ func (w *Worker) restore(h *history) error {
 		return err
 	}
 	w.tenancies[s.id.String()] = s
-	w.bids[[16]byte(agreement.Terms.WorkerNonce)] = s.id.String()
+	return nil
+}
+
+// recallBid remembers that a bid was taken up, also when nothing else is left of
+// its lease: until it expires, the same award could come again.
+func (w *Worker) recallBid(req *leasev1.AwardRequest) error {
+	bid, err := statement.OpenBid(req.Bid)
+	if err != nil {
+		return fmt.Errorf("bid in the journal: %w", err)
+	}
+	if m := bid.Message(); m.ExpiresMs >= w.Now().UnixMilli() {
+		w.bids[[16]byte(m.Nonce)] = m.ExpiresMs
+	}
 	return nil
 }
 
@@ -113,8 +129,8 @@ func (w *Worker) reopen(req *leasev1.AwardRequest, counter *marketv1.Signed, agr
 	}
 	id := job.LeaseID(terms.Hash())
 	a := award{request: req, terms: terms, spec: &spec, from: peerOf(agreement.Terms.Requester)}
-	if !l.State().Ended() {
-		if _, err := w.reserve(id, agreement.Terms.GpuTags); err != nil {
+	if needsDevices(l.State()) {
+		if err := w.reserve(id, agreement.Terms.GpuTags); err != nil {
 			// The card is gone. The task may still run; the lease goes on as it can.
 			w.Log.Warn("a leased device is not here any more", "lease", id.Short(), "err", err)
 		}
@@ -165,7 +181,7 @@ func (n *tenancy) resume(ctx context.Context) {
 	if l.State() == lease.Suspended {
 		n.task.freeze(ctx)
 	}
-	go n.reconnect(ctx)
+	n.reconnect(ctx)
 }
 
 // Orphans lists tasks of the runtime that no lease here knows.

@@ -36,6 +36,9 @@ type task struct {
 	running bool // the journal has its TaskRunning
 	done    chan struct{}
 
+	acts    sync.WaitGroup // what was asked of the runtime and is under way
+	holding sync.Mutex     // one freeze or thaw at a time
+
 	mu       sync.Mutex
 	started  bool
 	frozen   bool // what the lease wants
@@ -59,10 +62,11 @@ func (n *tenancy) startTask(ctx context.Context) {
 	go t.run(ctx, prepare)
 }
 
-// wait returns when the task's goroutine has.
+// wait returns when the task's goroutines have.
 func (t *task) wait() {
 	if t != nil {
 		<-t.done
+		t.acts.Wait()
 	}
 }
 
@@ -78,7 +82,7 @@ func (t *task) run(ctx, prepare context.Context) {
 	if !t.running {
 		t.s.session.Post(ctx, lease.TaskRunning{})
 	}
-	t.s.board.enter(leasev1.Phase_PHASE_RUNNING)
+	t.adopt(ctx)
 	exit, err := t.watch(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -86,6 +90,7 @@ func (t *task) run(ctx, prepare context.Context) {
 		}
 		return
 	}
+	t.s.session.Post(ctx, lease.TaskEnded{Exit: exitOf(exit)})
 	t.s.board.enter(leasev1.Phase_PHASE_COLLECTING)
 	t.collect(ctx, exit)
 }
@@ -94,7 +99,6 @@ func (t *task) run(ctx, prepare context.Context) {
 func (t *task) begin(ctx context.Context) error {
 	switch _, err := t.s.w.Runtime.Status(context.WithoutCancel(ctx), t.id); {
 	case err == nil:
-		t.adopt(ctx)
 		return nil
 	case !errors.Is(err, runtime.ErrNotFound):
 		return err
@@ -104,31 +108,28 @@ func (t *task) begin(ctx context.Context) error {
 	if err := t.fetch(ctx); err != nil {
 		return err
 	}
-	t.s.board.enter(leasev1.Phase_PHASE_STARTING)
-	spec := t.spec()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.stopping {
+	if ctx.Err() != nil {
 		return errStopped
 	}
-	if err := t.s.w.Runtime.Start(context.WithoutCancel(ctx), spec); err != nil && !errors.Is(err, runtime.ErrExists) {
+	t.s.board.enter(leasev1.Phase_PHASE_STARTING)
+	// A start is not cut off: what it had made by then would be nobody's.
+	if err := t.s.w.Runtime.Start(context.WithoutCancel(ctx), t.spec()); err != nil && !errors.Is(err, runtime.ErrExists) {
 		return err
 	}
-	t.started = true
 	return nil
 }
 
-// adopt takes up a task that outlived this process, and brings it to what the
-// lease wants by now.
+// adopt brings a task that runs to what the lease wants by now.
 func (t *task) adopt(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.started = true
+	t.s.board.enter(leasev1.Phase_PHASE_RUNNING)
 	switch {
 	case t.stopping:
 		t.end(ctx)
 	case t.frozen:
-		t.apply(ctx)
+		t.hold(ctx)
 	}
 }
 
@@ -200,23 +201,23 @@ func (t *task) stop(ctx context.Context, grace time.Duration) {
 
 // end stops a started task. The caller holds mu.
 func (t *task) end(ctx context.Context) {
-	clean, grace := context.WithoutCancel(ctx), t.grace
-	go func() {
-		stop, cancel := context.WithTimeout(clean, grace+cleanTimeout)
+	grace := t.grace
+	t.acts.Go(func() {
+		stop, cancel := context.WithTimeout(ctx, grace+cleanTimeout)
 		defer cancel()
 		_ = t.s.w.Runtime.Resume(stop, t.id) // a frozen task cannot hear TERM; a running one is not frozen
-		if err := t.s.w.Runtime.Stop(stop, t.id, grace); err != nil {
+		if err := t.s.w.Runtime.Stop(stop, t.id, grace); err != nil && ctx.Err() == nil {
 			t.s.log.Warn("stop task", "err", err)
 		}
-	}()
+	})
 }
 
-func (t *task) freeze(ctx context.Context) { t.hold(ctx, true) }
-func (t *task) thaw(ctx context.Context)   { t.hold(ctx, false) }
+func (t *task) freeze(ctx context.Context) { t.want(ctx, true) }
+func (t *task) thaw(ctx context.Context)   { t.want(ctx, false) }
 
-// hold freezes or thaws a task that runs. One that is still being fetched goes
+// want freezes or thaws a task that runs. One that is still being fetched goes
 // on fetching: that is unpaid either way.
-func (t *task) hold(ctx context.Context, frozen bool) {
+func (t *task) want(ctx context.Context, frozen bool) {
 	if t == nil {
 		return
 	}
@@ -224,23 +225,34 @@ func (t *task) hold(ctx context.Context, frozen bool) {
 	defer t.mu.Unlock()
 	t.frozen = frozen
 	if t.started && !t.stopping {
-		t.apply(ctx)
+		t.hold(ctx)
 	}
 }
 
-// apply makes the runtime do what hold asked for. The caller holds mu.
-func (t *task) apply(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, freezeTimeout)
-	defer cancel()
-	act, phase := t.s.w.Runtime.Resume, leasev1.Phase_PHASE_RUNNING
-	if t.frozen {
-		act, phase = t.s.w.Runtime.Pause, leasev1.Phase_PHASE_FROZEN
-	}
-	if err := act(ctx, t.id); err != nil {
-		t.s.log.Warn("freeze or thaw task", "to", phase, "err", err)
-		return
-	}
-	t.s.board.enter(phase)
+// hold makes the runtime do what the lease wants by the time it gets there. The
+// session does not wait for it.
+func (t *task) hold(ctx context.Context) {
+	t.acts.Go(func() {
+		t.holding.Lock()
+		defer t.holding.Unlock()
+		t.mu.Lock()
+		frozen, stopping := t.frozen, t.stopping
+		t.mu.Unlock()
+		if stopping {
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, freezeTimeout)
+		defer cancel()
+		act, phase := t.s.w.Runtime.Resume, leasev1.Phase_PHASE_RUNNING
+		if frozen {
+			act, phase = t.s.w.Runtime.Pause, leasev1.Phase_PHASE_FROZEN
+		}
+		if err := act(ctx, t.id); err != nil {
+			t.s.log.Warn("freeze or thaw task", "to", phase, "err", err)
+			return
+		}
+		t.s.board.enter(phase)
+	})
 }
 
 // pause waits, and says whether ctx is still good.

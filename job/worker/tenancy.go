@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,9 @@ type tenancy struct {
 	board   *board
 	outputs *outputs
 	touched atomic.Int64 // Unix ms of the last step
+	dialing atomic.Bool  // reconnect is at it
+	evict   sync.Once
+	evicted chan struct{} // closed when what is left has to make room
 }
 
 // past is how far a task had come when this worker last ran.
@@ -63,18 +67,29 @@ type past struct {
 func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l lease.Lease) *tenancy {
 	t := &tenancy{
 		w: w, id: id, requester: a.from, terms: a.terms.Message(), spec: a.spec,
-		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{},
+		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{}, evicted: make(chan struct{}),
 		log: w.Log.With("lease", id.Short(), "peer", a.from),
 	}
 	t.touched.Store(w.Now().UnixMilli())
 	t.session = session.New(session.Config{
 		Lease: l, Key: id.String(), Kind: KindEvent, Journal: w.Journal, Now: w.Now, Log: t.log,
 		Decode: t.decode, Perform: t.perform, Linked: t.linked,
-		Tick:    func() lease.Event { return lease.Tick{} },
-		Stepped: func() { t.touched.Store(w.Now().UnixMilli()) },
+		Tick: func() lease.Event { return lease.Tick{} }, Stepped: t.stepped,
 	})
 	return t
 }
+
+// stepped gives the devices back as soon as the task is over: a requester that
+// takes its time over the close holds nobody else up.
+func (n *tenancy) stepped() {
+	n.touched.Store(n.w.Now().UnixMilli())
+	if n.session.Lease().State() == lease.Closing {
+		n.w.Config.Devices.Release(n.id.String())
+	}
+}
+
+// needsDevices says whether a lease's task may still run.
+func needsDevices(s lease.State) bool { return s != lease.Closing && !s.Ended() }
 
 func (n *tenancy) view() View {
 	l := n.session.Lease()
@@ -118,6 +133,8 @@ func (n *tenancy) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 	case *leasev1.BeatFrame_Close:
 		c, err := statement.Open[*leasev1.Close](f.Close, statement.TypeClose, key)
 		return lease.CloseSigned{Close: c}, err
+	case *leasev1.BeatFrame_Resync:
+		return lease.ResyncReceived{Resync: f.Resync}, nil
 	case *leasev1.BeatFrame_Stop:
 		grace := min(max(0, f.Stop.GraceMs), maxStopGrace.Milliseconds())
 		return lease.StopAsked{Grace: time.Duration(grace) * time.Millisecond}, nil
@@ -153,12 +170,21 @@ const redialEvery = 5 * time.Second
 
 func (n *tenancy) linked(ctx context.Context, up bool) {
 	if !up {
-		go n.reconnect(ctx)
+		n.reconnect(ctx)
 	}
 }
 
-// reconnect dials a requester that went away until it is connected.
+// reconnect dials a requester that went away until it is connected, in the background.
 func (n *tenancy) reconnect(ctx context.Context) {
+	if n.dialing.CompareAndSwap(false, true) {
+		n.w.wg.Go(func() {
+			defer n.dialing.Store(false)
+			n.redial(ctx)
+		})
+	}
+}
+
+func (n *tenancy) redial(ctx context.Context) {
 	for {
 		dial, cancel := context.WithTimeout(ctx, redialEvery)
 		err := n.w.Peers.Connect(dial, n.requester)

@@ -56,8 +56,9 @@ type Worker struct {
 	self ed25519.PublicKey
 
 	mu        sync.Mutex
-	tenancies map[string]*tenancy // by lease id, also ended ones whose output is still here
-	bids      map[[16]byte]string // nonce of a taken bid → lease id
+	tenancies map[string]*tenancy  // by lease id, also ended ones whose output is still here
+	bids      map[[16]byte]int64   // nonce of a taken bid → when it expires, Unix ms
+	bidAt     map[string]time.Time // when a device was last bid, by UUID
 	offerSeq  uint64
 	draining  bool
 	run       context.Context // set while Run is running
@@ -71,7 +72,8 @@ func New(c Config) *Worker {
 		Config:    c,
 		self:      c.Key.Public().(ed25519.PublicKey),
 		tenancies: map[string]*tenancy{},
-		bids:      map[[16]byte]string{},
+		bids:      map[[16]byte]int64{},
+		bidAt:     map[string]time.Time{},
 		failed:    make(chan error, 1),
 	}
 }

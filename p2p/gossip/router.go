@@ -10,11 +10,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math/rand"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/discovery"
+	"github.com/libp2p/go-libp2p/p2p/discovery/backoff"
 
 	"github.com/rigmesh/rigmesh/p2p"
 )
@@ -56,7 +58,14 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 		pubsub.WithPeerScore(scores()),
 	}
 	if cfg.Rendezvous != nil {
-		opts = append(opts, pubsub.WithDiscovery(cfg.Rendezvous))
+		// Gossip looks for members every second while a topic has few of them. In a
+		// small network that is for ever, and each look is a walk through the DHT.
+		rested, err := backoff.NewBackoffDiscovery(cfg.Rendezvous,
+			backoff.NewExponentialDecorrelatedJitter(time.Second, time.Minute, 3, rand.NewSource(time.Now().UnixNano())))
+		if err != nil {
+			return nil, fmt.Errorf("start gossip: %w", err)
+		}
+		opts = append(opts, pubsub.WithDiscovery(rested))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ps, err := pubsub.NewGossipSub(ctx, h.Libp2p(), opts...)

@@ -2,8 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"context"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,87 +14,11 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
-	"github.com/rigmesh/rigmesh/runtime/runtimetest"
 )
-
-const price = 250_000 // micro-credits per GPU-hour
-
-// submission is a job whose task runs a script, with its image in m's store.
-func submission(t *testing.T, m *Machine, script ...string) *leasev1.Submission {
-	t.Helper()
-	image, blobs := runtimetest.Image("sim")
-	for digest, content := range blobs {
-		if err := m.Store().Put(t.Context(), digest, bytes.NewReader(content)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &leasev1.Submission{
-		MaxPrice: 2 * price, IntervalMs: 1000, MaxDurationMs: time.Hour.Milliseconds(),
-		Spec: &marketv1.Spec{
-			Version: 1, Command: script, Name: "sim",
-			Image: &marketv1.Image{
-				Digest: image.Digest, MediaType: image.MediaType, SizeBytes: uint64(image.Size),
-				Platform: image.Platform, TotalBytes: 1, Name: "sim:1",
-			},
-			Gpu:       &marketv1.Requirement{Count: 1, AllowSimulated: true},
-			Resources: &marketv1.Resources{CpuMillis: 1000, MemoryBytes: 64 << 20, Pids: 64},
-		},
-	}
-}
-
-// finish submits a job and follows it to its end.
-func finish(t *testing.T, m *Machine, sub *leasev1.Submission) (string, []*leasev1.JobEvent) {
-	t.Helper()
-	id, err := m.Requester().Submit(t.Context(), sub)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id, follow(t, m, id)
-}
-
-func follow(t *testing.T, m *Machine, id string) []*leasev1.JobEvent {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Hour)
-	defer cancel()
-	var events []*leasev1.JobEvent
-	for e, err := range m.Requester().Events(ctx, id, true) {
-		if err != nil {
-			t.Fatalf("events of job %s: %v; so far %v", id, err, events)
-		}
-		events = append(events, e)
-	}
-	return events
-}
-
-func ended(t *testing.T, events []*leasev1.JobEvent) *leasev1.JobEnded {
-	t.Helper()
-	end := events[len(events)-1].GetEnded()
-	if end == nil {
-		t.Fatalf("the last event is no end: %v", events)
-	}
-	return end
-}
-
-func output(t *testing.T, m *Machine, id string, s runtime.Stream) string {
-	t.Helper()
-	r, err := m.Requester().Output(t.Context(), id, s, 0, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// settle lets the network find itself.
-func settle() { time.Sleep(time.Minute) }
 
 func TestAJobRunsFromAnnouncementToReceipt(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
-		m := Network(t, p2ptest.Link{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price + 1})
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price + 1})
 		settle()
 		in := t.TempDir()
 		if err := os.WriteFile(filepath.Join(in, "data.txt"), []byte("input\n"), 0o644); err != nil {
@@ -158,18 +80,9 @@ func verifyReceipts(t *testing.T, requester, worker *Machine, lease string) {
 	}
 }
 
-func receiptOf(t *testing.T, m *Machine, lease string) []byte {
-	t.Helper()
-	_, b, err := m.Receipt(lease)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestWhenNobodyCanServeEveryWorkerSaysWhy(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
-		m := Network(t, p2ptest.Link{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price})
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price})
 		settle()
 		sub := submission(t, m[0], "exit 0")
 		sub.Spec.Gpu.VramBytes = 80 << 30
@@ -191,7 +104,7 @@ func TestWhenNobodyCanServeEveryWorkerSaysWhy(t *testing.T) {
 
 func TestASilentWorkerLapsesAndTheReceiptCoversWhatWasServed(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
-		m := Network(t, p2ptest.Link{}, Setting{Grace: time.Minute}, Setting{GPUs: "rtx-4090", Price: price, Grace: time.Minute})
+		m := Network(t, Setting{Grace: time.Minute}, Setting{GPUs: "rtx-4090", Price: price, Grace: time.Minute})
 		settle()
 		id, err := m[0].Requester().Submit(t.Context(), submission(t, m[0], "print started", "sleep 1h"))
 		if err != nil {
@@ -226,22 +139,9 @@ func TestASilentWorkerLapsesAndTheReceiptCoversWhatWasServed(t *testing.T) {
 	})
 }
 
-func tasksOf(t *testing.T, m *Machine) []string {
-	t.Helper()
-	all, err := m.Runtime.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ids []string
-	for _, st := range all {
-		ids = append(ids, st.ID)
-	}
-	return ids
-}
-
 func TestAStoppedJobEndsWithItsExitAndFreesTheDevice(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
-		m := Network(t, p2ptest.Link{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
 		settle()
 		id, err := m[0].Requester().Submit(t.Context(), submission(t, m[0], "on-term 9", "sleep 1h"))
 		if err != nil {

@@ -5,6 +5,7 @@ package sim
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -17,16 +18,19 @@ import (
 	"github.com/rigmesh/rigmesh/runtime/runtimetest"
 )
 
-// Machine is one simulated machine. Its data directory and its runtime survive
-// the node that runs on it.
+// Machine is one simulated machine. Its data directory, its address and its
+// runtime survive the node that runs on it.
 type Machine struct {
 	*node.Node
-	t       *testing.T
-	cfg     config.Config
-	key     ed25519.PrivateKey
 	Runtime runtimetest.Memory
-	cancel  context.CancelFunc
-	done    chan error
+
+	t      *testing.T
+	wires  *wires
+	number int
+	cfg    config.Config
+	key    ed25519.PrivateKey
+	cancel context.CancelFunc
+	done   chan error
 }
 
 // Setting is what differs between machines.
@@ -38,19 +42,19 @@ type Setting struct {
 
 // Network makes one machine for each setting, connected through the first, and
 // starts their nodes. It is called inside a p2ptest.Bubble.
-func Network(t *testing.T, link p2ptest.Link, settings ...Setting) []*Machine {
+func Network(t *testing.T, settings ...Setting) []*Machine {
 	t.Helper()
-	hosts := p2ptest.Simulated(t, len(settings), link)
+	w := newWires(t)
 	machines := make([]*Machine, len(settings))
 	for i, s := range settings {
-		machines[i] = newMachine(t, hosts[i], s)
-		machines[i].Start(hosts[i])
+		machines[i] = newMachine(t, w, i, s)
+		machines[i].Start()
 	}
 	return machines
 }
 
-func newMachine(t *testing.T, h *p2p.Host, s Setting) *Machine {
-	raw, err := h.Libp2p().Peerstore().PrivKey(h.ID()).Raw()
+func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,15 +66,15 @@ func newMachine(t *testing.T, h *p2p.Host, s Setting) *Machine {
 	if s.Grace > 0 {
 		cfg.AbsentGrace = s.Grace
 	}
-	return &Machine{t: t, cfg: cfg, key: ed25519.PrivateKey(raw), Runtime: runtimetest.New()}
+	return &Machine{t: t, wires: w, number: number, cfg: cfg, key: key, Runtime: runtimetest.New()}
 }
 
-// Start runs a node on this machine, over a host with the machine's identity.
-func (m *Machine) Start(h *p2p.Host) {
+// Start runs a node on this machine.
+func (m *Machine) Start() {
 	m.t.Helper()
+	h := m.wires.host(m.number, m.key)
 	n, err := node.New(m.cfg, node.Parts{
-		Now: time.Now, Host: h, Key: m.key, Runtime: m.Runtime, NoControl: true, Version: "sim",
-		Log: slog.New(slog.NewTextHandler(m.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", fmt.Sprint(h.ID())[46:]),
+		Now: time.Now, Host: h, Key: m.key, Runtime: m.Runtime.Reopen(), NoControl: true, Version: "sim", Log: m.log(h),
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -79,6 +83,11 @@ func (m *Machine) Start(h *p2p.Host) {
 	m.Node, m.cancel, m.done = n, cancel, make(chan error, 1)
 	go func() { m.done <- n.Run(ctx) }()
 	m.t.Cleanup(m.Stop)
+}
+
+func (m *Machine) log(h *p2p.Host) *slog.Logger {
+	text := slog.NewTextHandler(m.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
+	return slog.New(text).With("node", fmt.Sprint(h.ID())[46:])
 }
 
 // Stop ends the node and leaves the machine's data and tasks as they are.
@@ -92,3 +101,12 @@ func (m *Machine) Stop() {
 	}
 	m.cancel = nil
 }
+
+// Cut takes the machine off the network. Its node notices nothing but silence.
+func (m *Machine) Cut() { m.wires.set(m.number, true, true) }
+
+// Mend puts it back.
+func (m *Machine) Mend() { m.wires.set(m.number, false, false) }
+
+// Deafen loses all that is sent to the machine. It is still heard.
+func (m *Machine) Deafen() { m.wires.set(m.number, false, true) }

@@ -1,0 +1,92 @@
+package requester
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/market"
+	"github.com/rigmesh/rigmesh/job/statement"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+)
+
+// answerTo is the announcement an answer is about.
+func answerTo(a *marketv1.Answer) ([32]byte, bool) {
+	var hash []byte
+	switch v := a.GetAnswer().(type) {
+	case *marketv1.Answer_Bid:
+		b, err := statement.OpenBid(v.Bid)
+		if err != nil {
+			return [32]byte{}, false
+		}
+		hash = b.Message().AnnouncementHash
+	case *marketv1.Answer_Decline:
+		hash = v.Decline.AnnouncementHash
+	}
+	if len(hash) != 32 {
+		return [32]byte{}, false
+	}
+	return [32]byte(hash), true
+}
+
+// hear takes one answer in: a bid is verified before it counts. A worker has one
+// answer, by whichever way it came first.
+func (a *auction) hear(an answer) {
+	if an.asked {
+		a.asked--
+	} else if a.unasked++; a.unasked > maxUnasked {
+		return
+	}
+	if an.failed || a.heard[an.from] {
+		return
+	}
+	a.heard[an.from] = true
+	switch v := an.answer.GetAnswer().(type) {
+	case *marketv1.Answer_Bid:
+		if err := a.consider(an, v.Bid); err != nil {
+			a.j.log.Debug("bid not considered", "peer", an.from, "err", err)
+		}
+	case *marketv1.Answer_Decline:
+		if a.declines++; a.declines <= maxDeclines {
+			a.j.tellDecline(an.from, v.Decline)
+		}
+	}
+}
+
+// tellDecline tells of a decline, unless the worker said the same before: a job
+// that waits asks again and again.
+func (j *run) tellDecline(from peer.ID, d *marketv1.Decline) {
+	if before, told := j.declines[from]; told && before == d.Reason || !told && len(j.declines) >= maxUnasked {
+		return
+	}
+	j.declines[from] = d.Reason
+	d.Text = job.CleanText(d.Text)
+	j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Decline{Decline: &leasev1.DeclineReceived{PeerId: from.String(), Decline: d}}})
+}
+
+func (a *auction) consider(an answer, signed *marketv1.Signed) error {
+	v, err := statement.OpenBid(signed)
+	if err != nil {
+		return err
+	}
+	b := v.Message()
+	if err := job.CheckBid(b); err != nil {
+		return err
+	}
+	signer, err := job.PeerID(v.Signer())
+	if err != nil || signer != an.from {
+		return fmt.Errorf("signed by %s", signer)
+	}
+	if [32]byte(b.AnnouncementHash) != a.hash || b.Network != a.j.r.Network || b.ExpiresMs < a.j.r.Now().UnixMilli() {
+		return errors.New("not an answer to this announcement, or too old")
+	}
+	if err := market.Acceptable(a.wants, b); err != nil {
+		return err
+	}
+	a.bids = append(a.bids, bid{Candidate: market.Candidate{Bid: b, Worker: signer, RTT: an.rtt}, signed: signed})
+	a.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Bid{Bid: &leasev1.BidReceived{PeerId: signer.String(), Bid: b}}})
+	return nil
+}
