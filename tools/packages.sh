@@ -8,8 +8,8 @@ set -euo pipefail
 
 # runc links libseccomp, found through pkg-config, and is linked by gcc.
 build=(gcc libc6-dev libseccomp-dev make pkg-config)
-# The images that tests and the demo run are made from busybox.
-test=(busybox-static)
+# The images that tests and the demo run are made from busybox; one test pulls from a registry.
+test=(busybox-static docker-registry)
 
 wanted=("${build[@]}")
 # Without root there are no containers, so nothing needs what goes into them.
@@ -35,6 +35,10 @@ if [[ $(id -u) -ne 0 ]]; then
   exit 1
 fi
 echo "packages: installing ${missing[*]}" >&2
+# Debian would start a registry for everybody at port 5000. The test starts its own.
+if [[ " ${missing[*]} " == *" docker-registry "* && -d /run/systemd/system ]]; then
+  systemctl mask docker-registry.service >&2
+fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq </dev/null
 apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null

@@ -38,7 +38,7 @@ func run(ctx context.Context, k console, args []string) error {
 		Usage:     "a peer-to-peer market for GPUs: rent them with run, lend yours with up",
 		UsageText: "rigmesh [global flags] COMMAND [flags] [arguments]",
 		Description: examples(
-			"rigmesh run --gpu 1 --vram 24GiB -v ./data:/data:ro -o /out:./out oci-archive:train.tar python train.py",
+			"rigmesh run --gpu 1 --vram 24GiB -v ./data:/data:ro -o /out:./out pytorch/pytorch:2.8 python train.py",
 			"rigmesh offers --vram 24GiB --max-price 0.50",
 			"sudo rigmesh up --price 0.35"),
 		Reader:          k.in,

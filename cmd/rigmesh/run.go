@@ -26,13 +26,15 @@ func runCommand(k console) *cli.Command {
 		Category:  categoryRent,
 		ArgsUsage: "IMAGE [COMMAND…]",
 		UsageText: "rigmesh run [flags] IMAGE [COMMAND…]\n   rigmesh run [flags] -f job.yaml [IMAGE [COMMAND…]]",
-		Description: "IMAGE is oci-archive:PATH, a file as docker buildx build -o type=oci, podman save or skopeo write it.\n" +
+		Description: "IMAGE is what docker would pull, from Docker Hub or the registry that it names, with the credentials of\n" +
+			"docker login; or oci-archive:PATH, a file as docker save, podman save or skopeo write it. This side fetches\n" +
+			"it and hands it to the worker, which asks no registry.\n\n" +
 			"Everything after IMAGE belongs to the task, flags too. The exit code is the task's; 124: out of time,\n" +
 			"125: rigmesh's own failure, 126: not executable, 127: not found.\n\n" +
 			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +
 			"rigmesh attach JOB looks again. -v copies a folder to the worker, which is another machine.\n\n" +
 			examples(
-				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out oci-archive:train.tar python train.py",
+				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out pytorch/pytorch:2.8 python train.py",
 				"rigmesh run -f job.yaml",
 				"rigmesh run --dry-run --gpu 2 --max-price 0.80 oci-archive:train.tar > job.yaml"),
 		Flags:  runFlags(),
@@ -117,7 +119,7 @@ func submit(c *cli.Context, k console, j jobFile, p plan, inputs []input, v *vie
 	if err != nil {
 		return nil, "", err
 	}
-	err = content.send(ctx, client, func(done, total int64) { v.progress("handing content to the node", done, total) })
+	err = content.send(ctx, client, v.sending)
 	if err != nil {
 		client.Close()
 		return nil, "", err

@@ -6,18 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
-	"strings"
 
-	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
-	"github.com/rigmesh/rigmesh/runtime/ociarchive"
 )
-
-// archivePrefix begins the only kind of image reference there is so far.
-const archivePrefix = "oci-archive:"
 
 // cargo is everything a job needs from this machine: named by digest, opened when
 // the node lacks it.
@@ -32,9 +25,13 @@ type cargo struct {
 
 // part is the content of one digest.
 type part struct {
+	what string // is done when it is brought to the node: handing, or a download
 	size int64
 	open func() (io.ReadCloser, error)
 }
+
+// handing is how a part gets to the node that lies on this machine.
+const handing = "handing content to the node"
 
 // load reads the image's table of contents and the folders. Whatever is wrong with
 // them is found here, before anybody was asked for anything.
@@ -58,28 +55,6 @@ func (c *cargo) Close() {
 	for _, f := range c.closes {
 		_ = f.Close()
 	}
-}
-
-func (c *cargo) addImage(ctx context.Context, ref string) error {
-	path, ok := strings.CutPrefix(ref, archivePrefix)
-	if !ok {
-		return hint(fmt.Errorf("image %q: images from a registry cannot be used yet, only OCI archives", job.CleanText(ref)),
-			"save it as one: skopeo copy docker://%s oci-archive:image.tar; then rigmesh run %simage.tar", job.CleanText(ref), archivePrefix)
-	}
-	archive, err := ociarchive.Open(ctx, path, "linux/"+goruntime.GOARCH)
-	if err != nil {
-		return fmt.Errorf("image %s: %w", path, err)
-	}
-	c.closes = append(c.closes, archive)
-	for _, b := range archive.Blobs() {
-		c.add(b.Digest, part{b.Size, func() (io.ReadCloser, error) { return archive.Open(b.Digest) }})
-	}
-	i := archive.Image()
-	c.image = &marketv1.Image{
-		Digest: i.Digest, MediaType: i.MediaType, SizeBytes: uint64(i.Size), Platform: i.Platform,
-		TotalBytes: uint64(archive.TotalBytes()), Name: job.CleanText(ref),
-	}
-	return nil
 }
 
 func (c *cargo) addFolder(ctx context.Context, in input) error {
@@ -113,23 +88,29 @@ func (s cargoSink) Has(digest string) bool { _, ok := s.parts[digest]; return ok
 
 // Put implements tree.Sink.
 func (s cargoSink) Put(_ context.Context, digest string, size int64, open func() (io.ReadCloser, error)) error {
-	s.add(digest, part{size, open})
+	s.add(digest, part{handing, size, open})
 	return nil
 }
 
-// send brings to the node what it lacks, and tells progress how far it is, in bytes.
-func (c *cargo) send(ctx context.Context, client *control.Client, progress func(done, total int64)) error {
+// send brings to the node what it lacks, and tells progress how far each kind of part is,
+// in bytes.
+func (c *cargo) send(ctx context.Context, client *control.Client, progress func(what string, done, total int64)) error {
 	missing, err := client.MissingBlobs(ctx, c.order)
 	if err != nil {
 		return err
 	}
-	var done, total int64
+	done, total := map[string]int64{}, map[string]int64{}
 	for _, d := range missing {
-		total += c.parts[d].size
+		total[c.parts[d].what] += c.parts[d].size
 	}
 	for _, d := range missing {
-		if err := c.sendOne(ctx, client, d, func(n int) { done += int64(n); progress(done, total) }); err != nil {
-			return fmt.Errorf("hand content to the node: %w", err)
+		what := c.parts[d].what
+		sent := func(n int) {
+			done[what] += int64(n)
+			progress(what, done[what], total[what])
+		}
+		if err := c.sendOne(ctx, client, d, sent); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 	return nil

@@ -101,13 +101,21 @@ func (v *view) clearLocked() {
 	}
 }
 
-// progress shows a bar of bytes.
-func (v *view) progress(what string, done, total int64) {
+// sending shows how content gets to the node. A download may take long, so it is named
+// where lines cannot change, too.
+func (v *view) sending(what string, done, total int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.progressLocked(what, done, total)
+	switch {
+	case v.terminal:
+		v.progressLocked(what, done, total)
+	case what != handing && v.said != what:
+		v.said = what
+		v.sayLocked("%s, %s", what, size(uint64(total)))
+	}
 }
 
+// progressLocked shows a bar of bytes.
 func (v *view) progressLocked(what string, done, total int64) {
 	if total <= 0 {
 		v.statusLocked(what)

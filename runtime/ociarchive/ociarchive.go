@@ -12,44 +12,30 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/oci"
 )
 
-// Errors of Open that a caller decides on.
-var (
-	// ErrFormat: the file is no OCI archive.
-	ErrFormat = errors.New("not an OCI archive")
-	// ErrPlatform: the archive holds no image for the platform.
-	ErrPlatform = errors.New("no image for the platform")
-)
-
-// maxDocument bounds an index, manifest or config, in bytes.
-const maxDocument = 4 << 20
-
-// Blob is one content-addressed part of an image.
-type Blob struct {
-	Digest string
-	Size   int64
-}
+// ErrFormat: the file is no OCI archive.
+var ErrFormat = errors.New("not an OCI archive")
 
 // Archive is one image in an archive. Close it. Safe for concurrent use.
 type Archive struct {
-	file  *os.File
-	at    map[string]section // by digest
-	image runtime.Image
-	blobs []Blob
+	file     *os.File
+	at       map[string]section // by digest
+	contents oci.Contents
 }
 
 // section is where in the file a blob lies.
 type section struct{ offset, size int64 }
 
 // Open reads what an archive holds for a platform ("linux/amd64"; empty: that). It reads
-// the whole table of contents, but no layer.
+// the whole table of contents, but no layer. ErrFormat, oci.ErrPlatform.
 func Open(ctx context.Context, name, platform string) (*Archive, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -75,7 +61,24 @@ func (a *Archive) open(ctx context.Context, platform string) error {
 	if err := json.Unmarshal(rest.index, &index); err != nil {
 		return fmt.Errorf("%w: index.json: %v", ErrFormat, err)
 	}
-	return a.choose(index, platform)
+	if a.contents, err = oci.Choose(index.Manifests, platform, a.document); err != nil {
+		return err
+	}
+	return a.complete()
+}
+
+// complete says whether every blob of the image is there.
+func (a *Archive) complete() error {
+	for _, b := range a.contents.Blobs {
+		s, ok := a.at[b.Digest]
+		if !ok {
+			return fmt.Errorf("blob %s is not in the archive", b.Digest)
+		}
+		if s.size != b.Size {
+			return fmt.Errorf("blob %s has %d bytes, not %d", b.Digest, s.size, b.Size)
+		}
+	}
+	return nil
 }
 
 // contents is what scan finds beside blobs.
@@ -104,7 +107,7 @@ func (a *Archive) scan(ctx context.Context) (contents, error) {
 		}
 		switch name := strings.TrimPrefix(path.Clean("/"+h.Name), "/"); {
 		case name == ocispec.ImageIndexFile:
-			if found.index, err = io.ReadAll(io.LimitReader(in, maxDocument)); err != nil {
+			if found.index, err = io.ReadAll(io.LimitReader(in, oci.MaxDocument)); err != nil {
 				return found, err
 			}
 		case name == "manifest.json" || name == "repositories":
@@ -149,19 +152,13 @@ func (a *Archive) refusePacked() error {
 
 // Image names the image: its own index when the archive's index points to one, else
 // its manifest.
-func (a *Archive) Image() runtime.Image { return a.image }
+func (a *Archive) Image() runtime.Image { return a.contents.Image }
 
 // Blobs are all blobs that the image needs on its platform, from the index down.
-func (a *Archive) Blobs() []Blob { return append([]Blob(nil), a.blobs...) }
+func (a *Archive) Blobs() []oci.Blob { return slices.Clone(a.contents.Blobs) }
 
 // TotalBytes is the size of all Blobs together.
-func (a *Archive) TotalBytes() int64 {
-	var total int64
-	for _, b := range a.blobs {
-		total += b.Size
-	}
-	return total
-}
+func (a *Archive) TotalBytes() int64 { return a.contents.TotalBytes() }
 
 // Open reads a blob. Its content is as the archive has it: whoever stores it checks it.
 func (a *Archive) Open(digest string) (io.ReadCloser, error) {
@@ -183,24 +180,18 @@ func (a *Archive) Blob(_ context.Context, digest string, offset int64) (io.ReadC
 // Close closes the file; readers that are open fail from then on.
 func (a *Archive) Close() error { return a.file.Close() }
 
-// document reads and checks a small blob.
-func (a *Archive) document(d ocispec.Descriptor, v any) error {
+// document reads a small blob, which oci.Choose checks.
+func (a *Archive) document(d ocispec.Descriptor) ([]byte, error) {
 	s, ok := a.at[d.Digest.String()]
 	if !ok {
-		return fmt.Errorf("blob %s is not in the archive", d.Digest)
+		return nil, fmt.Errorf("blob %s is not in the archive", d.Digest)
 	}
-	if s.size != d.Size || s.size > maxDocument {
-		return fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, s.size, d.Size)
+	if s.size != d.Size {
+		return nil, fmt.Errorf("blob %s has %d bytes, not %d", d.Digest, s.size, d.Size)
 	}
 	b := make([]byte, s.size)
 	if _, err := a.file.ReadAt(b, s.offset); err != nil {
-		return fmt.Errorf("blob %s: %w", d.Digest, err)
+		return nil, fmt.Errorf("blob %s: %w", d.Digest, err)
 	}
-	if err := d.Digest.Validate(); err != nil || digest.FromBytes(b) != d.Digest {
-		return fmt.Errorf("blob %s does not have that digest", d.Digest)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("blob %s: %w", d.Digest, err)
-	}
-	return nil
+	return b, nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/rigmesh/rigmesh/runtime/oci"
 	"github.com/rigmesh/rigmesh/runtime/ociarchive"
 )
 
@@ -172,7 +173,7 @@ func TestUnusableArchivesAreRefusedWithTheReason(t *testing.T) {
 		want    error
 		text    string
 	}{
-		{other.bytes(), ociarchive.ErrPlatform, "linux/arm64"},
+		{other.bytes(), oci.ErrPlatform, "linux/arm64"},
 		{lies.bytes(), nil, "does not have that digest"},
 		{missing.bytes(), nil, "is not in the archive"},
 		{saved.bytes(), ociarchive.ErrFormat, "docker save"},

@@ -152,5 +152,6 @@ func Cases() []Case {
 		{"an image that was not pulled cannot be started", notPulled},
 		{"a pull that was cut off goes on where it stopped", resumesPull},
 		{"a blob with the wrong digest is refused", wrongDigest},
+		{"two pulls of one image at once both succeed", pullsTogether},
 	}
 }

@@ -26,8 +26,8 @@ func (b Blobs) Blob(_ context.Context, digest string, offset int64) (io.ReadClos
 	return io.NopCloser(bytes.NewReader(content[offset:])), nil
 }
 
-func (b Blobs) add(content []byte) descriptor {
-	d := descriptor{Digest: digestOf(content), Size: int64(len(content))}
+func (b Blobs) add(mediaType string, content []byte) descriptor {
+	d := descriptor{MediaType: mediaType, Digest: digestOf(content), Size: int64(len(content))}
 	b[d.Digest] = content
 	return d
 }
@@ -37,19 +37,23 @@ func digestOf(content []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-const manifestType = "application/vnd.oci.image.manifest.v1+json"
+const (
+	manifestType = "application/vnd.oci.image.manifest.v1+json"
+	configType   = "application/vnd.oci.image.config.v1+json"
+	layerType    = "application/vnd.oci.image.layer.v1.tar"
+)
 
 // Image makes an image that Memory can pull and its blobs. What the seed is does not
 // matter; different seeds make different images.
 func Image(seed string) (runtime.Image, Blobs) {
 	blobs := make(Blobs)
-	m := manifest{MediaType: manifestType, Config: blobs.add([]byte(`{"os":"linux","architecture":"amd64"}`))}
-	m.Layers = []descriptor{blobs.add([]byte(strings.Repeat(seed+"\n", 4096)))}
+	m := manifest{MediaType: manifestType, Config: blobs.add(configType, []byte(`{"os":"linux","architecture":"amd64"}`))}
+	m.Layers = []descriptor{blobs.add(layerType, []byte(strings.Repeat(seed+"\n", 4096)))}
 	content, err := json.Marshal(m)
 	if err != nil {
 		panic(err)
 	}
-	d := blobs.add(content)
+	d := blobs.add(manifestType, content)
 	return runtime.Image{Digest: d.Digest, Size: d.Size, MediaType: manifestType, Platform: "linux/amd64"}, blobs
 }
 

@@ -54,6 +54,19 @@ func wrongDigest(t *testing.T, h Harness) {
 	}
 }
 
+func pullsTogether(t *testing.T, h Harness) {
+	image, blobs := h.NewImage(t)
+	errs := make(chan error)
+	for range 4 {
+		go func() { errs <- h.Runtime.Pull(t.Context(), image, blobs, nil) }()
+	}
+	for range 4 {
+		if err := <-errs; err != nil {
+			t.Errorf("one of four pulls at once: %v", err)
+		}
+	}
+}
+
 var errCut = errors.New("cut")
 
 // meter counts what it serves and fails after so many bytes.

@@ -32,6 +32,7 @@ type Options struct {
 	Platform   string // empty: "linux/amd64"
 	Name       string // as after `docker pull`; empty: "local/image:latest"
 	Owner      int    // user and group of every file
+	Docker     bool   // in docker's media types, not OCI's
 }
 
 // FromDir writes the tree under dir to path as an OCI archive of one layer. Owners and
@@ -42,9 +43,26 @@ func FromDir(path, dir string, o Options) error {
 
 // FromDirs is FromDir with one layer per tree, the first at the bottom.
 func FromDirs(path string, o Options, dirs ...string) error {
-	img, err := image(o, dirs)
+	var layers []Layer
+	for _, dir := range dirs {
+		layers = append(layers, Tree(dir, o.Owner))
+	}
+	return FromLayers(path, o, layers...)
+}
+
+// Layer writes a tar: the same bytes each time it is called.
+type Layer func(io.Writer) error
+
+// Tree is the layer of a tree whose files belong to one user and group.
+func Tree(dir string, owner int) Layer {
+	return func(w io.Writer) error { return writeTree(w, dir, owner) }
+}
+
+// FromLayers is FromDirs for layers that no tree on disk could be, as those of an attacker.
+func FromLayers(path string, o Options, layers ...Layer) error {
+	img, err := image(o, layers)
 	if err != nil {
-		return fmt.Errorf("make image of %s: %w", strings.Join(dirs, ", "), err)
+		return fmt.Errorf("make image %s: %w", path, err)
 	}
 	if err := write(path, img, o); err != nil {
 		return fmt.Errorf("write image %s: %w", path, err)
@@ -52,14 +70,18 @@ func FromDirs(path string, o Options, dirs ...string) error {
 	return nil
 }
 
-func image(o Options, dirs []string) (v1.Image, error) {
-	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	for _, dir := range dirs {
+func image(o Options, layers []Layer) (v1.Image, error) {
+	manifestType, configType, layerType := types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayer
+	if o.Docker {
+		manifestType, configType, layerType = types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer
+	}
+	img := mutate.ConfigMediaType(mutate.MediaType(empty.Image, manifestType), configType)
+	for _, write := range layers {
 		layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 			r, w := io.Pipe()
-			go func() { w.CloseWithError(writeTree(w, dir, o.Owner)) }()
+			go func() { w.CloseWithError(write(w)) }()
 			return r, nil
-		}, tarball.WithMediaType(types.OCILayer))
+		}, tarball.WithMediaType(layerType))
 		if err != nil {
 			return nil, err
 		}
@@ -171,7 +193,17 @@ func writeEntry(t *tar.Writer, dir, path string, e fs.DirEntry, owner int) error
 // Busybox writes an image of this host's static busybox to path: a shell and the usual
 // programs, a user "nobody", and a file /bin/not-executable to try that.
 func Busybox(path string) error {
-	root, err := os.MkdirTemp(filepath.Dir(path), ".busybox-*")
+	return busybox(filepath.Dir(path), func(root string) error { return FromDir(path, root, BusyboxOptions()) })
+}
+
+// BusyboxOptions are what Busybox's image says beside its files.
+func BusyboxOptions() Options {
+	return Options{Name: "local/busybox:latest", Env: []string{"PATH=/bin"}, Cmd: []string{"sh"}}
+}
+
+// busybox lets use have the tree for a while, in a folder below dir.
+func busybox(dir string, use func(root string) error) error {
+	root, err := os.MkdirTemp(dir, ".busybox-*")
 	if err != nil {
 		return err
 	}
@@ -179,11 +211,7 @@ func Busybox(path string) error {
 	if err := BusyboxTree(root); err != nil {
 		return fmt.Errorf("make the tree of a busybox image: %w", err)
 	}
-	return FromDir(path, root, Options{
-		Name: "local/busybox:latest",
-		Env:  []string{"PATH=/bin"},
-		Cmd:  []string{"sh"},
-	})
+	return use(root)
 }
 
 // BusyboxTree fills root with what Busybox packs.
