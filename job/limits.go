@@ -26,6 +26,16 @@ const (
 	MaxPeerRecord = 4 << 10         // bytes of a signed peer record
 	MaxWitnesses  = 16              // of one lease
 	MaxUnpaid     = 100             // intervals a lease may go on unpaid
+	MinSealT      = uint64(1) << 10 // squarings of a seal
+	MaxSealT      = uint64(1) << 24 // squarings of a seal
+	MaxSealRate   = uint64(100)     // squarings per millisecond of an interval: some 10 % of one core
+)
+
+// Seal suites and moduli that terms may name.
+const (
+	SealNone       uint32 = 0
+	SealWesolowski uint32 = 1
+	SealRSA2048    uint32 = 1 // modulus
 )
 
 // Limits of time.

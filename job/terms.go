@@ -61,10 +61,20 @@ func (p problems) termsTimes(t *leasev1.Terms) {
 		"want at most %s after created_ms", MaxStartBy.Round(time.Hour))
 }
 
-// seal allows suite 0, none, the only one this program knows.
+// seal allows suite 0, none, and suite 1 with as many squarings as do not take
+// the machine from the task.
 func (p problems) seal(t *leasev1.Terms) {
-	p.want(t.GetSealSuite() == 0, "seal_suite", "want 0, not %d: other suites are not known here", t.GetSealSuite())
-	p.want(t.GetSealT() == 0 && t.GetSealModulus() == 0, "seal_t", "want 0 for squarings and modulus in suite 0")
+	switch n := t.GetSealT(); t.GetSealSuite() {
+	case SealNone:
+		p.want(n == 0 && t.GetSealModulus() == 0, "seal_t", "want 0 for squarings and modulus in suite 0")
+	case SealWesolowski:
+		p.want(t.GetSealModulus() == SealRSA2048, "seal_modulus", "want %d, not %d: other moduli are not known here", SealRSA2048, t.GetSealModulus())
+		p.want(n >= MinSealT && n <= MaxSealT, "seal_t", "want %d to %d squarings, not %d", MinSealT, MaxSealT, n)
+		p.want(t.GetIntervalMs() <= 0 || n/MaxSealRate <= uint64(t.GetIntervalMs()), "seal_t",
+			"want at most %d squarings per millisecond of interval_ms", MaxSealRate)
+	default:
+		p.add("seal_suite", "want 0 or 1, not %d: other suites are not known here", t.GetSealSuite())
+	}
 }
 
 func (p problems) witnesses(t *leasev1.Terms) {

@@ -33,15 +33,17 @@ func CheckChallenge(c *leasev1.Challenge) error {
 }
 
 // CheckBeat says what is wrong with the fields of a beat, all of it at once.
-// It knows seal suite 0 and no witnesses: their fields must be empty.
-func CheckBeat(b *leasev1.Beat) error {
+// Sealed says whether the terms name a seal: only then may one be named. There
+// are no witnesses yet: their field must be empty.
+func CheckBeat(b *leasev1.Beat, sealed bool) error {
 	return errors.Join(
 		hash("lease_id", b.GetLeaseId()),
 		hash("prev_head", b.GetPrevHead()),
 		hash("challenge_hash", b.GetChallengeHash()),
 		hash("tree_root", b.GetTreeRoot()),
 		wrong(len(b.GetWitnessRoot()) != 0, "witness_root without witnesses"),
-		wrong(len(b.GetPrevSeal()) != 0, "prev_seal in suite 0"),
+		sealHash("prev_seal", b.GetPrevSeal(), sealed),
+		wrong(len(b.GetPrevSeal()) != 0 && b.GetSeq() == 0, "prev_seal in the first beat"),
 		wrong(b.GetEvidenceFlags() != 0, "evidence_flags has unknown bits"),
 		wrong(b.GetInterval() < b.GetSeq(), "more beats than intervals"),
 		wrong(b.GetWorkerMs() < 0, "worker_ms is negative"),
@@ -75,13 +77,15 @@ func CheckAck(a *leasev1.Ack) error {
 }
 
 // CheckClose says what is wrong with the fields of a close, all of it at once.
-func CheckClose(c *leasev1.Close) error {
+// Sealed is as in CheckBeat.
+func CheckClose(c *leasev1.Close, sealed bool) error {
 	return errors.Join(
 		hash("lease_id", c.GetLeaseId()),
 		hash("prev_head", c.GetPrevHead()),
 		hash("tree_root", c.GetTreeRoot()),
 		wrong(len(c.GetOutputsDigest()) != 0 && len(c.GetOutputsDigest()) != sha256.Size, "outputs_digest is not a SHA-256 value"),
-		wrong(len(c.GetLastSeal()) != 0, "last_seal in suite 0"),
+		sealHash("last_seal", c.GetLastSeal(), sealed),
+		wrong(len(c.GetLastSeal()) != 0 && c.GetBeats() == 0, "last_seal without a beat"),
 		wrong(c.GetReason() == leasev1.CloseReason_CLOSE_REASON_UNSPECIFIED, "reason is missing"),
 		wrong(c.GetClosedMs() < 0, "closed_ms is negative"),
 		checkEvidence(c.GetEvidence()),
@@ -103,6 +107,14 @@ func checkExit(e *leasev1.Exit) error {
 
 func hash(field string, b []byte) error {
 	return wrong(len(b) != len(statement.Hash{}), field+" is not 32 bytes")
+}
+
+// sealHash allows none at all: a seal that was not ready in time is never waited for.
+func sealHash(field string, b []byte, sealed bool) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return errors.Join(wrong(!sealed, field+" in suite 0"), hash(field, b))
 }
 
 func text(field, s string) error {

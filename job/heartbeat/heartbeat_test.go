@@ -86,7 +86,7 @@ func goodBeat(t *testing.T) *leasev1.Beat {
 }
 
 func TestBeatsWithBadFieldsAreRefused(t *testing.T) {
-	if err := heartbeat.CheckBeat(goodBeat(t)); err != nil {
+	if err := heartbeat.CheckBeat(goodBeat(t), false); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*leasev1.Beat){
@@ -105,10 +105,32 @@ func TestBeatsWithBadFieldsAreRefused(t *testing.T) {
 	} {
 		b := goodBeat(t)
 		change(b)
-		if err := heartbeat.CheckBeat(b); !errors.Is(err, heartbeat.ErrField) {
+		if err := heartbeat.CheckBeat(b, false); !errors.Is(err, heartbeat.ErrField) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestOnlySealedBeatsAndClosesNameASeal(t *testing.T) {
+	h := make([]byte, 32)
+	beat, end := goodBeat(t), &leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}, Beats: 2, LastSeal: h}
+	beat.Seq, beat.Interval, beat.PrevSeal = 1, 1, h
+	if err := errors.Join(heartbeat.CheckBeat(beat, true), heartbeat.CheckClose(end, true)); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, err error) {
+		if !errors.Is(err, heartbeat.ErrField) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	refused("prev_seal in suite 0", heartbeat.CheckBeat(beat, false))
+	refused("last_seal in suite 0", heartbeat.CheckClose(end, false))
+	beat.PrevSeal, end.LastSeal = h[:31], h[:31]
+	refused("short prev_seal", heartbeat.CheckBeat(beat, true))
+	refused("short last_seal", heartbeat.CheckClose(end, true))
+	beat.Seq, beat.PrevSeal, end.Beats, end.LastSeal = 0, h, 0, h
+	refused("prev_seal in the first beat", heartbeat.CheckBeat(beat, true))
+	refused("last_seal without a beat", heartbeat.CheckClose(end, true))
 }
 
 func TestChallengesAcksAndClosesWithBadFieldsAreRefused(t *testing.T) {
@@ -120,10 +142,10 @@ func TestChallengesAcksAndClosesWithBadFieldsAreRefused(t *testing.T) {
 		"first challenge with ack":         heartbeat.CheckChallenge(&leasev1.Challenge{LeaseId: h, PrevHead: h, Nonce: h, LastAck: ack}),
 		"ack without verdict":              heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h}),
 		"ack without beat":                 heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, Verdict: leasev1.Verdict_VERDICT_GOOD}),
-		"close without exit":               heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1}),
-		"close without reason":             heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Exit: &leasev1.Exit{}}),
-		"close with code 256":              heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{Code: 256}}),
-		"close with half an output digest": heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}, OutputsDigest: h[:16]}),
+		"close without exit":               heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1}, false),
+		"close without reason":             heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Exit: &leasev1.Exit{}}, false),
+		"close with code 256":              heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{Code: 256}}, false),
+		"close with half an output digest": heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}, OutputsDigest: h[:16]}, false),
 	}
 	for name, err := range bad {
 		if !errors.Is(err, heartbeat.ErrField) {
@@ -134,7 +156,7 @@ func TestChallengesAcksAndClosesWithBadFieldsAreRefused(t *testing.T) {
 		heartbeat.CheckChallenge(&leasev1.Challenge{LeaseId: h, PrevHead: h, Nonce: h}),
 		heartbeat.CheckChallenge(&leasev1.Challenge{LeaseId: h, PrevHead: h, Nonce: h, Seq: 1, Interval: 1, LastAck: ack}),
 		heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h, Verdict: leasev1.Verdict_VERDICT_GOOD}),
-		heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}}),
+		heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}}, false),
 	}
 	for _, err := range good {
 		if err != nil {

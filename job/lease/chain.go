@@ -1,6 +1,8 @@
 package lease
 
 import (
+	"bytes"
+
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
@@ -19,6 +21,9 @@ type chain struct {
 	amount   uint64
 	beat     *marketv1.Signed // the last one, with its ack
 	ack      *marketv1.Signed
+	seal     *leasev1.Seal // of the last one, when it is ready (worker) or came (requester)
+	sealHash []byte
+	sealed   uint64 // beats before the last one whose seal the beat after names
 }
 
 func newChain(head0 statement.Hash) chain {
@@ -36,10 +41,14 @@ func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 		amount:   b.GetAmount(),
 		beat:     beat,
 		ack:      ack,
+		sealed:   c.sealed + c.names(b.GetPrevSeal()),
 	}
 }
 
-// beatHash is the hash of the last co-signed beat.
-func (c chain) beatHash() statement.Hash {
-	return statement.HashPayload(string(statement.TypeBeat), c.beat.GetPayload())
+// names is 1 if a statement that follows names the seal of the last beat.
+func (c chain) names(hash []byte) uint64 {
+	if c.seal == nil || !bytes.Equal(hash, c.sealHash) {
+		return 0
+	}
+	return 1
 }

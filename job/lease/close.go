@@ -38,8 +38,9 @@ func (t *turn) propose(reason leasev1.CloseReason, ev TaskExited) error {
 		ClosedMs:      t.now.UnixMilli(),
 		TreeRoot:      root[:],
 		Evidence:      ev.Evidence,
+		LastSeal:      t.chain.sealHash,
 	}
-	if err := heartbeat.CheckClose(c); err != nil {
+	if err := heartbeat.CheckClose(c, t.sealed); err != nil {
 		return err
 	}
 	signed, err := t.sign(statement.TypeClose, c)
@@ -71,7 +72,7 @@ func (t *turn) closeReceived(v statement.Verified[*leasev1.Close]) error {
 	if err := t.checkFrom(Worker, v.Signer(), c.GetLeaseId()); err != nil {
 		return err
 	}
-	if err := heartbeat.CheckClose(c); err != nil {
+	if err := heartbeat.CheckClose(c, t.sealed); err != nil {
 		return err
 	}
 	at := t.chain

@@ -24,6 +24,9 @@ type (
 	// SendStop asks the worker to end the task.
 	SendStop struct{ Grace time.Duration }
 
+	// SendSeal sends a seal to the requester.
+	SendSeal struct{ Seal *leasev1.Seal }
+
 	// StartTask starts the task. It comes once.
 	StartTask struct{}
 
@@ -50,6 +53,7 @@ type (
 func (Send) effect()       {}
 func (SendResync) effect() {}
 func (SendStop) effect()   {}
+func (SendSeal) effect()   {}
 func (StartTask) effect()  {}
 func (StopTask) effect()   {}
 func (FreezeTask) effect() {}

@@ -21,5 +21,6 @@ var (
 	ErrAmount         = errors.New("amount is not what the credit costs")
 	ErrAck            = errors.New("acknowledges another beat")
 	ErrClose          = errors.New("another close than ours")
+	ErrSeal           = errors.New("not a seal of the last co-signed beat")
 	ErrReplay         = errors.New("replay differs from the journal")
 )

@@ -66,6 +66,14 @@ type (
 		Close statement.Verified[*leasev1.Close]
 	}
 
+	// SealReady, on the worker: the seal that ToSeal asked for is made. It says
+	// whose it is.
+	SealReady struct{ Seal *leasev1.Seal }
+
+	// SealReceived, on the requester: a good seal of the last co-signed beat
+	// came. OpenSeal makes it.
+	SealReceived struct{ seal *leasev1.Seal }
+
 	// Yield, on the worker: the owner takes the machine back. Without grace the
 	// task is killed at once.
 	Yield struct{ Grace time.Duration }
@@ -95,6 +103,8 @@ func (TaskEnded) event()      {}
 func (TaskExited) event()     {}
 func (TaskFailed) event()     {}
 func (CloseSigned) event()    {}
+func (SealReady) event()      {}
+func (SealReceived) event()   {}
 func (Yield) event()          {}
 func (BeatReceived) event()   {}
 func (CloseReceived) event()  {}

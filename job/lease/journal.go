@@ -52,6 +52,10 @@ func journalled(ev Event) (*leasev1.JournalEvent, error) {
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_TASK_FAILED, Exit: ev.Exit}, nil
 	case CloseSigned:
 		return verified(leasev1.JournalKind_JOURNAL_KIND_CLOSE_SIGNED, ev.Close), nil
+	case SealReady:
+		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_SEAL_READY, Seal: ev.Seal}, nil
+	case SealReceived:
+		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_SEAL_RECEIVED, Seal: ev.seal}, nil
 	case Yield:
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_YIELD, GraceMs: ev.Grace.Milliseconds()}, nil
 	case BeatReceived:
@@ -68,7 +72,8 @@ func verified[M proto.Message](kind leasev1.JournalKind, v statement.Verified[M]
 	return &leasev1.JournalEvent{Kind: kind, Statement: v.Signed(), Signer: v.Signer()}
 }
 
-// UnmarshalEvent reads what MarshalEvent wrote. Statements are verified anew.
+// UnmarshalEvent reads what MarshalEvent wrote. Statements are verified anew,
+// seals are not.
 func UnmarshalEvent(b []byte) (Event, error) {
 	e := &leasev1.JournalEvent{}
 	if err := proto.Unmarshal(b, e); err != nil {
@@ -107,6 +112,11 @@ func restored(e *leasev1.JournalEvent) (Event, error) {
 	case leasev1.JournalKind_JOURNAL_KIND_CLOSE_SIGNED:
 		c, err := reopen[*leasev1.Close](e, statement.TypeClose)
 		return CloseSigned{Close: c}, err
+	case leasev1.JournalKind_JOURNAL_KIND_SEAL_READY:
+		return SealReady{Seal: e.GetSeal()}, nil
+	case leasev1.JournalKind_JOURNAL_KIND_SEAL_RECEIVED:
+		// Checked before it was recorded: a thousand of them take a second.
+		return SealReceived{seal: e.GetSeal()}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_YIELD:
 		return Yield{Grace: grace}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_BEAT_RECEIVED:

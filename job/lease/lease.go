@@ -76,10 +76,9 @@ type closing struct {
 
 // rules switches rules off, to see tests find what each of them prevents.
 type rules struct {
-	slotBySeq  bool // slots are keyed by seq instead of by interval
-	noLastAck  bool // challenges come without the last ack
-	ackClosed  bool // the requester acks closed intervals
-	noDeadline bool // the worker takes any interval, however far ahead
+	slotBySeq bool // slots are keyed by seq instead of by interval
+	noLastAck bool // challenges come without the last ack
+	ackClosed bool // the requester acks closed intervals
 }
 
 // New begins a lease on its own side: on the worker when it countersigns, on

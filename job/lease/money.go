@@ -9,6 +9,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
 )
 
 // numbers are the terms in the units that the rules count in.
@@ -23,6 +24,8 @@ type numbers struct {
 	gpus        int
 	maxAmount   uint64
 	maxCreditMS uint64 // what max_amount and max_duration pay for
+	sealed      bool   // the terms name a seal
+	seal        seal.Params
 }
 
 func newNumbers(t *leasev1.Terms) (numbers, error) {
@@ -48,8 +51,12 @@ func newNumbers(t *leasev1.Terms) (numbers, error) {
 	if t.GetMaxUnpaid() == 0 || time.Duration(t.GetMaxUnpaid()) > year/n.interval {
 		return numbers{}, fmt.Errorf("%w: max_unpaid is %d intervals", ErrTerms, t.GetMaxUnpaid())
 	}
-	if t.GetSealSuite() != 0 || len(t.GetWitnesses()) != 0 || t.GetWitnessQuorum() != 0 {
-		return numbers{}, fmt.Errorf("%w: seals and witnesses are not supported", ErrTerms)
+	if err := seal.CheckTerms(t); err != nil {
+		return numbers{}, fmt.Errorf("%w: %w", ErrTerms, err)
+	}
+	n.seal, n.sealed = seal.Of(t)
+	if len(t.GetWitnesses()) != 0 || t.GetWitnessQuorum() != 0 {
+		return numbers{}, fmt.Errorf("%w: witnesses are not supported", ErrTerms)
 	}
 	n.maxUnpaid = time.Duration(t.GetMaxUnpaid()) * n.interval
 	n.maxCreditMS = min(uint64(t.GetMaxDurationMs()), affordable(n.maxAmount, n.price, n.gpus))

@@ -105,11 +105,12 @@ func (s *side) crash() error {
 	return err
 }
 
-// message is what travels: a signed statement, a resync or a wish to stop.
+// message is what travels: a signed statement, a resync, a seal or a wish to stop.
 type message struct {
 	from   Role
 	signed *marketv1.Signed
 	resync *leasev1.Resync
+	seal   *leasev1.Seal
 	stop   *time.Duration
 }
 
@@ -120,6 +121,8 @@ func messageOf(from Role, ef Effect) (message, bool) {
 		return message{from: from, signed: ef.Statement}, true
 	case SendResync:
 		return message{from: from, resync: ef.Resync}, true
+	case SendSeal:
+		return message{from: from, seal: ef.Seal}, true
 	case SendStop:
 		return message{from: from, stop: &ef.Grace}, true
 	}
@@ -130,6 +133,8 @@ func (m message) kind() string {
 	switch {
 	case m.resync != nil:
 		return "resync"
+	case m.seal != nil:
+		return "seal"
 	case m.stop != nil:
 		return "stop"
 	case m.signed.Type == "close" && m.from == Requester:
@@ -138,7 +143,8 @@ func (m message) kind() string {
 	return m.signed.Type
 }
 
-// event is the message as its receiver's session hands it on.
+// event is the message as its receiver's session hands it on. A seal is for the
+// receiver's lease to open.
 func (m message) event(evidence *leasev1.Evidence) (Event, error) {
 	key := ed25519.PublicKey(publicOf(keyOf(m.from)))
 	switch m.kind() {
@@ -189,7 +195,8 @@ func fingerprint(l Lease) [sha256.Size]byte {
 	for _, t := range []time.Time{l.anchor, l.agreed, l.closing.retry, w.slot.arrived, w.meter.since, w.running, w.stopBy, r.next, r.first, r.paid} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(t.UnixMilli()))
 	}
-	for _, n := range []uint64{l.chain.beats, l.chain.creditMS, w.slot.seq, w.slot.interval, w.meter.countedMS, r.floor, uint64(r.stopGrace)} {
+	b = append(b, l.chain.sealHash...)
+	for _, n := range []uint64{l.chain.sealed, l.chain.beats, l.chain.creditMS, w.slot.seq, w.slot.interval, w.meter.countedMS, r.floor, uint64(r.stopGrace)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	b = append(b, byte(l.phase), byte(l.state), byte(w.stop))

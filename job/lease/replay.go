@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
 	"github.com/rigmesh/rigmesh/job/statement"
@@ -76,4 +77,37 @@ func (l Lease) checkSaid(now, then []*marketv1.Signed) error {
 		}
 	}
 	return nil
+}
+
+// Chain collects from a journal every co-signed beat, with the seals that this
+// side saw: what a receipt leaves out, for whoever wants to look at all of it.
+func Chain(c Config, start time.Time, records []Recorded) (*leasev1.Chain, error) {
+	l, err := New(c, start)
+	if err != nil {
+		return nil, err
+	}
+	chain := &leasev1.Chain{}
+	for i, r := range records {
+		if l, err = l.repeat(r); err != nil {
+			return nil, fmt.Errorf("replay record %d: %w", i, err)
+		}
+		chain.Links = l.chain.link(chain.Links)
+	}
+	return chain, nil
+}
+
+// link brings a list of links up to the chain. The close may have dropped the
+// last beat.
+func (c chain) link(links []*leasev1.Link) []*leasev1.Link {
+	links = links[:min(uint64(len(links)), c.beats)]
+	if c.beats == 0 {
+		return links
+	}
+	if uint64(len(links)) < c.beats {
+		links = append(links, &leasev1.Link{Beat: c.beat, Ack: c.ack})
+	}
+	if c.seal != nil {
+		links[len(links)-1].Seal = c.seal
+	}
+	return links
 }

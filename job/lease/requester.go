@@ -39,12 +39,15 @@ func (t *turn) applyRequester(ev Event) error {
 		return t.beatReceived(ev.Beat)
 	case CloseReceived:
 		return t.closeReceived(ev.Close)
+	case SealReceived:
+		return t.holdSeal(ev.seal)
 	case Abandon:
 		t.do(SendStop{})
 		t.end(Lapsed, "abandoned")
 		return nil
+	default:
+		return ErrRole
 	}
-	return ErrRole
 }
 
 // closeChallenge forgets a challenge whose interval closed.
@@ -176,7 +179,7 @@ func (t *turn) beatAgain(beat statement.Verified[*leasev1.Beat]) (done bool, err
 // checkBeat is every reason not to co-sign.
 func (t *turn) checkBeat(beat statement.Verified[*leasev1.Beat]) error {
 	b, open, root := beat.Message(), t.requester.open, t.chain.tree.Root()
-	if err := heartbeat.CheckBeat(b); err != nil {
+	if err := heartbeat.CheckBeat(b, t.sealed); err != nil {
 		return err
 	}
 	switch {

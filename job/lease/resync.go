@@ -97,7 +97,7 @@ func (t *turn) openPair(r *leasev1.Resync) (beat statement.Verified[*leasev1.Bea
 		return beat, ack, err
 	}
 	b, a := beat.Message(), ack.Message()
-	if err := heartbeat.CheckBeat(b); err != nil {
+	if err := heartbeat.CheckBeat(b, t.sealed); err != nil {
 		return beat, ack, err
 	}
 	if err := heartbeat.CheckAck(a); err != nil {

@@ -49,11 +49,12 @@ func (t *turn) apply(ev Event) error {
 		return t.stopAsked(ev.Grace)
 	case ResyncReceived:
 		return t.resync(ev.Resync)
+	default:
+		if t.Role == Worker {
+			return t.applyWorker(ev)
+		}
+		return t.applyRequester(ev)
 	}
-	if t.Role == Worker {
-		return t.applyWorker(ev)
-	}
-	return t.applyRequester(ev)
 }
 
 // afterEnd answers the one thing that is still answered: a worker that did not

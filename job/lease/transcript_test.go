@@ -16,6 +16,8 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
@@ -84,6 +86,7 @@ type scene struct {
 	dies      Role // crashes in its next step, when it is durable and before anything is done
 	running   bool
 	startedMs int64
+	moves     moves // nil unless someone wants to know
 }
 
 func (s *scene) command(words []string) error {
@@ -155,6 +158,11 @@ func (s *scene) happen(verb string, rest []string) error {
 		}
 	case "receipt":
 		s.receipt(s.role(arg))
+	case "seal":
+		return s.makeSeal(arg)
+	case "sealed":
+		l := s.sides[s.role(arg)].lease
+		fmt.Fprintf(&s.out, "%s knows seals of %d of %d beats\n", s.role(arg), l.Sealed(), l.Beats())
 	default:
 		return errors.New("no such word")
 	}
@@ -185,6 +193,8 @@ func (s *scene) setTerms(pairs []string) error {
 				s.terms.MaxAmount = n
 			case "max_unpaid":
 				s.terms.MaxUnpaid = uint32(n)
+			case "seal":
+				s.terms.SealSuite, s.terms.SealModulus, s.terms.SealT = job.SealWesolowski, job.SealRSA2048, n
 			default:
 				return errors.New("no such number")
 			}
@@ -267,6 +277,9 @@ func (s *scene) step(r Role, ev Event) {
 		return
 	}
 	l := side.lease
+	if s.moves != nil {
+		s.moves.note(r, before, l.State(), ev)
+	}
 	fmt.Fprintf(&s.out, "%s %s %s beats=%d credit=%s\n", s.clock(), r, l.State(), l.Beats(), time.Duration(l.CreditMS())*time.Millisecond)
 	died := s.dies == r
 	for _, ef := range effects {
@@ -300,6 +313,10 @@ func (s *scene) deliver() {
 			s.held = append(s.held, m)
 			fmt.Fprintf(&s.out, "  (%s held up)\n", kind)
 		default:
+			if m.seal != nil {
+				s.openSeal(m.seal)
+				continue
+			}
 			ev, err := m.event(&leasev1.Evidence{TaskId: "task", Running: s.running})
 			if err != nil {
 				s.t.Fatalf("%s: %v", kind, err)
@@ -330,8 +347,46 @@ func (s *scene) exit(code string) *leasev1.Exit {
 	return &leasev1.Exit{Code: int32(n), StartedMs: s.startedMs, EndedMs: s.now.UnixMilli()}
 }
 
+// makeSeal makes the seal that the worker's lease wants, or spoils it.
+func (s *scene) makeSeal(how string) error {
+	l := s.sides[Worker].lease
+	p, seq, beat, wanted := l.ToSeal()
+	if !wanted {
+		fmt.Fprintln(&s.out, "worker has nothing to seal")
+		return nil
+	}
+	made := must(seal.Make(p, beat))
+	id := l.ID()
+	made.LeaseId, made.Seq = id[:], seq
+	switch how {
+	case "ready":
+	case "wrong":
+		made.Pi[255] ^= 1
+	default:
+		return errors.New("no such seal")
+	}
+	s.step(Worker, SealReady{made})
+	s.deliver()
+	return nil
+}
+
+// openSeal is a seal arriving at the requester.
+func (s *scene) openSeal(m *leasev1.Seal) {
+	ev, err := s.sides[Requester].lease.OpenSeal(m)
+	if err != nil {
+		fmt.Fprintf(&s.out, "%s requester\n  refused: %v\n", s.clock(), err)
+		return
+	}
+	s.step(Requester, ev)
+	fmt.Fprintf(&s.out, "%s requester has the seal of beat %d\n", s.clock(), m.Seq)
+}
+
 // pending is what a new stream begins with.
 func (s *scene) pending(r Role) {
+	if last := s.sides[r].lease.LastSeal(); r == Worker && last != nil {
+		fmt.Fprintf(&s.out, "%s %s sends seal again\n", s.clock(), r)
+		s.queue = append(s.queue, message{from: r, seal: last})
+	}
 	for _, m := range s.sides[r].lease.Pending() {
 		fmt.Fprintf(&s.out, "%s %s sends %s again\n", s.clock(), r, m.Type)
 		s.queue = append(s.queue, message{from: r, signed: m})
@@ -424,6 +479,8 @@ func tell(ef Effect) string {
 		return "send " + tellStatement(ef.Statement)
 	case SendResync:
 		return fmt.Sprintf("send resync beats=%t slot=%d", ef.Resync.Beat != nil, ef.Resync.SlotInterval)
+	case SendSeal:
+		return fmt.Sprintf("send seal seq=%d", ef.Seal.Seq)
 	case SendStop:
 		return fmt.Sprintf("send stop grace=%s", ef.Grace)
 	case StartTask:
@@ -447,14 +504,21 @@ func tellStatement(signed *marketv1.Signed) string {
 	case *leasev1.Challenge:
 		return fmt.Sprintf("challenge seq=%d interval=%d last_ack=%t", c.Seq, c.Interval, c.LastAck != nil)
 	case *leasev1.Beat:
-		return fmt.Sprintf("beat seq=%d interval=%d credit=%s amount=%d", c.Seq, c.Interval, time.Duration(c.CreditMs)*time.Millisecond, c.Amount)
+		return fmt.Sprintf("beat seq=%d interval=%d credit=%s amount=%d", c.Seq, c.Interval, time.Duration(c.CreditMs)*time.Millisecond, c.Amount) + tellSeal(c.PrevSeal)
 	case *leasev1.Ack:
 		return fmt.Sprintf("ack seq=%d interval=%d", c.Seq, c.Interval)
 	case *leasev1.Close:
 		reason := strings.ToLower(strings.TrimPrefix(c.Reason.String(), "CLOSE_REASON_"))
-		return fmt.Sprintf("close beats=%d credit=%s amount=%d reason=%s exit=%d", c.Beats, time.Duration(c.CreditMs)*time.Millisecond, c.Amount, reason, c.Exit.Code)
+		return fmt.Sprintf("close beats=%d credit=%s amount=%d reason=%s exit=%d", c.Beats, time.Duration(c.CreditMs)*time.Millisecond, c.Amount, reason, c.Exit.Code) + tellSeal(c.LastSeal)
 	}
 	return signed.Type
+}
+
+func tellSeal(hash []byte) string {
+	if len(hash) == 0 {
+		return ""
+	}
+	return " seal of the beat before"
 }
 
 // decoded is what a statement says.

@@ -55,10 +55,13 @@ func (t *turn) applyWorker(ev Event) error {
 		return t.propose(leasev1.CloseReason_CLOSE_REASON_FAILED, TaskExited{Exit: ev.Exit})
 	case CloseSigned:
 		return t.closeSigned(ev.Close)
+	case SealReady:
+		return t.sealReady(ev.Seal)
 	case Yield:
 		return t.stopTask(leasev1.CloseReason_CLOSE_REASON_YIELDED, ev.Grace, "the owner took the machine back")
+	default:
+		return ErrRole
 	}
-	return ErrRole
 }
 
 // challenged answers a challenge: with the beat it asks for, with the beat that
@@ -160,6 +163,7 @@ func (t *turn) newBeat(ev Challenged) (*leasev1.Beat, error) {
 		CreditMs:      credit,
 		Amount:        amount,
 		WorkerMs:      t.now.UnixMilli(),
+		PrevSeal:      t.chain.sealHash,
 	}, nil
 }
 

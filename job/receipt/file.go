@@ -42,10 +42,10 @@ func Marshal(r *leasev1.Receipt) ([]byte, error) {
 	if len(magic)+len(b)+sha256.Size > MaxSize {
 		return nil, fmt.Errorf("receipt of %d bytes: %w", len(b), statement.ErrSize)
 	}
-	return seal(append([]byte(magic), b...)), nil
+	return summed(append([]byte(magic), b...)), nil
 }
 
-func seal(b []byte) []byte {
+func summed(b []byte) []byte {
 	sum := sha256.Sum256(b)
 	return append(b, sum[:]...)
 }
@@ -59,7 +59,7 @@ func Parse(file []byte) (*leasev1.Receipt, error) {
 		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrForm, len(file), MaxSize)
 	}
 	body := len(file) - sha256.Size
-	if body < len(magic) || !bytes.Equal(seal(bytes.Clone(file[:body])), file) {
+	if body < len(magic) || !bytes.Equal(summed(bytes.Clone(file[:body])), file) {
 		return nil, fmt.Errorf("%w: its checksum does not fit, so it was cut short or changed", ErrDamaged)
 	}
 	return parse(file[len(magic):body])

@@ -56,19 +56,26 @@ type sides struct {
 	lease map[lease.Role]lease.Lease
 	said  []*marketv1.Signed // everything that was signed, in order
 	deaf  lease.Role         // hears nothing
+
+	config  map[lease.Role]lease.Config
+	records map[lease.Role][]lease.Recorded // the journals
 }
 
-func begin(t *testing.T) *sides {
-	s := &sides{t: t, at: time.UnixMilli(beginMs), lease: map[lease.Role]lease.Lease{}}
-	w := must(statement.Sign(workerKey, statement.TypeTerms, exampleTerms()))
-	r := must(statement.Sign(requesterKey, statement.TypeTerms, exampleTerms()))
+func begin(t *testing.T, terms *leasev1.Terms) *sides {
+	s := &sides{
+		t: t, at: time.UnixMilli(beginMs), lease: map[lease.Role]lease.Lease{},
+		config: map[lease.Role]lease.Config{}, records: map[lease.Role][]lease.Recorded{},
+	}
+	w := must(statement.Sign(workerKey, statement.TypeTerms, terms))
+	r := must(statement.Sign(requesterKey, statement.TypeTerms, terms))
 	s.said = append(s.said, w, r)
 	agreement := must(lease.NewAgreement(w, r))
 	for role, key := range map[lease.Role]ed25519.PrivateKey{lease.Worker: workerKey, lease.Requester: requesterKey} {
 		sign := func(t statement.Type, payload []byte) *marketv1.Signed {
 			return statement.SignPayload(key, t, payload)
 		}
-		s.lease[role] = must(lease.New(lease.Config{Role: role, Agreement: agreement, Sign: sign}, s.at))
+		s.config[role] = lease.Config{Role: role, Agreement: agreement, Sign: sign}
+		s.lease[role] = must(lease.New(s.config[role], s.at))
 	}
 	return s
 }
@@ -79,6 +86,8 @@ func (s *sides) step(r lease.Role, ev lease.Event) {
 		s.t.Fatalf("%s: %v", r, err)
 	}
 	s.lease[r] = next
+	record := lease.Recorded{Now: s.at, Event: must(lease.MarshalEvent(ev)), Statements: lease.Statements(effects)}
+	s.records[r] = append(s.records[r], record)
 	for _, signed := range lease.Statements(effects) {
 		s.said = append(s.said, signed)
 		if to := lease.Worker + lease.Requester - r; to != s.deaf {
@@ -128,7 +137,7 @@ func (s *sides) exit() {
 // twoBeats is the whole lease: a beat at 0 s, the task from 1 s to 15.25 s, a
 // beat at 13 s, and the close at 15.25 s.
 func twoBeats(t *testing.T) *sides {
-	s := begin(t)
+	s := begin(t, exampleTerms())
 	s.tick(0xa0)
 	s.after(time.Second)
 	s.step(lease.Worker, lease.TaskRunning{})

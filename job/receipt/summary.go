@@ -49,6 +49,9 @@ type Summary struct {
 	SelfDealt bool      `json:"self_dealt"`
 	Witnesses int       `json:"witnesses"`
 	Disputed  bool      `json:"disputed"` // the last ack disputes the evidence
+	// Squarings is what each seal takes, and 0 when beats are not sealed. The
+	// seals themselves are not attached: see VerifyChain.
+	Squarings uint64 `json:"squarings,omitempty"`
 }
 
 // Claim is what the worker alone says beyond what both signed.
@@ -80,6 +83,9 @@ func (e *evidence) summary() (Summary, error) {
 		Level: LevelLastAck, Ended: "no close: one side went silent",
 		From: moment(e.terms.GetCreatedMs()), GPUs: len(e.terms.GetGpuTags()), Price: e.terms.GetPrice(),
 		Simulated: e.terms.GetSimulated(), SelfDealt: e.terms.GetSelfDealt(), Witnesses: len(e.terms.GetWitnesses()),
+	}
+	if e.sealed() {
+		s.Squarings = e.terms.GetSealT()
 	}
 	s.To = s.From
 	if e.ack != nil {
@@ -166,6 +172,9 @@ func (s Summary) notes() []string {
 	}
 	if s.Disputed {
 		notes = append(notes, "The requester disputes the worker's evidence.")
+	}
+	if s.Squarings > 0 {
+		notes = append(notes, fmt.Sprintf("Seals of %d squarings a heartbeat are agreed on. They are not attached, and not checked here.", s.Squarings))
 	}
 	return append(notes, "Times are the signers' own; no witness confirms them, nor that a GPU did the work.")
 }

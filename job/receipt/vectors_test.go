@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -329,4 +331,60 @@ func makeLeaseVector(t *testing.T) leaseVector {
 	v.Receipt = hex.EncodeToString(file)
 	v.Summary = must(receipt.Verify(file))
 	return v
+}
+
+// TestWorkedExampleOfTheSpecHolds keeps the bytes in SPEC.md those of lease.json.
+func TestWorkedExampleOfTheSpecHolds(t *testing.T) {
+	const begin, end = "<!-- example: printed by job/receipt -->\n```text\n", "```\n<!-- end of example -->"
+	path := "../../proto/SPEC.md"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(b), begin)
+	printed, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("SPEC.md has no place for the example")
+	}
+	now := makeLeaseVector(t).text()
+	if *update {
+		if err := os.WriteFile(path, []byte(before+begin+now+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if printed != now {
+		t.Error("the worked example comes out differently; -update rewrites it")
+	}
+}
+
+// text is the lease as SPEC.md shows it.
+func (v leaseVector) text() string {
+	var b strings.Builder
+	show := func(name, hex string) {
+		fmt.Fprintf(&b, "%s\n", name)
+		for len(hex) > 96 {
+			fmt.Fprintf(&b, "  %s\n", hex[:96])
+			hex = hex[96:]
+		}
+		fmt.Fprintf(&b, "  %s\n", hex)
+	}
+	heads := 0
+	for i, s := range v.Statements {
+		if i == 0 || s.Payload != v.Statements[i-1].Payload {
+			show(s.Type, s.Payload)
+		}
+		show("  signature, "+s.Signer, s.Signature)
+		switch {
+		case i == 1:
+			show("lease_id", v.LeaseID)
+		case s.Type != "ack":
+			continue
+		}
+		show(fmt.Sprintf("head %d", heads), v.Heads[heads])
+		show(fmt.Sprintf("root over heads 0 to %d", heads), v.TreeRoots[heads])
+		heads++
+	}
+	show(fmt.Sprintf("receipt, %d bytes", len(v.Receipt)/2), v.Receipt)
+	return b.String()
 }

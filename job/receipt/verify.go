@@ -43,20 +43,30 @@ func Verify(file []byte) (Summary, error) {
 
 // VerifyReceipt checks a receipt that is not in a file.
 func VerifyReceipt(r *leasev1.Receipt) (Summary, error) {
-	var e evidence
-	if err := e.takeTerms(r); err != nil {
-		return Summary{}, fmt.Errorf("terms: %w", err)
-	}
-	if err := e.takeBeat(r); err != nil {
+	e, err := check(r)
+	if err != nil {
 		return Summary{}, err
 	}
+	return e.summary()
+}
+
+func check(r *leasev1.Receipt) (*evidence, error) {
+	var e evidence
+	if err := e.takeTerms(r); err != nil {
+		return nil, fmt.Errorf("terms: %w", err)
+	}
+	if r.GetLastBeat() != nil || r.GetLastAck() != nil {
+		if _, err := e.takePair(r.GetLastBeat(), r.GetLastAck()); err != nil {
+			return nil, fmt.Errorf("last %w", err)
+		}
+	}
 	if err := e.takeClose(r); err != nil {
-		return Summary{}, fmt.Errorf("close: %w", err)
+		return nil, fmt.Errorf("close: %w", err)
 	}
 	if e.ack == nil && e.close == nil {
-		return Summary{}, ErrEmpty
+		return nil, ErrEmpty
 	}
-	return e.summary()
+	return &e, nil
 }
 
 func (e *evidence) takeTerms(r *leasev1.Receipt) error {
@@ -74,32 +84,30 @@ func (e *evidence) takeTerms(r *leasev1.Receipt) error {
 	return job.CheckTerms(e.terms)
 }
 
-// takeBeat checks the last co-signed beat, if there is one.
-func (e *evidence) takeBeat(r *leasev1.Receipt) error {
-	if r.GetLastBeat() == nil && r.GetLastAck() == nil {
-		return nil
-	}
-	beat, err := statement.Open[*leasev1.Beat](r.GetLastBeat(), statement.TypeBeat, e.terms.GetWorker())
+// takePair checks a co-signed beat. The head before it is head 0 if it is the
+// first, and the one after it is e.head from then on.
+func (e *evidence) takePair(b, a *marketv1.Signed) (beat statement.Verified[*leasev1.Beat], err error) {
+	beat, err = statement.Open[*leasev1.Beat](b, statement.TypeBeat, e.terms.GetWorker())
 	if err != nil {
-		return fmt.Errorf("last beat: worker: %w", err)
+		return beat, fmt.Errorf("beat: worker: %w", err)
 	}
-	ack, err := statement.Open[*leasev1.Ack](r.GetLastAck(), statement.TypeAck, e.terms.GetRequester())
+	ack, err := statement.Open[*leasev1.Ack](a, statement.TypeAck, e.terms.GetRequester())
 	if err != nil {
-		return fmt.Errorf("last ack: requester: %w", err)
+		return beat, fmt.Errorf("ack: requester: %w", err)
 	}
 	e.beat, e.ack = beat.Message(), ack.Message()
-	if err := errors.Join(heartbeat.CheckBeat(e.beat), e.mine(e.beat.GetLeaseId()), e.price(e.beat)); err != nil {
-		return fmt.Errorf("last beat: %w", err)
+	if err := errors.Join(heartbeat.CheckBeat(e.beat, e.sealed()), e.mine(e.beat.GetLeaseId()), e.price(e.beat)); err != nil {
+		return beat, fmt.Errorf("beat: %w", err)
 	}
 	if e.beat.GetSeq() == 0 && !bytes.Equal(e.beat.GetPrevHead(), e.head[:]) {
-		return fmt.Errorf("last beat: prev_head: %w", ErrChain)
+		return beat, fmt.Errorf("beat: prev_head: %w", ErrChain)
 	}
 	hash := beat.Hash()
 	if err := errors.Join(heartbeat.CheckAck(e.ack), e.mine(e.ack.GetLeaseId()), e.price(e.ack), e.acks(hash)); err != nil {
-		return fmt.Errorf("last ack: %w", err)
+		return beat, fmt.Errorf("ack: %w", err)
 	}
-	e.head = heartbeat.NextHead(r.GetLastBeat(), r.GetLastAck())
-	return nil
+	e.head = heartbeat.NextHead(b, a)
+	return beat, nil
 }
 
 // acks checks that the ack is one of this very beat.
@@ -132,7 +140,7 @@ func (e *evidence) takeClose(r *leasev1.Receipt) error {
 		e.both = true
 	}
 	e.close = c.Message()
-	return errors.Join(heartbeat.CheckClose(e.close), e.mine(e.close.GetLeaseId()), e.price(e.close), e.follows())
+	return errors.Join(heartbeat.CheckClose(e.close, e.sealed()), e.mine(e.close.GetLeaseId()), e.price(e.close), e.follows())
 }
 
 // follows checks that the close ends this very chain.

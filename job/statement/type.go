@@ -40,10 +40,10 @@ type kind struct {
 }
 
 var kinds = map[Type]kind{
-	TypeOffer:        {(*marketv1.Offer)(nil), 2048},
-	TypeAnnouncement: {(*marketv1.Announcement)(nil), 1024},
-	TypeBid:          {(*marketv1.Bid)(nil), 2048},
-	TypeTerms:        {(*leasev1.Terms)(nil), 2048},
+	TypeOffer:        {(*marketv1.Offer)(nil), 8192},
+	TypeAnnouncement: {(*marketv1.Announcement)(nil), 2048},
+	TypeBid:          {(*marketv1.Bid)(nil), 8192},
+	TypeTerms:        {(*leasev1.Terms)(nil), 4096},
 	TypeChallenge:    {(*leasev1.Challenge)(nil), 1024},
 	TypeBeat:         {(*leasev1.Beat)(nil), 1024},
 	TypeAck:          {(*leasev1.Ack)(nil), 512},

@@ -153,7 +153,7 @@ type Terms struct {
 	AbsentGraceMs  int64                  `protobuf:"varint,14,opt,name=absent_grace_ms,json=absentGraceMs,proto3" json:"absent_grace_ms,omitempty"` // silence before the lease lapses
 	StartByMs      int64                  `protobuf:"varint,15,opt,name=start_by_ms,json=startByMs,proto3" json:"start_by_ms,omitempty"`             // Unix time; a lease not started by then never began
 	MaxDurationMs  int64                  `protobuf:"varint,16,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"` // from the task's start
-	SealSuite      uint32                 `protobuf:"varint,17,opt,name=seal_suite,json=sealSuite,proto3" json:"seal_suite,omitempty"`               // 0: none
+	SealSuite      uint32                 `protobuf:"varint,17,opt,name=seal_suite,json=sealSuite,proto3" json:"seal_suite,omitempty"`               // 0: none, 1: Wesolowski
 	SealT          uint64                 `protobuf:"varint,18,opt,name=seal_t,json=sealT,proto3" json:"seal_t,omitempty"`                           // squarings
 	SealModulus    uint32                 `protobuf:"varint,19,opt,name=seal_modulus,json=sealModulus,proto3" json:"seal_modulus,omitempty"`         // modulus id
 	Witnesses      [][]byte               `protobuf:"bytes,20,rep,name=witnesses,proto3" json:"witnesses,omitempty"`                                 // Ed25519 public keys; may be empty
@@ -1071,7 +1071,7 @@ type Seal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	LeaseId       []byte                 `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
 	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`                                       // of the beat
-	Y             []byte                 `protobuf:"bytes,3,opt,name=y,proto3" json:"y,omitempty"`                                            // x^(2^T), x made from the beat's hash
+	Y             []byte                 `protobuf:"bytes,3,opt,name=y,proto3" json:"y,omitempty"`                                            // x^(2^T), x made from the beat's hash; the seal's hash is of this alone
 	Pi            []byte                 `protobuf:"bytes,4,opt,name=pi,proto3" json:"pi,omitempty"`                                          // proof that it is
 	PrimeCounter  uint32                 `protobuf:"varint,5,opt,name=prime_counter,json=primeCounter,proto3" json:"prime_counter,omitempty"` // with which the proof's prime is found
 	unknownFields protoimpl.UnknownFields
@@ -1252,6 +1252,120 @@ func (x *Receipt) GetCloseRequesterSignature() []byte {
 	return nil
 }
 
+// Link is one co-signed beat with its seal.
+type Link struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Beat          *v1.Signed             `protobuf:"bytes,1,opt,name=beat,proto3" json:"beat,omitempty"`
+	Ack           *v1.Signed             `protobuf:"bytes,2,opt,name=ack,proto3" json:"ack,omitempty"`
+	Seal          *Seal                  `protobuf:"bytes,3,opt,name=seal,proto3" json:"seal,omitempty"` // absent when it was never ready, or never came
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_lease_v1_lease_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Link) GetBeat() *v1.Signed {
+	if x != nil {
+		return x.Beat
+	}
+	return nil
+}
+
+func (x *Link) GetAck() *v1.Signed {
+	if x != nil {
+		return x.Ack
+	}
+	return nil
+}
+
+func (x *Link) GetSeal() *Seal {
+	if x != nil {
+		return x.Seal
+	}
+	return nil
+}
+
+// Chain is what a receipt leaves out: every co-signed beat, the first one first.
+type Chain struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Links         []*Link                `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
+	Fold          *Seal                  `protobuf:"bytes,2,opt,name=fold,proto3" json:"fold,omitempty"` // one proof for all seals that the chain names; their own may then be left out
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chain) Reset() {
+	*x = Chain{}
+	mi := &file_lease_v1_lease_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chain) ProtoMessage() {}
+
+func (x *Chain) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chain.ProtoReflect.Descriptor instead.
+func (*Chain) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Chain) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *Chain) GetFold() *Seal {
+	if x != nil {
+		return x.Fold
+	}
+	return nil
+}
+
 var File_lease_v1_lease_proto protoreflect.FileDescriptor
 
 const file_lease_v1_lease_proto_rawDesc = "" +
@@ -1376,7 +1490,14 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\x05close\x18\a \x01(\fR\x05close\x124\n" +
 	"\x16close_worker_signature\x18\b \x01(\fR\x14closeWorkerSignature\x12:\n" +
 	"\x19close_requester_signature\x18\t \x01(\fR\x17closeRequesterSignatureJ\x04\b\n" +
-	"\x10\v*J\n" +
+	"\x10\v\"\x8e\x01\n" +
+	"\x04Link\x12-\n" +
+	"\x04beat\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x04beat\x12+\n" +
+	"\x03ack\x18\x02 \x01(\v2\x19.rigmesh.market.v1.SignedR\x03ack\x12*\n" +
+	"\x04seal\x18\x03 \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal\"a\n" +
+	"\x05Chain\x12,\n" +
+	"\x05links\x18\x01 \x03(\v2\x16.rigmesh.lease.v1.LinkR\x05links\x12*\n" +
+	"\x04fold\x18\x02 \x01(\v2\x16.rigmesh.lease.v1.SealR\x04fold*J\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fVERDICT_GOOD\x10\x01\x12\x14\n" +
@@ -1402,7 +1523,7 @@ func file_lease_v1_lease_proto_rawDescGZIP() []byte {
 }
 
 var file_lease_v1_lease_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_lease_v1_lease_proto_goTypes = []any{
 	(Verdict)(0),      // 0: rigmesh.lease.v1.Verdict
 	(CloseReason)(0),  // 1: rigmesh.lease.v1.CloseReason
@@ -1415,22 +1536,29 @@ var file_lease_v1_lease_proto_goTypes = []any{
 	(*Close)(nil),     // 8: rigmesh.lease.v1.Close
 	(*Seal)(nil),      // 9: rigmesh.lease.v1.Seal
 	(*Receipt)(nil),   // 10: rigmesh.lease.v1.Receipt
-	(*v1.Signed)(nil), // 11: rigmesh.market.v1.Signed
+	(*Link)(nil),      // 11: rigmesh.lease.v1.Link
+	(*Chain)(nil),     // 12: rigmesh.lease.v1.Chain
+	(*v1.Signed)(nil), // 13: rigmesh.market.v1.Signed
 }
 var file_lease_v1_lease_proto_depIdxs = []int32{
-	11, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
+	13, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
 	4,  // 1: rigmesh.lease.v1.Beat.evidence:type_name -> rigmesh.lease.v1.Evidence
 	0,  // 2: rigmesh.lease.v1.Ack.verdict:type_name -> rigmesh.lease.v1.Verdict
 	7,  // 3: rigmesh.lease.v1.Close.exit:type_name -> rigmesh.lease.v1.Exit
 	1,  // 4: rigmesh.lease.v1.Close.reason:type_name -> rigmesh.lease.v1.CloseReason
 	4,  // 5: rigmesh.lease.v1.Close.evidence:type_name -> rigmesh.lease.v1.Evidence
-	11, // 6: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
-	11, // 7: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
-	8,  // [8:8] is the sub-list for method output_type
-	8,  // [8:8] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	13, // 6: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
+	13, // 7: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
+	13, // 8: rigmesh.lease.v1.Link.beat:type_name -> rigmesh.market.v1.Signed
+	13, // 9: rigmesh.lease.v1.Link.ack:type_name -> rigmesh.market.v1.Signed
+	9,  // 10: rigmesh.lease.v1.Link.seal:type_name -> rigmesh.lease.v1.Seal
+	11, // 11: rigmesh.lease.v1.Chain.links:type_name -> rigmesh.lease.v1.Link
+	9,  // 12: rigmesh.lease.v1.Chain.fold:type_name -> rigmesh.lease.v1.Seal
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_lease_proto_init() }
@@ -1444,7 +1572,7 @@ func file_lease_v1_lease_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_lease_proto_rawDesc), len(file_lease_v1_lease_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

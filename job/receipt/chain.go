@@ -1,0 +1,106 @@
+package receipt
+
+import (
+	"bytes"
+	"fmt"
+
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat"
+	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// Seals is what the chain behind a receipt says beyond it.
+type Seals struct {
+	Beats     uint64 `json:"beats"`     // co-signed
+	Named     uint64 `json:"named"`     // of which the next beat or the close names a seal
+	Sealed    uint64 `json:"sealed"`    // of which that seal is there and good
+	Squarings uint64 `json:"squarings"` // one after the other, in each seal
+}
+
+// VerifyChain checks every beat and ack behind a receipt, and the seals among
+// them: each by its own proof, or all by the one that folds them. A seal that is
+// missing is not an error, and counts for nothing; one that is another than the
+// chain names, or that does not hold, is refused.
+func VerifyChain(r *leasev1.Receipt, chain *leasev1.Chain) (Seals, error) {
+	e, err := check(r)
+	if err != nil {
+		return Seals{}, err
+	}
+	beats, err := e.walk(r, chain.GetLinks())
+	if err != nil {
+		return Seals{}, err
+	}
+	params, _ := seal.Of(e.terms)
+	s := Seals{Beats: uint64(len(beats)), Squarings: params.T}
+	var items []seal.Item
+	for i, link := range chain.GetLinks() {
+		name := e.nameOf(beats, i)
+		if len(name) == 0 {
+			continue
+		}
+		s.Named++
+		if link.GetSeal() == nil {
+			continue
+		}
+		if hash, err := seal.Hash(link.GetSeal()); err != nil || !bytes.Equal(hash[:], name) {
+			return Seals{}, fmt.Errorf("seal of beat %d: not the one that the chain names: %w", i, ErrChain)
+		}
+		items = append(items, seal.Item{Beat: beats[i].Hash(), Seal: link.GetSeal()})
+	}
+	if err := checkSeals(params, items, chain.GetFold()); err != nil {
+		return Seals{}, fmt.Errorf("seals: %w", err)
+	}
+	s.Sealed = uint64(len(items))
+	return s, nil
+}
+
+func checkSeals(p seal.Params, items []seal.Item, fold *leasev1.Seal) error {
+	switch {
+	case len(items) == 0:
+		return nil
+	case fold != nil:
+		return seal.VerifyFold(p, items, fold)
+	}
+	return seal.VerifyBatch(p, items)
+}
+
+type verifiedBeat = statement.Verified[*leasev1.Beat]
+
+// walk checks the links from head 0 to the last beat of the receipt.
+func (e *evidence) walk(r *leasev1.Receipt, links []*leasev1.Link) ([]verifiedBeat, error) {
+	head := heartbeat.Head0(r.GetTerms(), r.GetTermsWorkerSignature(), r.GetTermsRequesterSignature())
+	tree := heartbeat.Tree{}.Append(head)
+	beats := make([]verifiedBeat, 0, len(links))
+	for i, link := range links {
+		at := evidence{terms: e.terms, id: e.id, head: head}
+		beat, err := at.takePair(link.GetBeat(), link.GetAck())
+		if err != nil {
+			return nil, fmt.Errorf("beat %d: %w", i, err)
+		}
+		b, root := at.beat, tree.Root()
+		follows := b.GetSeq() == uint64(i) && bytes.Equal(b.GetPrevHead(), head[:]) && bytes.Equal(b.GetTreeRoot(), root[:]) &&
+			(i == 0 || b.GetInterval() > beats[i-1].Message().GetInterval() && b.GetCreditMs() >= beats[i-1].Message().GetCreditMs())
+		if !follows {
+			return nil, fmt.Errorf("beat %d: does not follow the one before: %w", i, ErrChain)
+		}
+		head = at.head
+		tree, beats = tree.Append(head), append(beats, beat)
+	}
+	if head != e.head {
+		return nil, fmt.Errorf("the chain ends elsewhere than the receipt: %w", ErrChain)
+	}
+	return beats, nil
+}
+
+// nameOf is the hash by which the chain names the seal of a beat, if it does.
+func (e *evidence) nameOf(beats []verifiedBeat, i int) []byte {
+	if i+1 < len(beats) {
+		return beats[i+1].Message().GetPrevSeal()
+	}
+	return e.close.GetLastSeal()
+}
+
+func (e *evidence) sealed() bool { return e.terms.GetSealSuite() != job.SealNone }

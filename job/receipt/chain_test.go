@@ -1,0 +1,218 @@
+package receipt_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
+	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/receipt"
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// seal makes the seal that is wanted and brings it to the requester.
+func (s *sides) seal() {
+	p, seq, beat, wanted := s.lease[lease.Worker].ToSeal()
+	if !wanted {
+		s.t.Fatal("nothing to seal")
+	}
+	made := must(seal.Make(p, beat))
+	id := s.lease[lease.Worker].ID()
+	made.LeaseId, made.Seq = id[:], seq
+	s.step(lease.Worker, lease.SealReady{Seal: made})
+	s.step(lease.Requester, must(s.lease[lease.Requester].OpenSeal(made)))
+}
+
+// sealedLease has four beats, of which the third is not sealed.
+func sealedLease(t *testing.T) (*leasev1.Receipt, *leasev1.Chain) {
+	terms := exampleTerms()
+	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
+	s := begin(t, terms)
+	for i := range byte(4) {
+		s.tick(0xa0 + i)
+		s.after(time.Second)
+		if i == 0 {
+			s.step(lease.Worker, lease.TaskRunning{})
+		}
+		if i != 2 {
+			s.seal()
+		}
+		s.after(12 * time.Second)
+	}
+	s.exit()
+	worker := must(lease.Chain(s.config[lease.Worker], time.UnixMilli(beginMs), s.records[lease.Worker]))
+	requester := must(lease.Chain(s.config[lease.Requester], time.UnixMilli(beginMs), s.records[lease.Requester]))
+	if !proto.Equal(worker, requester) {
+		t.Fatal("the two journals give different chains")
+	}
+	for r, l := range s.lease {
+		if l.Sealed() != 3 {
+			t.Errorf("%s knows %d seals", r, l.Sealed())
+		}
+	}
+	return s.lease[lease.Requester].Receipt(), requester
+}
+
+func TestChainBehindAReceiptTellsWhatIsSealed(t *testing.T) {
+	r, chain := sealedLease(t)
+	got, err := receipt.VerifyChain(r, chain)
+	if want := (receipt.Seals{Beats: 4, Named: 3, Sealed: 3, Squarings: job.MinSealT}); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	chain.Links[1].Seal = nil
+	got, err = receipt.VerifyChain(r, chain)
+	if err != nil || got.Named != 3 || got.Sealed != 2 {
+		t.Errorf("with a seal missing: %+v, %v", got, err)
+	}
+}
+
+func TestChainWithoutSealsIsChecked(t *testing.T) {
+	s := twoBeats(t)
+	s.exit()
+	chain := must(lease.Chain(s.config[lease.Worker], time.UnixMilli(beginMs), s.records[lease.Worker]))
+	got, err := receipt.VerifyChain(s.lease[lease.Worker].Receipt(), chain)
+	if err != nil || got != (receipt.Seals{Beats: 2}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestReceiptOfASealedLeaseSaysThatSealsAreNotAttached(t *testing.T) {
+	r, _ := sealedLease(t)
+	s := must(receipt.VerifyReceipt(r))
+	var text strings.Builder
+	if err := s.Text(&text); err != nil || s.Squarings != job.MinSealT || !strings.Contains(text.String(), "not attached") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+	plain, text := must(receipt.VerifyReceipt(closed(t))), strings.Builder{}
+	if err := plain.Text(&text); err != nil || strings.Contains(text.String(), "Seal") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+}
+
+func TestChainsThatDoNotBelongToTheReceiptAreRefused(t *testing.T) {
+	r, good := sealedLease(t)
+	for name, change := range map[string]func(*leasev1.Chain){
+		"no links":             func(c *leasev1.Chain) { c.Links = nil },
+		"the first is missing": func(c *leasev1.Chain) { c.Links = c.Links[1:] },
+		"the last is missing":  func(c *leasev1.Chain) { c.Links = c.Links[:3] },
+		"one is missing":       func(c *leasev1.Chain) { c.Links = append(c.Links[:1:1], c.Links[2:]...) },
+		"one is there twice":   func(c *leasev1.Chain) { c.Links = append(c.Links, c.Links[3]) },
+		"two are exchanged":    func(c *leasev1.Chain) { c.Links[1], c.Links[2] = c.Links[2], c.Links[1] },
+		"a seal of another":    func(c *leasev1.Chain) { c.Links[0].Seal = c.Links[1].Seal },
+		"a seal changed":       func(c *leasev1.Chain) { c.Links[0].Seal.Y[255] ^= 1 },
+		"a seal cut short":     func(c *leasev1.Chain) { c.Links[0].Seal.Y = nil },
+	} {
+		c := proto.Clone(good).(*leasev1.Chain)
+		change(c)
+		if _, err := receipt.VerifyChain(r, c); !errors.Is(err, receipt.ErrChain) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	proof := proto.Clone(good).(*leasev1.Chain)
+	proof.Links[0].Seal.Pi[255] ^= 1
+	if _, err := receipt.VerifyChain(r, proof); !errors.Is(err, seal.ErrProof) {
+		t.Errorf("a proof changed: %v", err)
+	}
+	bad := proto.Clone(good).(*leasev1.Chain)
+	bad.Links[2].Beat.Signature[5] ^= 1
+	if _, err := receipt.VerifyChain(r, bad); err == nil {
+		t.Error("a beat with another signature is taken")
+	}
+}
+
+func TestOneProofWillDoForAllSealsOfAChain(t *testing.T) {
+	r, chain := sealedLease(t)
+	var items []seal.Item
+	for _, link := range chain.Links {
+		if link.Seal != nil {
+			items = append(items, seal.Item{Beat: statement.HashPayload("beat", link.Beat.Payload), Seal: link.Seal})
+			link.Seal.Pi, link.Seal.PrimeCounter = nil, 0
+		}
+	}
+	w := must(seal.BeginFold(seal.Params{Modulus: job.SealRSA2048, T: job.MinSealT}, items))
+	for !w.Step(1 << 20) {
+	}
+	chain.Fold = w.Seal()
+	if got, err := receipt.VerifyChain(r, chain); err != nil || got.Sealed != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	chain.Links[0].Seal = nil
+	if _, err := receipt.VerifyChain(r, chain); !errors.Is(err, seal.ErrProof) {
+		t.Errorf("with a seal less: %v", err)
+	}
+}
+
+// The worker signs the name of a seal that does not hold. Nothing stops it: the
+// requester sees no good seal, and whoever is shown the chain sees a bad one.
+func TestNamedSealThatDoesNotHoldIsFound(t *testing.T) {
+	terms := exampleTerms()
+	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
+	s := begin(t, terms)
+	s.tick(0xa0)
+	s.after(time.Second)
+	s.step(lease.Worker, lease.TaskRunning{})
+	p, _, beat, _ := s.lease[lease.Worker].ToSeal()
+	bad := must(seal.Make(p, beat))
+	id := s.lease[lease.Worker].ID()
+	bad.LeaseId, bad.Pi[255] = id[:], bad.Pi[255]^1
+	s.step(lease.Worker, lease.SealReady{Seal: bad})
+	if _, err := s.lease[lease.Requester].OpenSeal(bad); !errors.Is(err, seal.ErrProof) {
+		t.Fatalf("the requester takes it: %v", err)
+	}
+	s.after(12 * time.Second)
+	s.tick(0xa1)
+	s.after(time.Second)
+	s.exit()
+	if n := s.lease[lease.Requester].Sealed(); n != 0 {
+		t.Errorf("the requester counts %d seals", n)
+	}
+	chain := must(lease.Chain(s.config[lease.Worker], time.UnixMilli(beginMs), s.records[lease.Worker]))
+	if _, err := receipt.VerifyChain(s.lease[lease.Worker].Receipt(), chain); !errors.Is(err, seal.ErrProof) {
+		t.Errorf("the bad seal: %v", err)
+	}
+}
+
+func TestSealsThatDoNotFitTheLeaseAreRefused(t *testing.T) {
+	terms := exampleTerms()
+	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
+	s := begin(t, terms)
+	if _, _, _, wanted := s.lease[lease.Worker].ToSeal(); wanted {
+		t.Error("a seal is wanted before the first beat")
+	}
+	s.tick(0xa0)
+	p, _, beat, _ := s.lease[lease.Worker].ToSeal()
+	good := must(seal.Make(p, beat))
+	id := s.lease[lease.Worker].ID()
+	good.LeaseId = id[:]
+	for name, c := range map[string]struct {
+		change func(*leasev1.Seal)
+		want   error
+	}{
+		"another lease": {func(m *leasev1.Seal) { m.LeaseId = make([]byte, 32) }, lease.ErrLease},
+		"a later beat":  {func(m *leasev1.Seal) { m.Seq = 1 }, lease.ErrSeal},
+		"no beat":       {func(m *leasev1.Seal) { m.Seq = 1<<64 - 1 }, lease.ErrStale},
+		"no answer":     {func(m *leasev1.Seal) { m.Y = nil }, seal.ErrForm},
+	} {
+		m := proto.Clone(good).(*leasev1.Seal)
+		c.change(m)
+		if _, err := s.lease[lease.Requester].OpenSeal(m); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, _, err := s.lease[lease.Worker].Step(s.at, lease.SealReady{Seal: m}); !errors.Is(err, c.want) {
+			t.Errorf("%s, on the worker: %v", name, err)
+		}
+	}
+	if _, err := s.lease[lease.Worker].OpenSeal(good); !errors.Is(err, lease.ErrRole) {
+		t.Errorf("the worker opens it: %v", err)
+	}
+	if _, err := twoBeats(t).lease[lease.Requester].OpenSeal(good); !errors.Is(err, lease.ErrTerms) {
+		t.Errorf("in suite 0: %v", err)
+	}
+}
