@@ -58,8 +58,8 @@ demo: root build ## the main job on this machine: three workers, one requester, 
 sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
 
-bench: root build ## size, start-up time and memory
-	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh
+bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"
+	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh $(BENCHFLAGS)
 
 fuzz: ## every fuzz target for 60 s
 	tools/fuzz.sh 60s

@@ -34,9 +34,16 @@ type Parts struct {
 	Runtime runtime.Runtime
 	Log     *slog.Logger
 	Version string
+	// SealRate is the squarings asked of workers for each minute of a heartbeat's
+	// interval, DefaultSealRate in a real node; 0: no seals.
+	SealRate uint64
 	// NoControl leaves the control socket away: a simulated bubble has no real sockets.
 	NoControl bool
 }
+
+// DefaultSealRate costs a worker some 0.5 % of one core: 2^18 squarings take
+// about 0.3 s with their proof.
+const DefaultSealRate = 1 << 18
 
 // Node is one machine on the network.
 type Node struct {
@@ -159,7 +166,7 @@ func (n *Node) makeNetwork() error {
 func (n *Node) makeRequester() error {
 	n.local = &local{n: n}
 	n.requester = requester.New(requester.Config{
-		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace,
+		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace, SealRate: n.parts.SealRate,
 		Dir: n.path("jobs"), Now: n.now,
 		Market: marketSide{n}, Streams: streamSide{n}, Content: content{n.store},
 		Journal: n.journal, Receipts: n.receipts, Log: n.log,

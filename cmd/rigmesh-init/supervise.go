@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	goruntime "runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 func supervise(dir string) record.Exit {
 	signals := make(chan os.Signal, 64)
 	signal.Notify(signals) // before anything else: PID 1 loses a signal that it has no handler for
+	reserveThreads()
 	exit := record.Exit{Started: time.Now()}
 	pid, outs, refusal, err := launch(dir)
 	if err != nil {
@@ -40,6 +43,24 @@ func supervise(dir string) record.Exit {
 	}
 	exit.OOM = exit.Code != 0 && oomKills() > 0
 	return exit
+}
+
+// reserveThreads starts every thread that this program can come to need. A job that has
+// used up its processes would otherwise end it: Go ends a program that gets no thread.
+func reserveThreads() {
+	goruntime.GOMAXPROCS(2)                // or a host of many cores would want many more
+	const threads = record.InitThreads / 3 // the second stage needs some for a moment, and Go has its own
+	var ready, done sync.WaitGroup
+	ready.Add(threads)
+	for range threads {
+		done.Go(func() {
+			goruntime.LockOSThread() // one thread for each that waits here
+			ready.Done()
+			ready.Wait()
+			goruntime.UnlockOSThread() // and it stays, idle
+		})
+	}
+	done.Wait()
 }
 
 func failed(exit record.Exit, err error) record.Exit {
@@ -76,7 +97,8 @@ func launch(dir string) (pid int, outs []*output, refusal <-chan refused, err er
 	if err := record.Mark(dir, record.StartedFile); err != nil {
 		return 0, nil, nil, err
 	}
-	pid, err = syscall.ForkExec("/proc/self/exe", []string{"rigmesh-init", stage2}, &syscall.ProcAttr{Files: append(files, w.Fd())})
+	pid, err = syscall.ForkExec("/proc/self/exe", []string{"rigmesh-init", stage2}, &syscall.ProcAttr{
+		Env: []string{"GOMAXPROCS=2"}, Files: append(files, w.Fd())})
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("start the second stage: %w", err)
 	}

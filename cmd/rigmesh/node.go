@@ -52,7 +52,7 @@ func newLog(w io.Writer, cfg config.Config) *slog.Logger {
 // startNode runs the node of this machine until ctx is done or it was told to stop. The error
 // is a *control.LockedError when another process owns the data directory.
 func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	n, err := node.New(cfg, node.Parts{Log: log, Version: version})
+	n, err := node.New(cfg, node.Parts{Log: log, Version: version, SealRate: node.DefaultSealRate})
 	if err != nil {
 		return err
 	}

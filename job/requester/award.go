@@ -146,20 +146,25 @@ func (j *run) terms(b *marketv1.Bid, spec []byte) *leasev1.Terms {
 	for _, d := range b.Devices {
 		tags = append(tags, d.Tag)
 	}
-	max, err := job.Amount(uint64(duration), b.Price, len(tags))
+	most, err := job.Amount(uint64(duration), b.Price, len(tags))
 	if err != nil {
-		max = 1<<63 - 1 // more than anybody pays: CheckTerms has the last word
+		most = 1<<63 - 1 // more than anybody pays: CheckTerms has the last word
 	}
-	return &leasev1.Terms{
+	terms := &leasev1.Terms{
 		Version: 1, Network: j.r.Network, Worker: b.Worker, Requester: j.r.self,
 		WorkerNonce: b.Nonce, RequesterNonce: nonce, JobId: j.id[:], GpuTags: tags,
-		Price: b.Price, MaxAmount: max,
+		Price: b.Price, MaxAmount: most,
 		IntervalMs: interval, GraceMs: interval / 4, MaxUnpaid: maxUnpaid,
 		AbsentGraceMs: min(j.r.AbsentGrace.Milliseconds(), b.MaxAbsentGraceMs),
 		StartByMs:     now.Add(startWithin).UnixMilli(), MaxDurationMs: duration,
 		SpecDigest: digest[:], ImageDigest: j.sub.Spec.Image.Digest, Platform: j.sub.Spec.Image.Platform,
 		Simulated: b.Simulated, SelfDealt: string(b.Worker) == string(j.r.self), CreatedMs: now.UnixMilli(),
 	}
+	if t := j.r.SealRate * uint64(interval) / uint64(time.Minute.Milliseconds()); t > 0 {
+		terms.SealSuite, terms.SealModulus = job.SealWesolowski, job.SealRSA2048
+		terms.SealT = min(max(t, job.MinSealT), job.MaxSealT)
+	}
+	return terms
 }
 
 func orElse(v, otherwise int64) int64 {

@@ -44,6 +44,7 @@ type Config struct {
 	Key         ed25519.PrivateKey
 	Network     string
 	AbsentGrace time.Duration // asked of workers
+	SealRate    uint64        // squarings asked for each minute of a heartbeat's interval; 0: no seals
 	Dir         string        // of the jobs' logs and histories
 	Now         func() time.Time
 

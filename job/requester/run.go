@@ -32,6 +32,7 @@ type View struct {
 	CreditMS uint64
 	Amount   uint64
 	Beats    uint64
+	Sealed   uint64 // beats whose seal was here in time, and right
 	Exit     *leasev1.Exit
 	Live     bool // it has not ended
 }
@@ -222,7 +223,7 @@ func (j *run) view() View {
 	if t := j.lease(); t != nil {
 		l := t.session.Lease()
 		v.Worker, v.LeaseID = t.worker, t.id.String()
-		v.CreditMS, v.Amount, v.Beats = l.CreditMS(), l.Amount(), l.Beats()
+		v.CreditMS, v.Amount, v.Beats, v.Sealed = l.CreditMS(), l.Amount(), l.Beats(), l.Sealed()
 		v.State = stateWord(l.State(), t.phase())
 	}
 	j.mu.Lock()

@@ -209,6 +209,12 @@ func (t *tenure) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 		}
 		t.closeWhenReceived(lease.CloseReceived{Close: c})
 		return nil, nil
+	case *leasev1.BeatFrame_Seal:
+		ev, err := t.session.Lease().OpenSeal(f.Seal)
+		if err != nil {
+			return nil, err
+		}
+		return ev, nil
 	case *leasev1.BeatFrame_Resync:
 		return lease.ResyncReceived{Resync: f.Resync}, nil
 	default:

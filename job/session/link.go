@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -56,6 +57,9 @@ func (s *Session) take(ctx context.Context, link Link) {
 	s.unlink()
 	s.link = link
 	go s.read(ctx, link)
+	if l := s.Lease(); l.Role == lease.Worker && l.LastSeal() != nil {
+		s.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Seal{Seal: l.LastSeal()}})
+	}
 	for _, st := range s.Lease().Pending() { // what the other side may not have heard
 		s.Send(frame(st))
 	}

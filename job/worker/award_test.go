@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
 	"github.com/rigmesh/rigmesh/job/statement"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -40,7 +41,9 @@ func TestAnAwardIsHeldAgainstBidSpecAndPolicy(t *testing.T) {
 			a.terms.CreatedMs = time.Now().Add(-time.Hour).UnixMilli()
 			a.terms.StartByMs = time.Now().Add(-time.Minute).UnixMilli()
 		}, invalid, "start-by"},
-		{"a seal", func(a *attempt) { a.terms.SealSuite = 1 }, invalid, "seal"},
+		{"a seal that costs too much", func(a *attempt) {
+			a.terms.SealSuite, a.terms.SealModulus, a.terms.SealT = job.SealWesolowski, job.SealRSA2048, 11*uint64(a.terms.IntervalMs)
+		}, invalid, "seal"},
 		{"a witness", func(a *attempt) { a.terms.Witnesses = [][]byte{sessiontest.Public(strangerKey)} }, invalid, "witnesses"},
 		{"another image", func(a *attempt) { a.spec.Image.Digest = "sha256:" + strings.Repeat("0", 64) }, invalid, "image digest"},
 		{"another platform", func(a *attempt) { a.spec.Image.Platform = "linux/arm64" }, invalid, "platform"},

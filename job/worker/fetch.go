@@ -31,6 +31,11 @@ func (n *tenancy) inputDone(i int) string { return n.inputDir(i) + ".done" }
 func (t *task) fetch(ctx context.Context) error {
 	s := t.s
 	s.board.enter(leasev1.Phase_PHASE_PULLING)
+	// Nobody else of this host may reach what a stranger's task writes: it may be
+	// a file of root's with the setuid bit.
+	if err := os.MkdirAll(s.dir(), 0o700); err != nil {
+		return fmt.Errorf("folder of the task: %w", err)
+	}
 	id := s.id
 	src := s.w.Peers.Blobs(s.requester, id[:])
 	err := t.again(ctx, "image", func() error {

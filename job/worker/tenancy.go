@@ -47,15 +47,16 @@ type tenancy struct {
 	created       time.Time
 	log           *slog.Logger
 
-	session *session.Session
-	task    *task // of the session's goroutine; nil before the first challenge
-	past    past
-	board   *board
-	outputs *outputs
-	touched atomic.Int64 // Unix ms of the last step
-	dialing atomic.Bool  // reconnect is at it
-	evict   sync.Once
-	evicted chan struct{} // closed when what is left has to make room
+	session  *session.Session
+	task     *task // of the session's goroutine; nil before the first challenge
+	past     past
+	board    *board
+	outputs  *outputs
+	touched  atomic.Int64  // Unix ms of the last step
+	sealable chan struct{} // nudges the sealer
+	dialing  atomic.Bool   // reconnect is at it
+	evict    sync.Once
+	evicted  chan struct{} // closed when what is left has to make room
 }
 
 // past is how far a task had come when this worker last ran.
@@ -67,7 +68,7 @@ type past struct {
 func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l lease.Lease) *tenancy {
 	t := &tenancy{
 		w: w, id: id, requester: a.from, terms: a.terms.Message(), spec: a.spec,
-		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{}, evicted: make(chan struct{}),
+		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{}, evicted: make(chan struct{}), sealable: make(chan struct{}, 1),
 		log: w.Log.With("lease", id.Short(), "peer", a.from),
 	}
 	t.touched.Store(w.Now().UnixMilli())
@@ -83,6 +84,7 @@ func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l
 // takes its time over the close holds nobody else up.
 func (n *tenancy) stepped() {
 	n.touched.Store(n.w.Now().UnixMilli())
+	n.nudge()
 	if n.session.Lease().State() == lease.Closing {
 		n.w.Config.Devices.Release(n.id.String())
 	}
@@ -106,6 +108,9 @@ func (n *tenancy) view() View {
 // the lease could not be recorded.
 func (n *tenancy) run(ctx context.Context) error {
 	n.resume(ctx)
+	if n.terms.SealSuite != job.SealNone {
+		n.w.wg.Go(func() { n.sealing(ctx) })
+	}
 	if err := n.session.Run(ctx); err != nil {
 		n.task.wait()
 		return err
@@ -147,6 +152,8 @@ func (n *tenancy) perform(ctx context.Context, ef lease.Effect) {
 	switch ef := ef.(type) {
 	case lease.SendResync:
 		n.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Resync{Resync: ef.Resync}})
+	case lease.SendSeal:
+		n.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Seal{Seal: ef.Seal}})
 	case lease.StartTask:
 		n.startTask(ctx)
 	case lease.StopTask:

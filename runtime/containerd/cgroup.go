@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -83,29 +84,30 @@ func field(text, name string) int64 {
 }
 
 // destroy kills what is in the control group and removes it.
-func (g cgroup) destroy() error {
+func (g cgroup) destroy(ctx context.Context) error {
 	var problems []error
 	for _, root := range hierarchies() {
-		if err := destroy(filepath.Join(root, g.path)); err != nil {
+		if err := destroy(ctx, filepath.Join(root, g.path)); err != nil {
 			problems = append(problems, err)
 		}
 	}
 	return errors.Join(problems...)
 }
 
-func destroy(dir string) error {
+func destroy(ctx context.Context, dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	err := error(unix.EBUSY)
-	for range 50 { // a killed process takes a moment to leave
+	for attempt := 1; ; attempt++ { // a killed process takes a moment to leave
 		killAll(dir)
-		if err = removeTree(dir); err == nil || errors.Is(err, fs.ErrNotExist) {
+		err := removeTree(dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		time.Sleep(10 * time.Millisecond)
+		if attempt == 100 || pause(ctx, 10*time.Millisecond) != nil {
+			return err
+		}
 	}
-	return err
 }
 
 // killAll sends SIGKILL to all in a control group and those below, frozen or not.

@@ -168,7 +168,11 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 	for _, root := range hierarchies() {
 		_ = unix.Rmdir(filepath.Join(root, r.namespace)) // empty by now; if not, it is in use
 	}
-	return nil
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || bytes.Contains(mounts, []byte(r.paths.state)) {
+		return err // never delete through a mount
+	}
+	return os.RemoveAll(r.paths.state)
 }
 
 // endDaemon asks exactly this process to end, and makes it when it does not.

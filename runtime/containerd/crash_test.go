@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -187,4 +188,30 @@ func TestShutdownRefusesWhileATaskRuns(t *testing.T) {
 	if err := h.Shutdown(t.Context()); !errors.Is(err, ErrBusy) {
 		t.Errorf("shutdown: %v", err)
 	}
+}
+
+func TestDataFolderMayHaveALongPath(t *testing.T) {
+	t.Setenv("TMPDIR", longDir(t))
+	h := open(t)
+	if exit, out := h.run(t, runtime.Spec{}, "echo here"); exit.Code != 0 || out != "here\n" {
+		t.Errorf("exit %+v, stdout %q", exit, out)
+	}
+	if have, total := h.Held(t.Context(), h.image); have != total || total == 0 {
+		t.Errorf("held %d of %d", have, total)
+	}
+}
+
+// longDir is a folder whose path no socket could have, open to the users of tasks.
+func longDir(t *testing.T) string {
+	t.Helper()
+	top, err := os.MkdirTemp("", "rigmesh-test-long-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(top) })
+	dir := filepath.Join(top, strings.Repeat("long/", 40))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

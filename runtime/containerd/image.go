@@ -133,7 +133,7 @@ func setUser(ctx context.Context, c *client.Client, snapshot, user string, job *
 	if uerr != nil || gerr != nil {
 		scratch := &oci.Spec{Linux: &specs.Linux{}} // or it takes the task for another system's
 		container := &containers.Container{Snapshotter: snapshotter, SnapshotKey: snapshot}
-		for _, option := range []oci.SpecOpts{oci.WithUser(user), oci.WithAdditionalGIDs(uid)} {
+		for _, option := range []oci.SpecOpts{withPlainUserFiles, oci.WithUser(user), oci.WithAdditionalGIDs(uid)} {
 			if err := option(ctx, c, container, scratch); err != nil {
 				if lost(ctx, err) {
 					return err

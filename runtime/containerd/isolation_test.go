@@ -225,4 +225,8 @@ func TestProcessesAreLimited(t *testing.T) {
 	if exit.Code == 0 {
 		t.Errorf("a hundred processes within a limit of twenty")
 	}
+	// The init's own threads do not count, nor does it need another one once they do.
+	if exit, _ := h.run(t, runtime.Spec{Limits: runtime.Limits{Pids: 1}}, "echo alone; exit 3"); exit.Code != 3 || exit.Error != "" {
+		t.Errorf("one process: %+v", exit)
+	}
 }

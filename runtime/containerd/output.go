@@ -31,14 +31,9 @@ func (r *Runtime) openOutput(ctx context.Context, id string, stream runtime.Stre
 	if stream == runtime.Stderr {
 		name = record.StderrFile
 	}
-	if follow && !ended {
-		if err := r.awaitStarted(ctx, id); err != nil {
-			return nil, err
-		}
-	}
 	f, err := os.Open(r.paths.output(id, name))
 	if errors.Is(err, os.ErrNotExist) {
-		return io.NopCloser(eof{}), nil // it ended, or has not begun, before it could write
+		return io.NopCloser(eof{}), nil // its start was cut off early
 	}
 	if err != nil {
 		return nil, err

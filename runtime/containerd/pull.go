@@ -4,14 +4,11 @@ package containerd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
@@ -35,6 +32,8 @@ func (r *Runtime) Pull(ctx context.Context, image runtime.Image, src runtime.Blo
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
+	// One at a time for an image: whoever comes second finds it unpacked.
+	defer r.blobs.lock("pull " + imageName(image))()
 	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		p := &pull{r: r, c: c, src: src, image: image, progress: progress}
 		return p.run(ctx)
@@ -203,102 +202,6 @@ func (p *pull) roomFor(n int64) error {
 	return nil
 }
 
-func (p *pull) fetchJSON(ctx context.Context, d ocispec.Descriptor, v any) error {
-	if err := p.fetch(ctx, d); err != nil {
-		return err
-	}
-	b, err := content.ReadBlob(ctx, p.c.ContentStore(), d)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return unusable("blob %s: %v", d.Digest, err)
-	}
-	return nil
-}
-
-// fetch makes one blob be here, going on where an earlier attempt stopped. Without a
-// source it only looks.
-func (p *pull) fetch(ctx context.Context, d ocispec.Descriptor) error {
-	if p.src == nil {
-		_, err := p.c.ContentStore().Info(ctx, d.Digest)
-		return err
-	}
-	defer p.r.blobs.lock(d.Digest.String())()
-	before := p.done
-	ref := "rigmesh-" + d.Digest.String()
-	// Not content.OpenWriter: it retries for ever when the daemon is gone.
-	w, err := p.c.ContentStore().Writer(ctx, content.WithRef(ref), content.WithDescriptor(d))
-	if err == nil {
-		err = p.fill(ctx, w, d)
-		err = errors.Join(err, ignoreClosed(w.Close()))
-		if errors.Is(err, runtime.ErrImage) { // never resume what is wrong already
-			_ = p.c.ContentStore().Abort(ctx, ref)
-		}
-	}
-	if err != nil && !errdefs.IsAlreadyExists(err) {
-		return err
-	}
-	p.done = before + d.Size
-	p.progress(p.done, max(p.total, p.done))
-	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, io.EOF) || errdefs.IsCanceled(err) {
-		return nil
-	}
-	return err
-}
-
-func (p *pull) fill(ctx context.Context, w content.Writer, d ocispec.Descriptor) error {
-	status, err := w.Status()
-	if err != nil {
-		return err
-	}
-	p.done += status.Offset
-	if status.Offset < d.Size {
-		if err := p.copy(ctx, w, d, status.Offset); err != nil {
-			return err
-		}
-	}
-	err = w.Commit(ctx, d.Size, d.Digest)
-	if errdefs.IsFailedPrecondition(err) || errdefs.IsInvalidArgument(err) {
-		return unusable("blob %s: %v", d.Digest, err)
-	}
-	return err
-}
-
-func (p *pull) copy(ctx context.Context, w io.Writer, d ocispec.Descriptor, offset int64) error {
-	in, err := p.src.Blob(ctx, d.Digest.String(), offset)
-	if err != nil {
-		return fmt.Errorf("blob %s from %d on: %w", d.Digest, offset, err)
-	}
-	defer in.Close()
-	want := d.Size - offset
-	n, err := io.CopyBuffer(countTo{w, p}, io.LimitReader(in, want), make([]byte, 1<<20))
-	if err != nil {
-		return fmt.Errorf("blob %s at %d: %w", d.Digest, offset+n, err)
-	}
-	if n < want {
-		return fmt.Errorf("blob %s at %d of %d: %w", d.Digest, offset+n, d.Size, io.ErrUnexpectedEOF)
-	}
-	return nil
-}
-
-// countTo reports progress of what is written.
-type countTo struct {
-	io.Writer
-	p *pull
-}
-
-func (c countTo) Write(b []byte) (int, error) {
-	n, err := c.Writer.Write(b)
-	c.p.done += int64(n)
-	c.p.progress(c.p.done, max(c.p.total, c.p.done))
-	return n, err
-}
-
 // unpack names the image, which keeps its blobs from then on, and makes snapshots of
 // its layers.
 func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
@@ -322,43 +225,4 @@ func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
 	}
 	_ = p.c.ImageService().Delete(ctx, img.Name) // or Start would take it for usable
 	return unusable("unpack: %v", err)           // every blob is what it should be: the image is broken
-}
-
-// Held says how many bytes of an image are here and how many there are in all. The
-// total is zero while its manifest is not here.
-func (r *Runtime) Held(ctx context.Context, image runtime.Image) (have, total int64) {
-	_ = r.do(ctx, func(ctx context.Context, c *client.Client) error {
-		have, total = 0, 0
-		store := c.ContentStore()
-		p := &pull{r: r, c: c, image: image}
-		root, err := p.root()
-		if err == nil {
-			p.matcher, err = matcherOf(image)
-		}
-		if err != nil {
-			return err
-		}
-		desc, err := p.manifest(ctx, root)
-		if err != nil {
-			return err
-		}
-		b, err := content.ReadBlob(ctx, store, desc)
-		if err != nil {
-			return err
-		}
-		var manifest ocispec.Manifest
-		if err := json.Unmarshal(b, &manifest); err != nil {
-			return err
-		}
-		for _, d := range append([]ocispec.Descriptor{desc, manifest.Config}, manifest.Layers...) {
-			total += d.Size
-			if _, err := store.Info(ctx, d.Digest); err == nil {
-				have += d.Size
-			} else if status, err := store.Status(ctx, "rigmesh-"+d.Digest.String()); err == nil {
-				have += status.Offset
-			}
-		}
-		return nil
-	})
-	return have, total
 }

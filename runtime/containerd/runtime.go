@@ -32,6 +32,8 @@ type Runtime struct {
 	blobs     keyedLocks   // a digest: containerd refuses a second writer
 	sweeping  sync.RWMutex // Start and Remove read-lock it: a sweep must not see half a task
 
+	loosen func(*launch) // takes protections off a task; set by tests alone, which show that each of them is needed
+
 	mu       sync.Mutex
 	client   *client.Client // nil: look for the daemon again
 	programs assets.Programs
@@ -62,11 +64,9 @@ func (r *Runtime) Open(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("running tasks needs root: user namespaces, mounts and cgroups")
 	}
-	for _, dir := range []string{r.paths.tasks, claimsDir} {
-		// 0711 all the way: the users of tasks pass through, and list nothing.
-		if err := os.MkdirAll(dir, 0o711); err != nil {
-			return err
-		}
+	// 0711 on /run: the users of tasks pass through to their root folder, and list nothing.
+	if err := errors.Join(os.MkdirAll(claimsDir, 0o711), os.MkdirAll(r.paths.tasks, 0o700)); err != nil {
+		return err
 	}
 	return r.Sweep(ctx)
 }

@@ -4,6 +4,7 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -41,6 +42,7 @@ type launch struct {
 	init      string // path of the init on the host
 	recordDir string
 	hostsFile string
+	last      []oci.SpecOpts // see Runtime.loosen
 }
 
 // options are the whole of a task's OCI spec, on top of containerd's defaults. The
@@ -55,7 +57,7 @@ func (l launch) options() ([]oci.SpecOpts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []oci.SpecOpts{
+	return append([]oci.SpecOpts{
 		oci.WithDefaultSpec(),
 		oci.WithDefaultUnixDevices,
 		oci.WithProcessArgs(record.InitPath),
@@ -70,14 +72,14 @@ func (l launch) options() ([]oci.SpecOpts, error) {
 		oci.WithHostname(l.spec.ID),
 		oci.WithCgroup("/" + l.namespace + "/" + l.spec.ID),
 		oci.WithMemoryLimit(uint64(memory)),
-		oci.WithPidsLimit(int64(or(limits.Pids, defaultPids))),
+		oci.WithPidsLimit(int64(or(limits.Pids, defaultPids)) + record.InitThreads),
 		oci.WithCPUCFS(max(quota, 1000), period),
 		withSwapIn(memory),
-		withFiles,
+		withRlimits,
 		oci.WithoutMounts("/dev/shm", "/run"),
 		oci.WithMounts(mounts),
-		seccomp.WithDefaultProfile(), // last: it looks at the capabilities
-	}, nil
+		seccomp.WithDefaultProfile(), // after the capabilities, which it looks at
+	}, l.last...), nil
 }
 
 func or[T uint64 | uint32](v, instead T) T {
@@ -97,33 +99,35 @@ func withSwapIn(memory int64) oci.SpecOpts {
 	return oci.WithMemorySwap(memory)
 }
 
-// withFiles allows as many open files as people are used to in containers, or as we may
+// noCore is the limit at which the kernel writes no core file and starts no program
+// for one either. Zero stops the file only, and the program runs as root on the host.
+const noCore = 1
+
+// withRlimits allows as many open files as people are used to in containers, or as we may
 // have ourselves: from inside a user namespace nobody can raise that.
-func withFiles(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-	var ours unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &ours); err != nil {
+func withRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	var files, core unix.Rlimit
+	if err := errors.Join(unix.Getrlimit(unix.RLIMIT_NOFILE, &files), unix.Getrlimit(unix.RLIMIT_CORE, &core)); err != nil {
 		return err
 	}
-	files := min(1<<20, ours.Max)
-	s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: files, Soft: files}}
+	n, c := min(1<<20, files.Max), min(noCore, core.Max)
+	s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: n, Soft: n}, {Type: "RLIMIT_CORE", Hard: c, Soft: c}}
 	return nil
 }
 
-// mounts are the init's two, the job's own, and the usual in-memory ones, sized.
+// mounts are the usual in-memory ones, sized, the job's own, and the init's two. Those
+// come last: whatever links the image has at the job's places, nothing covers them.
 func (l launch) mounts(memory int64) ([]specs.Mount, error) {
 	inMemory := func(target string, size int64, options ...string) specs.Mount {
 		return specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: target,
 			Options: append(options, "nosuid", "nodev", fmt.Sprintf("size=%d", size), "mode=1777")}
 	}
-	ours := []string{"bind", "nosuid", "nodev", "rprivate"}
+	ours := func(more ...string) []string { return append([]string{"bind", "nosuid", "nodev", "rprivate"}, more...) }
 	mounts := []specs.Mount{
 		inMemory("/tmp", memory/2),
 		inMemory("/dev/shm", memory/2, "noexec"), // containerd's 64 MiB are too few for data loaders
 		{Type: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
-		{Type: "bind", Source: l.init, Destination: record.InitPath, Options: append(ours, "ro")},
-		{Type: "bind", Source: l.hostsFile, Destination: "/etc/hosts", Options: append(ours, "ro", "noexec")},
-		{Type: "bind", Source: l.recordDir, Destination: record.DirPath, Options: append(ours, "noexec", "idmap"),
-			UIDMappings: l.users.one(0, record.InitID), GIDMappings: l.users.one(0, record.InitID)},
+		{Type: "bind", Source: l.hostsFile, Destination: "/etc/hosts", Options: ours("ro", "noexec")},
 	}
 	for _, m := range l.spec.Mounts {
 		mount, err := l.mount(m)
@@ -132,7 +136,11 @@ func (l launch) mounts(memory int64) ([]specs.Mount, error) {
 		}
 		mounts = append(mounts, mount)
 	}
-	return mounts, nil
+	return append(mounts,
+		specs.Mount{Type: "bind", Source: l.init, Destination: record.InitPath, Options: ours("ro")},
+		specs.Mount{Type: "bind", Source: l.recordDir, Destination: record.DirPath, Options: ours("noexec", "idmap"),
+			UIDMappings: l.users.one(0, record.InitID), GIDMappings: l.users.one(0, record.InitID)},
+	), nil
 }
 
 // mount shows a folder of the host to the job as its own, whoever owns it on disk.

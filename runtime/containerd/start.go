@@ -39,7 +39,7 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) error {
 	r.sweeping.RLock()
 	defer r.sweeping.RUnlock()
 	defer r.ids.lock(spec.ID)()
-	if err := os.Mkdir(r.paths.task(spec.ID), 0o711); err != nil {
+	if err := os.Mkdir(r.paths.task(spec.ID), 0o700); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = runtime.ErrExists
 		}
@@ -129,6 +129,9 @@ func (r *Runtime) withSpec(l launch, user string) client.NewContainerOpts {
 		if err := setUser(ctx, c, container.SnapshotKey, user, &l.job); err != nil {
 			return err
 		}
+		if r.loosen != nil {
+			r.loosen(&l)
+		}
 		if err := record.Write(l.recordDir, record.JobFile, l.job); err != nil {
 			return err
 		}
@@ -158,6 +161,12 @@ func (r *Runtime) prepare(ctx context.Context, img client.Image, spec runtime.Sp
 	}
 	if err := os.MkdirAll(l.recordDir, 0o700); err != nil {
 		return l, "", err
+	}
+	// Here before the init is, so that whoever follows them has something to watch.
+	for _, name := range []string{record.StdoutFile, record.StderrFile} {
+		if err := os.WriteFile(filepath.Join(l.recordDir, name), nil, 0o600); err != nil {
+			return l, "", err
+		}
 	}
 	hosts := "127.0.0.1 localhost " + spec.ID + "\n::1 localhost\n"
 	return l, user, os.WriteFile(l.hostsFile, []byte(hosts), 0o644)

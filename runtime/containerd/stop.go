@@ -108,7 +108,7 @@ func (r *Runtime) withTask(ctx context.Context, id string, f func(context.Contex
 // awaitStarted waits, not for long, until the init has its signal handlers: before
 // that PID 1 loses what is sent to it.
 func (r *Runtime) awaitStarted(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	w, err := newWatch(ctx, r.paths.record(id))
 	if errors.Is(err, os.ErrNotExist) {

@@ -109,11 +109,11 @@ func (r *Runtime) traces() []string {
 
 // sweepTask removes what the kernel and the state folder hold of one task that
 // containerd does not know.
-func (r *Runtime) sweepTask(_ context.Context, id string) error {
+func (r *Runtime) sweepTask(ctx context.Context, id string) error {
 	for _, p := range r.shims(id) {
 		_ = unix.Kill(p.pid, unix.SIGKILL)
 	}
-	problems := []error{r.cgroup(id).destroy()}
+	problems := []error{r.cgroup(id).destroy(ctx)}
 	bundle := filepath.Join(r.paths.bundles(r.namespace), id)
 	if err := mount.UnmountRecursive(filepath.Join(bundle, "rootfs"), unix.MNT_DETACH); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		problems = append(problems, err)

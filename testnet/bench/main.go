@@ -1,7 +1,6 @@
 //go:build linux
 
-// Command bench measures what rigmesh costs a machine that does nothing yet:
-// the size of its file, the time it takes to answer, the memory of an idle worker.
+// Command bench measures what rigmesh costs, beside what the same work costs without it.
 package main
 
 import (
@@ -9,24 +8,45 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
-	"strconv"
-	"strings"
+	"path/filepath"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
+	"github.com/rigmesh/rigmesh/runtime/ociarchive"
 	"github.com/rigmesh/rigmesh/testnet/lab"
+	"github.com/rigmesh/rigmesh/testnet/ociimage"
 )
 
+// plan is how much is measured.
+type plan struct {
+	rigmesh string
+	out     string
+	rounds  int
+	jobs    int
+	nodes   int
+	only    string
+	trace   bool
+}
+
 func main() {
-	rigmesh := flag.String("rigmesh", "bin/rigmesh", "the `program` to measure")
+	var p plan
+	flag.StringVar(&p.rigmesh, "rigmesh", "bin/rigmesh", "the `program` to measure")
+	flag.StringVar(&p.out, "out", "", "write the result to this `file` too")
+	flag.IntVar(&p.rounds, "rounds", 20, "`times` that each way of running one job is measured")
+	flag.IntVar(&p.jobs, "jobs", 100, "`number` of jobs, four at a time, before memory is looked at again")
+	flag.IntVar(&p.nodes, "nodes", 20, "`number` of nodes that hear announcements")
+	flag.StringVar(&p.only, "only", "", "measure these `parts` only, as in job,many: file, idle, job, cold, many, start, bulk, gossip, beats")
+	flag.BoolVar(&p.trace, "trace", false, "print when what happened in each single job")
 	flag.Parse()
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "bench: a worker runs containers and that needs root: run this with sudo")
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *rigmesh)
+	err := run(ctx, p)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
@@ -34,108 +54,51 @@ func main() {
 	}
 }
 
-// A figure is one line of the result.
-type figure struct{ what, measured, goal string }
-
-func run(ctx context.Context, rigmesh string) error {
-	file, err := os.Stat(rigmesh)
+// run measures everything in one lab, and leaves nothing behind.
+func run(ctx context.Context, p plan) (err error) {
+	l, err := lab.New(p.rigmesh)
 	if err != nil {
 		return err
-	}
-	help, err := helpTime(ctx, rigmesh)
-	if err != nil {
-		return err
-	}
-	idle, err := idleWorker(ctx, rigmesh)
-	if err != nil {
-		return err
-	}
-	figures := append([]figure{
-		{"size of the one file", mib(file.Size()), "≤ 64 MiB"},
-		{"rigmesh --help, median", ms(help), "≤ 50 ms"},
-	}, idle...)
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
-	for _, f := range figures {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.what, f.measured, f.goal)
-	}
-	return table.Flush()
-}
-
-// helpTime is the median of how long `rigmesh --help` takes.
-func helpTime(ctx context.Context, rigmesh string) (time.Duration, error) {
-	var took []time.Duration
-	for range 21 {
-		started := time.Now()
-		if err := exec.CommandContext(ctx, rigmesh, "--help").Run(); err != nil {
-			return 0, fmt.Errorf("rigmesh --help: %w", err)
-		}
-		took = append(took, time.Since(started))
-	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
-}
-
-// settle is how long a worker is left alone before its memory is looked at.
-const settle = 10 * time.Second
-
-// idleWorker starts one worker and measures it and its containerd.
-func idleWorker(ctx context.Context, rigmesh string) (figures []figure, err error) {
-	l, err := lab.New(rigmesh)
-	if err != nil {
-		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.Clear()) }()
-	started := time.Now()
-	p, err := l.Start("worker", "up", "--data", "w", "--listen", "/ip4/127.0.0.1/tcp/0", "--simulate-gpu", "rtx-4090", "--price", "1")
+	if err := ociimage.Busybox(l.Path("busybox.tar")); err != nil {
+		return err
+	}
+	archive, err := ociarchive.Open(ctx, l.Path("busybox.tar"), "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	ready, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if _, err := l.Ready(ready, p, "w"); err != nil {
-		return nil, err
-	}
-	figures = append(figures, figure{"worker answers after", ms(time.Since(started)), "≤ 300 ms, once its helpers are unpacked"})
-	fmt.Fprintf(os.Stderr, "bench: an idle worker is left alone for %s\n", settle)
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	left, err := l.Remains()
+	defer archive.Close()
+	binary, err := filepath.Abs(p.rigmesh)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, process := range left.Processes {
-		size, err := resident(process.PID)
+	b := &bench{plan: p, load: busyness(), lab: l, binary: binary, archive: archive}
+	sections, err := b.all(ctx)
+	if err != nil {
+		return err
+	}
+	return b.report(ctx, sections)
+}
+
+// progress says on stderr what is going on: a run takes minutes.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }
+
+// report prints the result, and writes it where it was asked for.
+func (b *bench) report(ctx context.Context, sections []section) error {
+	m := thisMachine(ctx, b.binary, b.lab.Dir, fmt.Sprintf(" -rounds %d -jobs %d", b.rounds, b.jobs))
+	m.load = b.load
+	var to io.Writer = os.Stdout
+	if b.out != "" {
+		file, err := os.Create(b.out)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		switch {
-		case process.PID == p.PID():
-			figures = append(figures, figure{"memory of an idle node", mib(size), "≤ 50 MiB"})
-		default:
-			figures = append(figures, figure{"memory of its containerd", mib(size), "≤ 45 MiB"})
-		}
+		defer file.Close()
+		to = io.MultiWriter(os.Stdout, file)
 	}
-	return figures, l.Stop(ready)
+	return markdown(to, m, sections)
 }
 
-// resident is the memory of a process that is in RAM, in bytes.
-func resident(pid int) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 10, 64)
-			return kib << 10, err
-		}
-	}
-	return 0, fmt.Errorf("process %d shows no memory", pid)
-}
-
-func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
-
-func ms(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+// tidyWithin bounds ending what the bench started.
+const tidyWithin = 30 * time.Second

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rigmesh/rigmesh/job/receipt"
+	"github.com/rigmesh/rigmesh/node"
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -260,6 +262,27 @@ func TestAnHourAtOneBeatAMinute(t *testing.T) {
 		credited(t, s, time.Hour-time.Second, time.Hour+time.Second)
 		if s.Amount != price*s.CreditMS/3_600_000 {
 			t.Errorf("%d micro-credits for %d ms at %d an hour", s.Amount, s.CreditMS, price)
+		}
+	})
+}
+
+func TestBeatsAreSealedOffTheHotPath(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{Seals: node.DefaultSealRate}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		sub := submission(t, m[0], "sleep 20s", "exit 0")
+		_, events := finish(t, m[0], sub)
+		end := ended(t, events)
+		if end.Outcome != leasev1.Outcome_OUTCOME_EXITED {
+			t.Fatalf("ended %v", end)
+		}
+		job := m[0].Requester().Jobs()[0]
+		if job.Beats < 18 || job.Sealed < job.Beats-1 {
+			t.Errorf("%d of %d beats are sealed; want all but the last at least", job.Sealed, job.Beats)
+		}
+		s, err := receipt.Verify(receiptOf(t, m[0], end.LeaseId))
+		if err != nil || s.Squarings == 0 {
+			t.Errorf("receipt: %v; squarings %d", err, s.Squarings)
 		}
 	})
 }

@@ -29,6 +29,7 @@ type Machine struct {
 	number int
 	cfg    config.Config
 	key    ed25519.PrivateKey
+	seals  uint64
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -38,6 +39,7 @@ type Setting struct {
 	GPUs  string        // "rtx-4090:2"; empty: a machine that only rents
 	Price uint64        // micro-credits per GPU-hour
 	Grace time.Duration // the longest silence; 0: the default
+	Seals uint64        // squarings asked of workers for each minute of an interval; 0: no seals
 }
 
 // Network makes one machine for each setting, connected through the first, and
@@ -66,7 +68,7 @@ func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
 	if s.Grace > 0 {
 		cfg.AbsentGrace = s.Grace
 	}
-	return &Machine{t: t, wires: w, number: number, cfg: cfg, key: key, Runtime: runtimetest.New()}
+	return &Machine{t: t, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, Runtime: runtimetest.New()}
 }
 
 // Start runs a node on this machine.
@@ -75,6 +77,7 @@ func (m *Machine) Start() {
 	h := m.wires.host(m.number, m.key)
 	n, err := node.New(m.cfg, node.Parts{
 		Now: time.Now, Host: h, Key: m.key, Runtime: m.Runtime.Reopen(), NoControl: true, Version: "sim", Log: m.log(h),
+		SealRate: m.seals,
 	})
 	if err != nil {
 		m.t.Fatal(err)

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package assets carries the programs that a task needs beside this one: runc,
 // the containerd shim and the init of every task.
 package assets

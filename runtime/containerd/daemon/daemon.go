@@ -111,6 +111,8 @@ func serve(ctx context.Context, root, state string) (*server.Server, error) {
 		Plugins: map[string]any{
 			"io.containerd.server.v1.grpc":  map[string]any{"address": socket, "max_recv_message_size": grpcMessage, "max_send_message_size": grpcMessage},
 			"io.containerd.server.v1.ttrpc": map[string]any{"address": socket + ".t"},
+			// The default is to look for garbage four times a second, also when idle.
+			"io.containerd.gc.v1.scheduler": map[string]any{"pause_threshold": 0.005},
 			// The default place is shared by every containerd of the host.
 			"io.containerd.shim.v1.manager": map[string]any{"socket_dir": ShimSockets(state)},
 		},

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package record is what the runtime and the init of a task tell each other
 // through files in one folder: what to run, that it began, how it ended, and
 // the two outputs. On the host the folder belongs to root; in the task it belongs
@@ -32,6 +34,10 @@ const (
 
 // InitID is the user and group of the init inside the task. No job may have it.
 const InitID = 65535
+
+// InitThreads is how many threads the init and its second stage may have. They count as
+// processes of the task, on top of what the job is allowed.
+const InitThreads = 24
 
 // KillSignal tells the init to kill every process of the job at once and to
 // record that. Killing the init instead would lose the record and the last output.

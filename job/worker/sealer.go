@@ -1,0 +1,75 @@
+package worker
+
+import (
+	"context"
+	"time"
+
+	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
+	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/statement"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+const (
+	// sealSlice is how many squarings are made in one go: some 2 ms of one core.
+	sealSlice = 2000
+	// sealRest is the pause between two slices. A seal thus takes a fifth of a
+	// core at most while it is made, and nothing waits for it. A thread of low
+	// priority would be no help: Go's garbage collector waits for every thread.
+	sealRest = 8 * time.Millisecond
+	// maxSealRate is what a worker puts up with, in squarings per millisecond of
+	// the interval: some 1 % of one core.
+	maxSealRate = 10
+)
+
+// nudge tells the sealer to look again whether there is something to seal.
+func (n *tenancy) nudge() {
+	select {
+	case n.sealable <- struct{}{}:
+	default:
+	}
+}
+
+// sealing makes the seals of the lease's beats, off everything else's way, until
+// the session is over.
+func (n *tenancy) sealing(ctx context.Context) {
+	n.nudge()
+	for {
+		select {
+		case <-n.sealable:
+		case <-n.session.Done():
+			return
+		case <-ctx.Done():
+			return
+		}
+		p, seq, beat, wanted := n.session.Lease().ToSeal()
+		if !wanted {
+			continue
+		}
+		if s := n.makeSeal(ctx, p, seq, beat); s != nil {
+			n.session.Post(ctx, lease.SealReady{Seal: s})
+		}
+	}
+}
+
+// makeSeal makes the seal of one beat; nil when it is not wanted any more.
+func (n *tenancy) makeSeal(ctx context.Context, p seal.Params, seq uint64, beat statement.Hash) *leasev1.Seal {
+	w, err := seal.Begin(p, beat)
+	if err != nil {
+		n.log.Warn("seal", "err", err) // the terms were checked before they were signed
+		return nil
+	}
+	for !w.Step(sealSlice) {
+		_, now, of, wanted := n.session.Lease().ToSeal()
+		if !wanted || now != seq || of != beat {
+			n.nudge()
+			return nil
+		}
+		if !pause(ctx, sealRest) {
+			return nil
+		}
+	}
+	s := w.Seal()
+	s.LeaseId, s.Seq = n.id[:], seq
+	return s
+}

@@ -1,0 +1,172 @@
+//go:build linux
+
+package containerd
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// leastAttempts is how many must have succeeded unprotected, or they prove little.
+const leastAttempts = 40
+
+// trial is one task: some attempts, as one user, without some protections.
+type trial struct {
+	off   []protection
+	user  string
+	names map[string]bool
+	found map[string]finding
+}
+
+type finding struct{ verdict, why string }
+
+// trials are all the tasks that the attempts take, by user and protections that are off.
+type trials map[string]*trial
+
+func keyOf(user string, off []protection) string {
+	sorted := slices.Sorted(slices.Values(off))
+	return fmt.Sprint(user, sorted)
+}
+
+func (ts trials) want(name, user string, off []protection) {
+	key := keyOf(user, off)
+	if ts[key] == nil {
+		ts[key] = &trial{off: off, user: user, names: make(map[string]bool)}
+	}
+	ts[key].names[name] = true
+}
+
+func (ts trials) finding(name, user string, off []protection) finding {
+	return ts[keyOf(user, off)].found[name]
+}
+
+// without is off with one protection back on.
+func without(off []protection, on protection) []protection {
+	return slices.DeleteFunc(slices.Clone(off), func(p protection) bool { return p == on })
+}
+
+// users are whom an attempt is made as when everything is on.
+func (a attempt) users() []string {
+	if a.user != "" {
+		return []string{a.user}
+	}
+	return []string{"0", "worker"}
+}
+
+func planned(attempts []attempt) trials {
+	ts := make(trials)
+	for _, a := range attempts {
+		for _, user := range a.users() {
+			ts.want(a.name, user, nil)
+		}
+		user := a.users()[0]
+		ts.want(a.name, user, a.off)
+		for _, p := range a.off {
+			ts.want(a.name, user, without(a.off, p))
+		}
+	}
+	return ts
+}
+
+// Every attempt is a real one: it succeeds where its protections are off. With all on it
+// fails, and so it does with any one of its own on.
+func TestNoAttemptEscapes(t *testing.T) {
+	f := newFixture(t)
+	ts := planned(attempts)
+	f.try(t, ts)
+	counted := 0
+	for _, a := range attempts {
+		if a.judge(t, ts) {
+			counted++
+		}
+	}
+	counted += f.tryOnHost(t)
+	t.Logf("%d attempts, %d of them counted", len(attempts)+len(hostAttempts), counted)
+	if counted < leastAttempts {
+		t.Errorf("%d attempts succeed unprotected, %d are wanted", counted, leastAttempts)
+	}
+}
+
+// judge prints one attempt's line and says whether it counts.
+func (a attempt) judge(t *testing.T, ts trials) bool {
+	t.Helper()
+	var denied finding
+	for _, user := range a.users() {
+		if denied = ts.finding(a.name, user, nil); denied.verdict == "ok" || denied.verdict == "" {
+			t.Errorf("%s as %s, protected: %+v", a.name, user, denied)
+		}
+	}
+	user := a.users()[0]
+	open := ts.finding(a.name, user, a.off)
+	for _, p := range a.off {
+		if one := ts.finding(a.name, user, without(a.off, p)); one.verdict == "ok" || one.verdict == "" {
+			t.Errorf("%s: %s alone does not deny it: %+v", a.name, p, one)
+		}
+	}
+	line(t, a.name, open.verdict, ts.finding(a.name, user, nil).verdict, a.off)
+	if open.verdict == "absent" {
+		return false // nothing to attack in this kernel
+	}
+	if open.verdict != "ok" {
+		t.Errorf("%s without %v: %+v", a.name, a.off, open)
+	}
+	return open.verdict == "ok"
+}
+
+func line(t *testing.T, name, unprotected, protected string, by []protection) {
+	var names []string
+	for _, p := range by {
+		names = append(names, string(p))
+	}
+	t.Logf("attempt %s unprotected=%s protected=%s by=%s", name, unprotected, protected, strings.Join(names, ","))
+}
+
+// try runs every trial, some at a time.
+func (f *fixture) try(t *testing.T, ts trials) {
+	t.Helper()
+	limit := make(chan struct{}, 4)
+	var running sync.WaitGroup
+	for i, key := range slices.Sorted(maps.Keys(ts)) {
+		limit <- struct{}{}
+		running.Go(func() {
+			defer func() { <-limit }()
+			if err := f.tryOne(t, fmt.Sprintf("trial-%d", i), ts[key]); err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+		})
+	}
+	running.Wait()
+}
+
+func (f *fixture) tryOne(t *testing.T, id string, tr *trial) error {
+	f.loosened(id, tr.off)
+	spec := runtime.Spec{
+		ID: id, Image: f.image, User: tr.user, Env: f.env,
+		Command: append([]string{"/evil/probe", "run"}, slices.Sorted(maps.Keys(tr.names))...),
+		Mounts:  []runtime.Mount{{Source: f.input, Target: "/input", ReadOnly: true}},
+		Limits:  runtime.Limits{CPUMillis: 1000, MemoryBytes: 256 << 20, Pids: 64},
+	}
+	if err := f.Start(t.Context(), spec); err != nil {
+		return err
+	}
+	exit, err := f.Wait(t.Context(), id)
+	if err != nil {
+		return err
+	}
+	tr.found = make(map[string]finding)
+	for l := range strings.Lines(f.output(t, id, runtime.Stdout)) {
+		if fields := strings.SplitN(strings.TrimSpace(l), "\t", 3); len(fields) >= 2 {
+			tr.found[fields[0]] = finding{fields[1], strings.Join(fields[2:], "")}
+		}
+	}
+	if len(tr.found) != len(tr.names) {
+		return fmt.Errorf("%d of %d attempts answered, exit %+v: %s", len(tr.found), len(tr.names), exit, f.output(t, id, runtime.Stderr))
+	}
+	return f.Remove(t.Context(), id)
+}

@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// oneJob measures one job at a time, each way in turn, so that whatever the machine
+// does meanwhile it does to all of them.
+func (b *bench) oneJob(ctx context.Context) (section, error) {
+	var plainly, alike, runtimes, known, cleaned, cli samples
+	ways := []struct {
+		name string
+		once func() error
+	}{
+		{"plain containerd client", b.timed(ctx, b.floor.plain, &plainly)},
+		{"bare client with our spec", b.timed(ctx, b.floor.alike, &alike)},
+		{"our runtime", b.timed(ctx, b.floor.throughRuntime, &runtimes)},
+		{"submit", func() error {
+			o, err := b.pair.run(ctx, b.pair.submission("true"))
+			if err != nil {
+				return err
+			}
+			if b.trace {
+				o.print()
+			}
+			known.add(o.known)
+			cleaned.add(o.cleaned)
+			return nil
+		}},
+		{"rigmesh run", b.timed(ctx, b.commandLine, &cli)},
+	}
+	for round := range b.rounds + 1 {
+		if round == 1 { // the first of everything is warming up
+			plainly, alike, runtimes, known, cleaned, cli = nil, nil, nil, nil, nil, nil
+		}
+		for _, way := range ways {
+			if err := way.once(); err != nil {
+				return section{}, fmt.Errorf("%s: %w", way.name, err)
+			}
+		}
+	}
+	return section{
+		title: "One job",
+		rows: []row{
+			plain("bare containerd client, default spec: create to deleted", plainly, "ms", limit{}),
+			plain("**floor**: bare containerd client, a task's own spec and init: create to deleted", alike, "ms", limit{}),
+			against("the worker's runtime alone: start, wait, remove", runtimes, "ms", alike, limit{}),
+			against("submit to exit known to the requester", known, "ms", alike, limit{}),
+			against("submit to exit known and everything cleaned up", cleaned, "ms", alike, atMost(1.35, "≤ 1.35 × floor")),
+			plain("`rigmesh run` to its exit, background requester running", cli, "ms", atMost(400, "≤ 400 ms")),
+		},
+	}, nil
+}
+
+// timed keeps what one way of doing it took.
+func (b *bench) timed(ctx context.Context, once func(context.Context) (time.Duration, error), into *samples) func() error {
+	return func() error {
+		took, err := once(ctx)
+		into.add(took)
+		return err
+	}
+}
+
+// commandLine is what a person types.
+func (b *bench) commandLine(ctx context.Context) (time.Duration, error) {
+	return command(b.lab.Command(ctx, "run", "--data", requesterDir, "--simulated", "--quiet", "oci-archive:busybox.tar", "true"))
+}
+
+// print shows when what happened, in ms since the first event.
+func (o outcome) print() {
+	for _, e := range o.events {
+		fmt.Fprintf(os.Stderr, "%6d  %v\n", e.AtMs-o.events[0].AtMs, e.Event)
+	}
+	fmt.Fprintf(os.Stderr, "known after %v, cleaned after %v\n", o.known, o.cleaned)
+}
