@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
 	"strings"
 
 	"github.com/rigmesh/rigmesh/job"
@@ -64,9 +63,15 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// defaultPlatform is that of most machines with a GPU, whatever this one is.
+const defaultPlatform = "linux/amd64"
+
 // addImage adds an image's blobs. Those of a registry are fetched when they are sent.
-func (c *cargo) addImage(ctx context.Context, ref string) error {
-	image, err := openImage(ctx, ref, "linux/"+goruntime.GOARCH)
+func (c *cargo) addImage(ctx context.Context, ref, platform string) error {
+	if platform == "" {
+		platform = defaultPlatform
+	}
+	image, err := openImage(ctx, ref, platform)
 	if err != nil {
 		return err
 	}

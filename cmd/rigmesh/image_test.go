@@ -6,7 +6,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	goruntime "runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -40,7 +39,7 @@ func startRegistry(t *testing.T) (host string, layers *atomic.Int64, closed *ato
 	t.Cleanup(s.Close)
 	host = strings.TrimPrefix(s.URL, "http://")
 	o := ociimage.BusyboxOptions()
-	o.Platform = "linux/" + goruntime.GOARCH
+	o.Platform = defaultPlatform
 	if err := ociimage.PushBusybox(t.Context(), host+"/busybox:1", o); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 type jobFile struct {
 	Name       string          `yaml:"name,omitempty"`
 	Image      string          `yaml:"image"`
+	Platform   string          `yaml:"platform,omitempty"`
 	Entrypoint words           `yaml:"entrypoint,omitempty,flow"`
 	Command    words           `yaml:"command,omitempty,flow"`
 	Env        variables       `yaml:"env,omitempty"`

@@ -109,7 +109,7 @@ func submit(c *cli.Context, k console, j jobFile, p plan, inputs []input, v *vie
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	v.status("reading the image and the inputs")
-	content, err := load(ctx, j.Image, inputs)
+	content, err := load(ctx, j.Image, j.Platform, inputs)
 	if err != nil {
 		return nil, "", err
 	}

@@ -31,6 +31,7 @@ func runFlags() []cli.Flag {
 		list(box, "env", "`NAME=value`, or NAME for this shell's value; repeatable", "e"),
 		text(box, "workdir", "working `DIR` in the task", "w"),
 		text(box, "user", "`USER[:GROUP]` in the task", "u"),
+		text(box, "platform", "`OS/ARCH` of the image, and so of the worker (default: linux/amd64)"),
 		text(box, "entrypoint", "`PROGRAM` instead of the image's entrypoint"),
 		text(box, "name", "`NAME` of the job, for people"),
 		text(box, "memory", "`SIZE` of memory, such as 8GiB", "m"),
@@ -72,6 +73,7 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	override(c, "workdir", &j.Workdir)
 	override(c, "user", &j.User)
 	override(c, "name", &j.Name)
+	override(c, "platform", &j.Platform)
 	j.Resources.GPU.Simulated = j.Resources.GPU.Simulated || c.Bool("simulated")
 	if c.IsSet("entrypoint") {
 		j.Entrypoint = words{c.String("entrypoint")}

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	goruntime "runtime"
 	"syscall"
 	"testing"
 
@@ -73,12 +72,12 @@ func writeArchive(path string) error {
 	}
 	file("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
 	config := describe("config.v1+json", map[string]any{
-		"os": "linux", "architecture": goruntime.GOARCH, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{}},
+		"os": "linux", "architecture": "amd64", "rootfs": map[string]any{"type": "layers", "diff_ids": []string{}},
 	})
 	manifest := describe("manifest.v1+json", map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": []any{},
 	})
-	manifest["platform"] = map[string]any{"os": "linux", "architecture": goruntime.GOARCH}
+	manifest["platform"] = map[string]any{"os": "linux", "architecture": "amd64"}
 	index, _ := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": []any{manifest}})
 	file("index.json", index)
 	if err := w.Close(); err != nil {

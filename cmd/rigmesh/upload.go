@@ -35,9 +35,9 @@ const handing = "handing content to the node"
 
 // load reads the image's table of contents and the folders. Whatever is wrong with
 // them is found here, before anybody was asked for anything.
-func load(ctx context.Context, ref string, inputs []input) (*cargo, error) {
+func load(ctx context.Context, ref, platform string, inputs []input) (*cargo, error) {
 	c := &cargo{parts: map[string]part{}}
-	if err := c.addImage(ctx, ref); err != nil {
+	if err := c.addImage(ctx, ref, platform); err != nil {
 		c.Close()
 		return nil, err
 	}

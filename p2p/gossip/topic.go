@@ -22,6 +22,7 @@ var (
 // Verdict is a validator's word on a message.
 type Verdict uint8
 
+// What a validator may say.
 const (
 	Ignore Verdict = iota // drop it; nobody is to blame: expired, stale, over a rate
 	Accept                // deliver it and pass it on

@@ -45,7 +45,20 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) error {
 		}
 		return fmt.Errorf("start task %s: %w", spec.ID, err)
 	}
-	err := r.do(ctx, func(ctx context.Context, c *client.Client) error { return r.launch(ctx, c, spec) })
+	fresh := true
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		if fresh { // at the first attempt there is hardly ever something to take up
+			fresh = false
+			task, err := r.create(ctx, c, spec)
+			if err == nil {
+				return task.Start(ctx)
+			}
+			if !errdefs.IsAlreadyExists(err) {
+				return err
+			}
+		}
+		return r.launch(ctx, c, spec)
+	})
 	if err == nil {
 		return nil
 	}

@@ -110,11 +110,13 @@ func (r *Runtime) traces() []string {
 // sweepTask removes what the kernel and the state folder hold of one task that
 // containerd does not know.
 func (r *Runtime) sweepTask(ctx context.Context, id string) error {
-	for _, p := range r.shims(id) {
-		_ = unix.Kill(p.pid, unix.SIGKILL)
+	bundle := filepath.Join(r.paths.bundles(r.namespace), id)
+	if _, err := os.Lstat(bundle); err == nil { // it goes after the shim
+		for _, p := range r.shims(id) {
+			_ = unix.Kill(p.pid, unix.SIGKILL)
+		}
 	}
 	problems := []error{r.cgroup(id).destroy(ctx)}
-	bundle := filepath.Join(r.paths.bundles(r.namespace), id)
 	if err := mount.UnmountRecursive(filepath.Join(bundle, "rootfs"), unix.MNT_DETACH); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		problems = append(problems, err)
 		return errors.Join(problems...) // never delete through a mount
