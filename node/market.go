@@ -82,7 +82,7 @@ func (m marketSide) Award(ctx context.Context, to peer.ID, req *leasev1.AwardReq
 		return m.n.worker.Award(to, req)
 	}
 	var resp leasev1.AwardResponse
-	if err := stream.Call(ctx, m.n.host, to, "lease", req, &resp); err != nil {
+	if err := stream.CallLimited(ctx, m.n.host, to, "lease", awardLimits, req, &resp); err != nil {
 		return nil, err
 	}
 	return &resp, nil

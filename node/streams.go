@@ -14,6 +14,9 @@ import (
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
+// awardLimits leave room for a spec with all the words and variables it may have.
+var awardLimits = stream.Limits{MaxMessage: 1 << 20}
+
 // streamSide is the requester's way to the streams of a lease.
 type streamSide struct{ n *Node }
 
@@ -54,7 +57,7 @@ func (n *Node) serve() {
 	}
 	stream.Serve(n.host, "offer", stream.Limits{}, n.serveOffer)
 	stream.Serve(n.host, "ask", stream.Limits{}, n.serveAsk)
-	stream.Serve(n.host, "lease", stream.Limits{MaxMessage: 1 << 20}, n.serveAward)
+	stream.Serve(n.host, "lease", awardLimits, n.serveAward)
 	stream.Accept(n.host, "beat", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveBeat(ctx, c) })
 	stream.Accept(n.host, "logs", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveTask(ctx, c) })
 }

@@ -157,6 +157,24 @@ func TestALogTakesWhatComesNextAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestALogDoesNotGrowWithoutEnd(t *testing.T) {
+	l := openLog(filepath.Join(t.TempDir(), "stdout"))
+	if err := l.write(0, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(l.path, maxOutput-2); err != nil { // a hole takes no room
+		t.Fatal(err)
+	}
+	for _, offset := range []int64{maxOutput - 2, maxOutput + 2, 0} {
+		if err := l.write(offset, []byte("four")); err != nil {
+			t.Errorf("write at %d: %v", offset, err)
+		}
+	}
+	if l.size() != maxOutput {
+		t.Errorf("%d bytes, want %d", l.size(), maxOutput)
+	}
+}
+
 func TestAReaderFollowsALogUntilTheJobEnds(t *testing.T) {
 	l := openLog(filepath.Join(t.TempDir(), "stdout"))
 	r := &logReader{ctx: t.Context(), log: l, follow: true, offset: 2}

@@ -50,12 +50,17 @@ func openError(ctx context.Context, err error) error {
 // Call sends one request and waits for its response, at most 30 s when ctx has
 // no deadline. When ctx ends, so does the handler's at the other side.
 func Call(ctx context.Context, h *p2p.Host, to peer.ID, name string, req, resp proto.Message) error {
+	return CallLimited(ctx, h, to, name, Limits{}, req, resp)
+}
+
+// CallLimited is Call for a protocol whose limits differ from the defaults.
+func CallLimited(ctx context.Context, h *p2p.Host, to peer.ID, name string, l Limits, req, resp proto.Message) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, callTimeout)
 		defer cancel()
 	}
-	c, err := Open(ctx, h, to, name)
+	c, err := OpenLimited(ctx, h, to, name, l)
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,17 @@ func TestCallReturnsTheResponse(t *testing.T) {
 	}
 }
 
+func TestACallMayCarryWhatItsLimitsAllow(t *testing.T) {
+	a, b := pair(t)
+	wide := stream.Limits{MaxMessage: 1 << 20}
+	stream.Serve(b, "echo", wide, echo)
+	large := text(strings.Repeat("x", 1<<19))
+	var resp chunk
+	if err := stream.CallLimited(t.Context(), a, b.ID(), "echo", wide, large, &resp); err != nil || len(resp.Data) != 1<<19 {
+		t.Errorf("%d bytes, %v", len(resp.Data), err)
+	}
+}
+
 func TestCallConnectsByItself(t *testing.T) {
 	hosts := p2ptest.Loopback(t, 2)
 	p2ptest.Introduce(t, hosts[0], hosts[1])
