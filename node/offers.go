@@ -113,7 +113,8 @@ func (o *offers) fetch(ctx context.Context, id peer.ID) (requester.Offer, error)
 
 // search sends every offer that could serve a need: the index first, then what
 // the DHT leads to. Where nobody serves the tier that is needed, every worker is
-// asked, so that they say why not. The channel closes when the search is over.
+// asked, so that they say why not. The channel closes when the search is over; with
+// nothing found it goes on until ctx ends.
 func (o *offers) search(ctx context.Context, need *marketv1.Requirement) <-chan requester.Offer {
 	out := make(chan requester.Offer)
 	go func() {
@@ -125,10 +126,7 @@ func (o *offers) search(ctx context.Context, need *marketv1.Requirement) <-chan 
 				s.send(of)
 			}
 		}
-		s.find(rendezvous(job.TierFor(need)))
-		if s.sent == 0 {
-			s.find(rendezvous(job.Tiers()[0]))
-		}
+		s.findAll(need)
 	}()
 	return out
 }
@@ -177,6 +175,31 @@ func (s *search) ourselves() {
 	}
 	if v, err := statement.OpenOffer(signed); err == nil {
 		s.send(requester.Offer{Worker: s.o.n.host.ID(), Offer: v.Message(), Seen: s.o.n.now()})
+	}
+}
+
+// lookAgain is the pause between searches while nothing was found: a node that
+// has just started, or was just told where to begin, meets others any moment.
+const lookAgain = 200 * time.Millisecond
+
+// findAll looks in the DHT until somebody was found, or ctx ends.
+func (s *search) findAll(need *marketv1.Requirement) {
+	pause := time.NewTicker(lookAgain)
+	defer pause.Stop()
+	for {
+		s.find(rendezvous(job.TierFor(need)))
+		if s.sent == 0 {
+			s.find(rendezvous(job.Tiers()[0]))
+		}
+		if s.sent > 0 {
+			return
+		}
+		select {
+		case <-pause.C:
+			s.seen = map[peer.ID]bool{s.o.n.host.ID(): true} // who did not answer is asked again
+		case <-s.ctx.Done():
+			return
+		}
 	}
 }
 
