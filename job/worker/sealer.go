@@ -17,6 +17,10 @@ const (
 	// core at most while it is made, and nothing waits for it. A thread of low
 	// priority would be no help: Go's garbage collector waits for every thread.
 	sealRest = 8 * time.Millisecond
+	// sealAfter is the part of an interval that passes before a beat is sealed:
+	// jobs that are over sooner cost no squarings, and the next challenge is
+	// further away than that.
+	sealAfter = 8
 	// maxSealRate is what a worker puts up with, in squarings per millisecond of
 	// the interval: some 1 % of one core.
 	maxSealRate = 10
@@ -34,6 +38,7 @@ func (n *tenancy) nudge() {
 // the session is over.
 func (n *tenancy) sealing(ctx context.Context) {
 	n.nudge()
+	delay := time.Duration(n.terms.IntervalMs) * time.Millisecond / sealAfter
 	for {
 		select {
 		case <-n.sealable:
@@ -41,6 +46,9 @@ func (n *tenancy) sealing(ctx context.Context) {
 			return
 		case <-ctx.Done():
 			return
+		}
+		if _, _, _, wanted := n.session.Lease().ToSeal(); !wanted || !pause(ctx, delay) {
+			continue
 		}
 		p, seq, beat, wanted := n.session.Lease().ToSeal()
 		if !wanted {
