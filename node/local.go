@@ -6,12 +6,10 @@ import (
 	"github.com/rigmesh/rigmesh/job/session"
 )
 
-// local makes streams between this node's own requester and worker.
-type local struct{ n *Node }
-
-// open connects one end to serve and gives the other.
-func (l *local) open(serve func(context.Context, session.Link)) session.Link {
-	near, far := session.Pipe(l.n.host.ID(), l.n.host.ID())
+// local is a stream between this node's own requester and worker: one end is
+// served, the other is the result. libp2p cannot dial itself.
+func (n *Node) local(serve func(context.Context, session.Link)) session.Link {
+	near, far := session.Pipe(n.host.ID(), n.host.ID())
 	go func() {
 		serve(far.Context(), far)
 		_ = far.Close()

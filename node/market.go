@@ -19,11 +19,8 @@ import (
 type marketSide struct{ n *Node }
 
 func (m marketSide) PeerRecord() ([]byte, error)             { return m.n.host.PeerRecord() }
-func (m marketSide) AddPeerRecord(b []byte) (peer.ID, error) { return m.n.addPeerRecord(b) }
+func (m marketSide) AddPeerRecord(b []byte) (peer.ID, error) { return m.n.host.AddPeerRecord(b) }
 func (m marketSide) Connected() int                          { return len(m.n.host.Peers()) }
-
-// addPeerRecord remembers a peer's addresses; our own need no remembering.
-func (n *Node) addPeerRecord(b []byte) (peer.ID, error) { return n.host.AddPeerRecord(b) }
 
 func (m marketSide) Offers(ctx context.Context, need *marketv1.Requirement) <-chan requester.Offer {
 	return m.n.offers.search(ctx, need)

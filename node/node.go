@@ -64,7 +64,6 @@ type Node struct {
 	devices   *gpu.Reservations
 	requester *requester.Requester
 	worker    *worker.Worker // nil on a node that only rents
-	local     *local
 
 	release  func()    // the data directory's lock
 	stop     chan bool // Shutdown's wish: drain or not
@@ -164,7 +163,6 @@ func (n *Node) makeNetwork() error {
 }
 
 func (n *Node) makeRequester() error {
-	n.local = &local{n: n}
 	n.requester = requester.New(requester.Config{
 		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace, SealRate: n.parts.SealRate,
 		Dir: n.path("jobs"), Now: n.now,

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -39,15 +40,7 @@ func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
 		return fmt.Errorf("our own receipt does not verify: %w", err)
 	}
 	path := filepath.Join(r.dir, sum.LeaseID+"."+role+".receipt")
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return journal.WriteFile(path, b)
 }
 
 // each calls fn with every receipt that verifies. One that does not is an error,

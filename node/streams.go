@@ -22,14 +22,14 @@ type streamSide struct{ n *Node }
 
 func (s streamSide) Beat(ctx context.Context, worker peer.ID) (session.Link, error) {
 	if worker == s.n.host.ID() {
-		return s.n.local.open(s.n.serveBeat), nil
+		return s.n.local(s.n.serveBeat), nil
 	}
 	return stream.Open(ctx, s.n.host, worker, "beat")
 }
 
 func (s streamSide) Task(ctx context.Context, worker peer.ID) (session.Link, error) {
 	if worker == s.n.host.ID() {
-		return s.n.local.open(s.n.serveTask), nil
+		return s.n.local(s.n.serveTask), nil
 	}
 	return stream.Open(ctx, s.n.host, worker, "logs")
 }
@@ -77,7 +77,7 @@ func (n *Node) serveBid(_ context.Context, from peer.ID, a *marketv1.Answer) (*m
 }
 
 func (n *Node) serveAward(_ context.Context, from peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
-	if _, err := n.addPeerRecord(req.PeerRecord); err != nil {
+	if _, err := n.host.AddPeerRecord(req.PeerRecord); err != nil {
 		n.log.Debug("addresses of an award", "peer", from, "err", err)
 	}
 	return n.worker.Award(from, req)
@@ -121,7 +121,7 @@ func (n *Node) serveTask(ctx context.Context, link session.Link) {
 type workerSide struct{ n *Node }
 
 func (w workerSide) PeerRecord() ([]byte, error)             { return w.n.host.PeerRecord() }
-func (w workerSide) AddPeerRecord(b []byte) (peer.ID, error) { return w.n.addPeerRecord(b) }
+func (w workerSide) AddPeerRecord(b []byte) (peer.ID, error) { return w.n.host.AddPeerRecord(b) }
 
 func (w workerSide) Connect(ctx context.Context, id peer.ID) error {
 	if id == w.n.host.ID() {

@@ -44,11 +44,6 @@ var stateNames = [...]string{
 	Closing: "closing", Closed: "closed", Lapsed: "lapsed", Refused: "refused", Fault: "fault",
 }
 
-// States lists every state in order.
-func States() []State {
-	return []State{Waiting, Active, AwaitAck, Suspect, Suspended, Closing, Closed, Lapsed, Refused, Fault}
-}
-
 // String is the state's name in lower case.
 func (s State) String() string {
 	if int(s) < len(stateNames) {

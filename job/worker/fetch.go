@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	"github.com/rigmesh/rigmesh/runtime"
@@ -154,20 +155,7 @@ func (n *tenancy) keepEnded(e *leasev1.Ended) error {
 	if err := os.MkdirAll(n.dir(), 0o700); err != nil {
 		return err
 	}
-	return writeDurably(n.endedFile(), b)
-}
-
-// writeDurably replaces a file, whole or not at all, whatever happens to the machine.
-func writeDurably(path string, b []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return journal.WriteFile(n.endedFile(), b)
 }
 
 // loadEnded reads it back.
