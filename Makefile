@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 include tools/helpers.mk # runc, the shim and the task's init, compressed for embedding: target helpers
 
-.PHONY: build packages test lint formatted tidy generate generated cross check demo sim bench fuzz clean root
+.PHONY: build packages test lint formatted tidy generate generated cross check demo sim matrix bench fuzz clean root
 
 build: packages helpers ## bin/rigmesh, one static file
 	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
@@ -57,6 +57,9 @@ demo: root build ## the main job on this machine: three workers, one requester, 
 
 sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
+
+matrix: ## the power goes at every step of both journals, with 50 seeds each
+	go test -count=1 -timeout 3h ./testnet/sim -run PowerCut -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
 
 bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"
 	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh $(BENCHFLAGS)

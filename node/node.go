@@ -32,6 +32,7 @@ type Parts struct {
 	Host    *p2p.Host          // with an identity; on a simulated network, say
 	Key     ed25519.PrivateKey // Host's; read from the data directory when nil
 	Runtime runtime.Runtime
+	Journal journal.FS // where the journal lives; a folder of the data directory when nil
 	Log     *slog.Logger
 	Version string
 	// SealRate is the squarings asked of workers for each minute of a heartbeat's
@@ -131,7 +132,7 @@ func (n *Node) makeStore() error {
 	if n.store, err = blob.Open(n.path("blobs")); err != nil {
 		return fmt.Errorf("open the blob store: %w", err)
 	}
-	if n.journal, err = journal.Open(n.path("journal")); err != nil {
+	if n.journal, err = n.openJournal(); err != nil {
 		return fmt.Errorf("open the journal: %w", err)
 	}
 	if cut := n.journal.Cut(); cut > 0 {
@@ -139,6 +140,21 @@ func (n *Node) makeStore() error {
 	}
 	n.receipts, err = openReceipts(n.path("receipts"), n.log)
 	return err
+}
+
+func (n *Node) openJournal() (*journal.Journal, error) {
+	files := n.parts.Journal
+	if files == nil {
+		var err error
+		if files, err = journal.Dir(n.path("journal")); err != nil {
+			return nil, err
+		}
+	}
+	files, err := withFailPoints(files)
+	if err != nil {
+		return nil, err
+	}
+	return journal.OpenFS(files)
 }
 
 // makeNetwork starts listening. Nothing here waits for another node.

@@ -20,12 +20,12 @@ func TestPowerLossTakesNothingThatWasAcknowledged(t *testing.T) {
 	var cut, kept int64
 	for seed := range uint64(600) {
 		random := rand.New(rand.NewPCG(seed, 5))
-		m := newMemory()
+		m := NewMemory()
 		acknowledged, tried := 0, 0
 		for range 4 {
 			c, k := untilPowerLoss(t, m, random, &acknowledged, &tried)
 			cut, kept = cut+c, kept+k
-			m = m.powerLoss(random)
+			m = m.PowerLoss(random)
 			j, err := OpenFS(m.clone())
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
@@ -51,9 +51,9 @@ var errPower = errors.New("the power went")
 
 // untilPowerLoss opens and appends batches until the power goes. It gives the
 // bytes that Open cut and the records it found beyond the head.
-func untilPowerLoss(t *testing.T, m *memory, random *rand.Rand, acknowledged, tried *int) (cut, kept int64) {
+func untilPowerLoss(t *testing.T, m *Memory, random *rand.Rand, acknowledged, tried *int) (cut, kept int64) {
 	left := random.IntN(40)
-	m.fail = func(string, string) error {
+	m.Fail = func(string, string) error {
 		if left--; left < 0 {
 			return errPower
 		}
@@ -82,7 +82,7 @@ func untilPowerLoss(t *testing.T, m *memory, random *rand.Rand, acknowledged, tr
 	}
 }
 
-func (m *memory) dataOf(name string) []byte {
+func (m *Memory) dataOf(name string) []byte {
 	if f := m.files[name]; f != nil {
 		return f.data
 	}

@@ -174,7 +174,7 @@ func mustEncode(t *testing.T, r Record) []byte {
 // Another history of the same length, each record of it whole: as when one
 // folder's log is put in another's place.
 func TestAnotherHistoryIsRefused(t *testing.T) {
-	m, other := filled(t, 5), newMemory()
+	m, other := filled(t, 5), NewMemory()
 	j := mustOpen(t, other)
 	for i := range 9 {
 		if err := j.Append(note(i + 100)); err != nil {
@@ -235,7 +235,7 @@ func TestAHeadWithoutItsLogIsRefused(t *testing.T) {
 }
 
 func TestSomebodyElsesFileIsNotTouched(t *testing.T) {
-	m := newMemory()
+	m := NewMemory()
 	m.files[logName] = &memoryFile{in: m, name: logName, data: []byte("dear diary, today I wrote a journal")}
 	if _, err := OpenFS(m); !refused(err) {
 		t.Errorf("got %v", err)
@@ -254,7 +254,7 @@ func TestAFileOfALaterVersionIsRefused(t *testing.T) {
 }
 
 func TestBothSlotsAreUsedInTurn(t *testing.T) {
-	m := newMemory()
+	m := NewMemory()
 	j := mustOpen(t, m)
 	for i := range uint64(5) {
 		if err := j.Append(note(int(i))); err != nil {
@@ -281,7 +281,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte{}, []byte{})
 	f.Add([]byte(logHeader), make([]byte, 2*slotPage))
 	f.Fuzz(func(t *testing.T, log, head []byte) {
-		m := newMemory()
+		m := NewMemory()
 		m.files[logName] = &memoryFile{in: m, name: logName, data: log}
 		m.files[headName] = &memoryFile{in: m, name: headName, data: head}
 		j, err := OpenFS(m)

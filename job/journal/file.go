@@ -36,6 +36,9 @@ type File interface {
 // dir is the FS over a real directory.
 type dir string
 
+// Dir is the FS over a real directory, which is made when it is missing.
+func Dir(path string) (FS, error) { return newDir(path) }
+
 func newDir(path string) (dir, error) {
 	_, err := os.Stat(path)
 	if err == nil {

@@ -97,3 +97,24 @@ func (s *scanner) next() ([]byte, error) {
 	s.pos = s.pos.after(frame)
 	return frame[frameHeader:], nil
 }
+
+// Records reads the records of whole frames, as they are written to the log. Their chain is
+// not checked: it is for a file layer that wants to know what passes through it.
+func Records(frames []byte) ([]Record, error) {
+	var out []Record
+	for len(frames) > 0 {
+		if len(frames) < frameHeader {
+			return nil, errShort
+		}
+		end := frameHeader + int(binary.LittleEndian.Uint32(frames))
+		if end < frameHeader || end > len(frames) {
+			return nil, errShort
+		}
+		r, err := decode(frames[frameHeader:end])
+		if err != nil {
+			return nil, err
+		}
+		out, frames = append(out, r), frames[end:]
+	}
+	return out, nil
+}

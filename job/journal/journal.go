@@ -91,7 +91,7 @@ type batch struct {
 // Open opens the journal in a folder, or begins one there. It checks every
 // record, cuts a torn tail, and refuses anything else with ErrCorrupt or ErrRolledBack.
 func Open(dir string) (*Journal, error) {
-	files, err := newDir(dir)
+	files, err := Dir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}

@@ -17,7 +17,7 @@ import (
 
 func TestWhatWasAppendedIsReplayedInOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newMemory()
+		m := NewMemory()
 		var want []Record
 		for range rapid.IntRange(1, 4).Draw(t, "runs") {
 			j, err := OpenFS(m)
@@ -70,7 +70,7 @@ func TestAJournalInAFolderIsPrivateAndComesBack(t *testing.T) {
 }
 
 func TestAppendIsDurableOnReturn(t *testing.T) {
-	m := newMemory()
+	m := NewMemory()
 	j := mustOpen(t, m)
 	before := m.syncs[logName]
 	if err := j.Append(note(1)); err != nil {
@@ -84,14 +84,14 @@ func TestAppendIsDurableOnReturn(t *testing.T) {
 
 func TestConcurrentAppendsShareTheirSyncsAndAllArrive(t *testing.T) {
 	const writers, each = 16, 40
-	m := newMemory()
+	m := NewMemory()
 	j := mustOpen(t, m)
 	before := m.syncs[logName]
 
 	// The first batch is held in its sync until everybody else has joined the next.
 	var once sync.Once
 	hold, held := make(chan struct{}), make(chan struct{})
-	m.fail = func(op, name string) error {
+	m.Fail = func(op, name string) error {
 		if op == "sync" && name == logName {
 			once.Do(func() { close(held); <-hold })
 		}
@@ -139,7 +139,7 @@ func TestConcurrentAppendsShareTheirSyncsAndAllArrive(t *testing.T) {
 
 // Two appends that wait for a third share one sync, whoever of them does the work.
 func TestABatchIsOneSync(t *testing.T) {
-	m := newMemory()
+	m := NewMemory()
 	j := mustOpen(t, m)
 	b := j.join([]byte("x"))
 	for i := range 9 {
@@ -187,7 +187,7 @@ func TestAppendDuringReplayIsNotReplayed(t *testing.T) {
 }
 
 func TestAClosedJournalTakesNothing(t *testing.T) {
-	j := mustOpen(t, newMemory())
+	j := mustOpen(t, NewMemory())
 	if err := errors.Join(j.Close(), j.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestAClosedJournalTakesNothing(t *testing.T) {
 }
 
 func TestARecordThatIsTooLargeHarmsNothing(t *testing.T) {
-	j := mustOpen(t, newMemory())
+	j := mustOpen(t, NewMemory())
 	if err := j.Append(Record{Event: make([]byte, MaxRecord)}); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
@@ -210,11 +210,11 @@ func TestARecordThatIsTooLargeHarmsNothing(t *testing.T) {
 }
 
 func TestAFullDiskIsAnErrorUntilThereIsRoomAgain(t *testing.T) {
-	m := newMemory()
+	m := NewMemory()
 	j := mustOpen(t, m)
 	for i := range 60 {
 		full := i%3 == 1
-		m.fail = func(op, name string) error {
+		m.Fail = func(op, name string) error {
 			if full && op == "write" && name == logName {
 				return &os.PathError{Op: op, Path: name, Err: syscall.ENOSPC}
 			}
@@ -241,12 +241,12 @@ func TestAfterAFailedWriteOrSyncNothingIsTaken(t *testing.T) {
 		{"write", logName}, {"sync", logName}, {"write", headName}, {"sync", headName},
 	} {
 		t.Run(at.op+" "+at.name, func(t *testing.T) {
-			m := newMemory()
+			m := NewMemory()
 			j := mustOpen(t, m)
 			if err := j.Append(note(0)); err != nil {
 				t.Fatal(err)
 			}
-			m.fail = func(op, name string) error {
+			m.Fail = func(op, name string) error {
 				if op == at.op && name == at.name {
 					return broken
 				}
@@ -255,7 +255,7 @@ func TestAfterAFailedWriteOrSyncNothingIsTaken(t *testing.T) {
 			if err := j.Append(note(1)); !errors.Is(err, ErrFailed) || !errors.Is(err, broken) || !strings.Contains(err.Error(), at.name) {
 				t.Errorf("got %v, want ErrFailed", err)
 			}
-			m.fail = nil
+			m.Fail = nil
 			if err := j.Append(note(2)); !errors.Is(err, ErrFailed) {
 				t.Errorf("a later append gave %v, want ErrFailed", err)
 			}
@@ -271,9 +271,9 @@ func TestAfterAFailedWriteOrSyncNothingIsTaken(t *testing.T) {
 }
 
 func TestAFullDiskThatCannotBeUndoneIsAFailure(t *testing.T) {
-	m := newMemory()
+	m := NewMemory()
 	j := mustOpen(t, m)
-	m.fail = func(op, name string) error {
+	m.Fail = func(op, name string) error {
 		if name == logName && (op == "write" || op == "truncate") {
 			return syscall.ENOSPC
 		}
@@ -282,7 +282,7 @@ func TestAFullDiskThatCannotBeUndoneIsAFailure(t *testing.T) {
 	if err := j.Append(note(0)); !errors.Is(err, ErrFailed) {
 		t.Errorf("got %v, want ErrFailed", err)
 	}
-	m.fail = nil
+	m.Fail = nil
 	again := mustOpen(t, m.clone())
 	if again.Records() != 0 || again.Cut() == 0 {
 		t.Errorf("%d records, %d cut", again.Records(), again.Cut())
@@ -294,8 +294,8 @@ func TestOpenSaysWhatItCouldNotDo(t *testing.T) {
 		t.Error("a folder in a file was opened")
 	}
 	for _, op := range []string{"sync folder", "write", "sync", "truncate"} {
-		m := newMemory()
-		m.fail = func(o, _ string) error {
+		m := NewMemory()
+		m.Fail = func(o, _ string) error {
 			if o == op {
 				return syscall.EROFS
 			}
@@ -304,7 +304,7 @@ func TestOpenSaysWhatItCouldNotDo(t *testing.T) {
 		if _, err := OpenFS(m); !errors.Is(err, syscall.EROFS) {
 			t.Errorf("%s: %v", op, err)
 		}
-		m.fail = nil
+		m.Fail = nil
 		if j := mustOpen(t, m); j.Records() != 0 {
 			t.Errorf("after a failed %s: %d records", op, j.Records())
 		}

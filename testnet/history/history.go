@@ -26,7 +26,16 @@ type Statements map[slot][]byte
 // Read checks the journal of a node that is not running: no two different
 // statements for one slot. It says how many statements there are of each type.
 func Read(dir string) (map[string]int, error) {
-	j, err := journal.Open(dir)
+	files, err := journal.Dir(dir)
+	if err != nil {
+		return nil, err
+	}
+	return ReadFS(files)
+}
+
+// ReadFS is Read on any file layer.
+func ReadFS(files journal.FS) (map[string]int, error) {
+	j, err := journal.OpenFS(files)
 	if err != nil {
 		return nil, err
 	}

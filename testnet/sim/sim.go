@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/node"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/p2p"
@@ -30,6 +31,7 @@ type Machine struct {
 	cfg    config.Config
 	key    ed25519.PrivateKey
 	seals  uint64
+	files  journal.FS
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -40,6 +42,7 @@ type Setting struct {
 	Price uint64        // micro-credits per GPU-hour
 	Grace time.Duration // the longest silence; 0: the default
 	Seals uint64        // squarings asked of workers for each minute of an interval; 0: no seals
+	Files journal.FS    // where the journal lives; nil: on disk
 }
 
 // Network makes one machine for each setting, connected through the first, and
@@ -68,7 +71,7 @@ func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
 	if s.Grace > 0 {
 		cfg.AbsentGrace = s.Grace
 	}
-	return &Machine{t: t, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, Runtime: runtimetest.New()}
+	return &Machine{t: t, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New()}
 }
 
 // Start runs a node on this machine.
@@ -77,7 +80,7 @@ func (m *Machine) Start() {
 	h := m.wires.host(m.number, m.key)
 	n, err := node.New(m.cfg, node.Parts{
 		Now: time.Now, Host: h, Key: m.key, Runtime: m.Runtime.Reopen(), NoControl: true, Version: "sim", Log: m.log(h),
-		SealRate: m.seals,
+		SealRate: m.seals, Journal: m.files,
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -103,6 +106,16 @@ func (m *Machine) Stop() {
 		m.t.Errorf("node: %v", err)
 	}
 	m.cancel = nil
+}
+
+// Crash ends the node as a power cut would: no word of its end gets out. Its journal is in
+// files from now on.
+func (m *Machine) Crash(files journal.FS) {
+	m.Cut()
+	m.cancel()
+	<-m.done // whatever it says: its journal may have failed
+	m.cancel, m.files = nil, files
+	m.Mend()
 }
 
 // Cut takes the machine off the network. Its node notices nothing but silence.
