@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestCatalogIsSortedAndSane(t *testing.T) {
@@ -88,7 +90,7 @@ func TestSimulatedDevicesAreMarkedAndTheirOwn(t *testing.T) {
 	}
 	again, _ := SimulatedDevices("rtx-4090:2,rtx-3060:1", []byte("worker a"))
 	b, _ := SimulatedDevices("rtx-4090:2,rtx-3060", []byte("worker b"))
-	if len(a) != 3 || !slices.Equal(a, again) {
+	if len(a) != 3 || !cmp.Equal(a, again) {
 		t.Errorf("got %v and then %v", a, again)
 	}
 	seen := map[string]bool{}

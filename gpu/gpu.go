@@ -17,15 +17,6 @@ const (
 	GiB uint64 = 1 << 30
 )
 
-// Device is one GPU, or one slice of one, as the inventory sees it.
-type Device struct {
-	UUID      string // the driver's, "GPU-…" or "MIG-…"; "SIM-…" when simulated
-	Model     string // slug of the catalog: "rtx-4090"
-	VRAM      uint64 // bytes, as the driver reports them
-	Simulated bool   // there is no such card; the offer must say so
-	Price     uint64 // micro-credits per GPU-hour; 0: the worker's floor
-}
-
 // Holds says whether a device with vram bytes counts as one with need bytes.
 //
 // Cards are asked for by the size on the box, and the driver reports less:

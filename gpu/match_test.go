@@ -141,7 +141,7 @@ func TestMatchIsSoundAndCompleteAndBlindToOrder(t *testing.T) {
 			t.Fatalf("%d fit, %d wanted: got %d devices, %v", fit, need.Count, len(got), m)
 		}
 		for i, d := range got {
-			if !need.Fits(d) || slices.Contains(got[:i], d) {
+			if !need.Fits(d) || slices.ContainsFunc(got[:i], func(e gpu.Device) bool { return e.UUID == d.UUID }) {
 				t.Fatalf("%v does not fit or is there twice", d)
 			}
 		}
