@@ -47,6 +47,10 @@ func (p problems) termsTimes(t *leasev1.Terms) {
 	p.span("interval_ms", t.GetIntervalMs(), MinInterval, MaxInterval)
 	p.span("grace_ms", t.GetGraceMs(), 0, MaxInterval)
 	p.want(t.GetGraceMs() <= t.GetIntervalMs(), "grace_ms", "want at most interval_ms")
+	if first := t.GetFirstIntervalMs(); first != 0 {
+		p.span("first_interval_ms", first, MinInterval, MaxInterval)
+		p.want(first <= t.GetIntervalMs(), "first_interval_ms", "want at most interval_ms")
+	}
 	p.want(t.GetMaxUnpaid() >= 1 && t.GetMaxUnpaid() <= MaxUnpaid, "max_unpaid",
 		"want 1 to %d intervals, not %d", MaxUnpaid, t.GetMaxUnpaid())
 	p.span("absent_grace_ms", t.GetAbsentGraceMs(), 0, MaxAbsentGrace)

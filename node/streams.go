@@ -58,6 +58,7 @@ func (n *Node) serve() {
 	stream.Serve(n.host, "offer", stream.Limits{}, n.serveOffer)
 	stream.Serve(n.host, "ask", stream.Limits{}, n.serveAsk)
 	stream.Serve(n.host, "lease", awardLimits, n.serveAward)
+	stream.Serve(n.host, "samples", stream.Limits{}, n.serveSamples)
 	stream.Accept(n.host, "beat", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveBeat(ctx, c) })
 	stream.Accept(n.host, "logs", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveTask(ctx, c) })
 }

@@ -7,9 +7,6 @@
 package heartbeat
 
 import (
-	"crypto/sha256"
-
-	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
 	"github.com/rigmesh/rigmesh/job/statement"
@@ -30,16 +27,4 @@ func NextHead(beat, ack *marketv1.Signed) statement.Hash {
 	b := statement.HashPayload(string(statement.TypeBeat), beat.GetPayload())
 	a := statement.HashPayload(string(statement.TypeAck), ack.GetPayload())
 	return statement.H("head", b[:], beat.GetSignature(), a[:], ack.GetSignature())
-}
-
-// EvidenceRoot is H("evidence", SHA-256(e)): of the bytes of the evidence as
-// they stand in the payload. Evidence that was not written in the canonical
-// way therefore never fits its root.
-func EvidenceRoot(e *leasev1.Evidence) (statement.Hash, error) {
-	b, err := statement.Marshal(e)
-	if err != nil {
-		return statement.Hash{}, err
-	}
-	sum := sha256.Sum256(b)
-	return statement.H("evidence", sum[:]), nil
 }

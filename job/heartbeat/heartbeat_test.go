@@ -77,16 +77,12 @@ func TestHeadsDependOnEverySignature(t *testing.T) {
 
 func goodBeat(t *testing.T) *leasev1.Beat {
 	e := &leasev1.Evidence{TaskId: "t", Running: true}
-	root, err := heartbeat.EvidenceRoot(e)
-	if err != nil {
-		t.Fatal(err)
-	}
 	h := make([]byte, 32)
-	return &leasev1.Beat{Version: 1, LeaseId: h, PrevHead: h, ChallengeHash: h, TreeRoot: h, EvidenceRoot: root[:], Evidence: e}
+	return &leasev1.Beat{Version: 1, LeaseId: h, PrevHead: h, ChallengeHash: h, TreeRoot: h, Evidence: e}
 }
 
 func TestBeatsWithBadFieldsAreRefused(t *testing.T) {
-	if err := heartbeat.CheckBeat(goodBeat(t), false); err != nil {
+	if err := heartbeat.CheckBeat(goodBeat(t), heartbeat.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*leasev1.Beat){
@@ -95,7 +91,13 @@ func TestBeatsWithBadFieldsAreRefused(t *testing.T) {
 		"no challenge":         func(b *leasev1.Beat) { b.ChallengeHash = nil },
 		"no tree":              func(b *leasev1.Beat) { b.TreeRoot = nil },
 		"no evidence":          func(b *leasev1.Beat) { b.Evidence = nil },
-		"other evidence":       func(b *leasev1.Beat) { b.Evidence.CpuMs++ },
+		"samples, no root":     func(b *leasev1.Beat) { b.Evidence.Samples = 1 },
+		"root, no samples":     func(b *leasev1.Beat) { b.Evidence.SamplesRoot = make([]byte, 32) },
+		"too much utilization": func(b *leasev1.Beat) { b.Evidence.Devices = &leasev1.DeviceEvidence{UtilizationMax: 101} },
+		"mean below min": func(b *leasev1.Beat) {
+			b.Evidence.Devices = &leasev1.DeviceEvidence{UtilizationMin: 2, UtilizationMean: 1, UtilizationMax: 3}
+		},
+		"foreign, no hash":     func(b *leasev1.Beat) { b.Evidence.Devices = &leasev1.DeviceEvidence{Foreign: 1} },
 		"long task id":         func(b *leasev1.Beat) { b.Evidence.TaskId = string(bytes.Repeat([]byte("x"), 201)) },
 		"seal in suite 0":      func(b *leasev1.Beat) { b.PrevSeal = make([]byte, 32) },
 		"witness root":         func(b *leasev1.Beat) { b.WitnessRoot = make([]byte, 32) },
@@ -105,7 +107,7 @@ func TestBeatsWithBadFieldsAreRefused(t *testing.T) {
 	} {
 		b := goodBeat(t)
 		change(b)
-		if err := heartbeat.CheckBeat(b, false); !errors.Is(err, heartbeat.ErrField) {
+		if err := heartbeat.CheckBeat(b, heartbeat.Options{}); !errors.Is(err, heartbeat.ErrField) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -115,7 +117,7 @@ func TestOnlySealedBeatsAndClosesNameASeal(t *testing.T) {
 	h := make([]byte, 32)
 	beat, end := goodBeat(t), &leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}, Beats: 2, LastSeal: h}
 	beat.Seq, beat.Interval, beat.PrevSeal = 1, 1, h
-	if err := errors.Join(heartbeat.CheckBeat(beat, true), heartbeat.CheckClose(end, true)); err != nil {
+	if err := errors.Join(heartbeat.CheckBeat(beat, heartbeat.Options{Sealed: true}), heartbeat.CheckClose(end, heartbeat.Options{Sealed: true})); err != nil {
 		t.Fatal(err)
 	}
 	refused := func(what string, err error) {
@@ -123,14 +125,14 @@ func TestOnlySealedBeatsAndClosesNameASeal(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	refused("prev_seal in suite 0", heartbeat.CheckBeat(beat, false))
-	refused("last_seal in suite 0", heartbeat.CheckClose(end, false))
+	refused("prev_seal in suite 0", heartbeat.CheckBeat(beat, heartbeat.Options{}))
+	refused("last_seal in suite 0", heartbeat.CheckClose(end, heartbeat.Options{}))
 	beat.PrevSeal, end.LastSeal = h[:31], h[:31]
-	refused("short prev_seal", heartbeat.CheckBeat(beat, true))
-	refused("short last_seal", heartbeat.CheckClose(end, true))
+	refused("short prev_seal", heartbeat.CheckBeat(beat, heartbeat.Options{Sealed: true}))
+	refused("short last_seal", heartbeat.CheckClose(end, heartbeat.Options{Sealed: true}))
 	beat.Seq, beat.PrevSeal, end.Beats, end.LastSeal = 0, h, 0, h
-	refused("prev_seal in the first beat", heartbeat.CheckBeat(beat, true))
-	refused("last_seal without a beat", heartbeat.CheckClose(end, true))
+	refused("prev_seal in the first beat", heartbeat.CheckBeat(beat, heartbeat.Options{Sealed: true}))
+	refused("last_seal without a beat", heartbeat.CheckClose(end, heartbeat.Options{Sealed: true}))
 }
 
 func TestChallengesAcksAndClosesWithBadFieldsAreRefused(t *testing.T) {
@@ -142,10 +144,13 @@ func TestChallengesAcksAndClosesWithBadFieldsAreRefused(t *testing.T) {
 		"first challenge with ack":         heartbeat.CheckChallenge(&leasev1.Challenge{LeaseId: h, PrevHead: h, Nonce: h, LastAck: ack}),
 		"ack without verdict":              heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h}),
 		"ack without beat":                 heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, Verdict: leasev1.Verdict_VERDICT_GOOD}),
-		"close without exit":               heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1}, false),
-		"close without reason":             heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Exit: &leasev1.Exit{}}, false),
-		"close with code 256":              heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{Code: 256}}, false),
-		"close with half an output digest": heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}, OutputsDigest: h[:16]}, false),
+		"good, with a mismatch":            heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h, Verdict: leasev1.Verdict_VERDICT_GOOD, Mismatches: []leasev1.Mismatch{1}}),
+		"disputed, without a mismatch":     heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h, Verdict: leasev1.Verdict_VERDICT_DISPUTED}),
+		"one mismatch twice":               heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h, Verdict: leasev1.Verdict_VERDICT_DISPUTED, Mismatches: []leasev1.Mismatch{1, 1}}),
+		"close without exit":               heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1}, heartbeat.Options{}),
+		"close without reason":             heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Exit: &leasev1.Exit{}}, heartbeat.Options{}),
+		"close with code 256":              heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{Code: 256}}, heartbeat.Options{}),
+		"close with half an output digest": heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}, OutputsDigest: h[:16]}, heartbeat.Options{}),
 	}
 	for name, err := range bad {
 		if !errors.Is(err, heartbeat.ErrField) {
@@ -156,7 +161,7 @@ func TestChallengesAcksAndClosesWithBadFieldsAreRefused(t *testing.T) {
 		heartbeat.CheckChallenge(&leasev1.Challenge{LeaseId: h, PrevHead: h, Nonce: h}),
 		heartbeat.CheckChallenge(&leasev1.Challenge{LeaseId: h, PrevHead: h, Nonce: h, Seq: 1, Interval: 1, LastAck: ack}),
 		heartbeat.CheckAck(&leasev1.Ack{LeaseId: h, BeatHash: h, Verdict: leasev1.Verdict_VERDICT_GOOD}),
-		heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}}, false),
+		heartbeat.CheckClose(&leasev1.Close{LeaseId: h, PrevHead: h, TreeRoot: h, Reason: 1, Exit: &leasev1.Exit{}}, heartbeat.Options{}),
 	}
 	for _, err := range good {
 		if err != nil {

@@ -19,7 +19,8 @@ type chain struct {
 	interval uint64         // of the last co-signed beat, if any
 	creditMS uint64         // cumulative, as co-signed
 	amount   uint64
-	beat     *marketv1.Signed // the last one, with its ack
+	evidence *leasev1.Evidence // of the last co-signed beat; never nil
+	beat     *marketv1.Signed  // the last one, with its ack
 	ack      *marketv1.Signed
 	seal     *leasev1.Seal // of the last one, when it is ready (worker) or came (requester)
 	sealHash []byte
@@ -27,7 +28,7 @@ type chain struct {
 }
 
 func newChain(head0 statement.Hash) chain {
-	return chain{head: head0, tree: heartbeat.Tree{}.Append(head0)}
+	return chain{head: head0, evidence: &leasev1.Evidence{}, tree: heartbeat.Tree{}.Append(head0)}
 }
 
 func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
@@ -39,6 +40,7 @@ func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 		interval: b.GetInterval(),
 		creditMS: b.GetCreditMs(),
 		amount:   b.GetAmount(),
+		evidence: b.GetEvidence(),
 		beat:     beat,
 		ack:      ack,
 		sealed:   c.sealed + c.names(b.GetPrevSeal()),

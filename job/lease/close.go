@@ -6,6 +6,7 @@ import (
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
+	"github.com/rigmesh/rigmesh/job/evidence"
 	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
@@ -37,10 +38,10 @@ func (t *turn) propose(reason leasev1.CloseReason, ev TaskExited) error {
 		Reason:        reason,
 		ClosedMs:      t.now.UnixMilli(),
 		TreeRoot:      root[:],
-		Evidence:      ev.Evidence,
+		Evidence:      evidence.Trim(ev.Evidence, t.chain.evidence),
 		LastSeal:      t.chain.sealHash,
 	}
-	if err := heartbeat.CheckClose(c, t.sealed); err != nil {
+	if err := heartbeat.CheckClose(c, t.options); err != nil {
 		return err
 	}
 	signed, err := t.sign(statement.TypeClose, c)
@@ -72,7 +73,7 @@ func (t *turn) closeReceived(v statement.Verified[*leasev1.Close]) error {
 	if err := t.checkFrom(Worker, v.Signer(), c.GetLeaseId()); err != nil {
 		return err
 	}
-	if err := heartbeat.CheckClose(c, t.sealed); err != nil {
+	if err := heartbeat.CheckClose(c, t.options); err != nil {
 		return err
 	}
 	at := t.chain

@@ -43,6 +43,13 @@ type (
 	// cumulative; CreditMS is milliseconds, Amount micro-credits.
 	Beaten struct{ Seq, Interval, CreditMS, Amount uint64 }
 
+	// Disputed says that a beat was co-signed although its evidence does not fit.
+	// What was acked stays owed; whether to go on is for people to say.
+	Disputed struct {
+		Seq        uint64
+		Mismatches []leasev1.Mismatch
+	}
+
 	// Ended is the last effect: release the devices, keep the receipt.
 	Ended struct {
 		State  State
@@ -59,6 +66,7 @@ func (StopTask) effect()   {}
 func (FreezeTask) effect() {}
 func (ThawTask) effect()   {}
 func (Beaten) effect()     {}
+func (Disputed) effect()   {}
 func (Ended) effect()      {}
 
 // Statements are those that the effects send, in order: what the journal must

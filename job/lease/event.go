@@ -78,9 +78,11 @@ type (
 	// task is killed at once.
 	Yield struct{ Grace time.Duration }
 
-	// BeatReceived, on the requester: the worker answered a challenge.
+	// BeatReceived, on the requester: the worker answered a challenge. Observed
+	// is what this side saw of the task by itself; nil when it saw nothing yet.
 	BeatReceived struct {
-		Beat statement.Verified[*leasev1.Beat]
+		Beat     statement.Verified[*leasev1.Beat]
+		Observed *leasev1.Observation
 	}
 
 	// CloseReceived, on the requester: the worker says that the task ended.

@@ -59,7 +59,9 @@ func journalled(ev Event) (*leasev1.JournalEvent, error) {
 	case Yield:
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_YIELD, GraceMs: ev.Grace.Milliseconds()}, nil
 	case BeatReceived:
-		return verified(leasev1.JournalKind_JOURNAL_KIND_BEAT_RECEIVED, ev.Beat), nil
+		e := verified(leasev1.JournalKind_JOURNAL_KIND_BEAT_RECEIVED, ev.Beat)
+		e.Observed = ev.Observed
+		return e, nil
 	case CloseReceived:
 		return verified(leasev1.JournalKind_JOURNAL_KIND_CLOSE_RECEIVED, ev.Close), nil
 	case Abandon:
@@ -121,7 +123,7 @@ func restored(e *leasev1.JournalEvent) (Event, error) {
 		return Yield{Grace: grace}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_BEAT_RECEIVED:
 		b, err := reopen[*leasev1.Beat](e, statement.TypeBeat)
-		return BeatReceived{Beat: b}, err
+		return BeatReceived{Beat: b, Observed: e.GetObserved()}, err
 	case leasev1.JournalKind_JOURNAL_KIND_CLOSE_RECEIVED:
 		c, err := reopen[*leasev1.Close](e, statement.TypeClose)
 		return CloseReceived{Close: c}, err

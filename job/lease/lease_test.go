@@ -65,7 +65,7 @@ func TestRequesterRefusesEveryBeatThatIsNotTheAnswer(t *testing.T) {
 		b := proto.Clone(good).(*leasev1.Beat)
 		c.change(b)
 		v := must(statement.Open[*leasev1.Beat](must(statement.Sign(workerKey, statement.TypeBeat, b)), statement.TypeBeat, publicOf(workerKey)))
-		if _, _, err := s.sides[Requester].lease.Step(s.now, BeatReceived{v}); !errors.Is(err, c.want) {
+		if _, _, err := s.sides[Requester].lease.Step(s.now, BeatReceived{Beat: v}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
 		}
 	}
@@ -75,7 +75,7 @@ func TestStatementsOfStrangersAreRefused(t *testing.T) {
 	s, b := challenged(t)
 	stranger := testKey('x')
 	v := must(statement.Open[*leasev1.Beat](must(statement.Sign(stranger, statement.TypeBeat, b)), statement.TypeBeat, publicOf(stranger)))
-	if _, _, err := s.sides[Requester].lease.Step(s.now, BeatReceived{v}); !errors.Is(err, ErrSigner) {
+	if _, _, err := s.sides[Requester].lease.Step(s.now, BeatReceived{Beat: v}); !errors.Is(err, ErrSigner) {
 		t.Errorf("beat: %v", err)
 	}
 	challenge := s.last["challenge"].signed

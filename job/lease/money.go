@@ -9,6 +9,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
 )
 
@@ -24,7 +25,7 @@ type numbers struct {
 	gpus        int
 	maxAmount   uint64
 	maxCreditMS uint64 // what max_amount and max_duration pay for
-	sealed      bool   // the terms name a seal
+	options     heartbeat.Options
 	seal        seal.Params
 }
 
@@ -54,7 +55,8 @@ func newNumbers(t *leasev1.Terms) (numbers, error) {
 	if err := seal.CheckTerms(t); err != nil {
 		return numbers{}, fmt.Errorf("%w: %w", ErrTerms, err)
 	}
-	n.seal, n.sealed = seal.Of(t)
+	n.seal, _ = seal.Of(t)
+	n.options = heartbeat.OptionsOf(t)
 	if len(t.GetWitnesses()) != 0 || t.GetWitnessQuorum() != 0 {
 		return numbers{}, fmt.Errorf("%w: witnesses are not supported", ErrTerms)
 	}

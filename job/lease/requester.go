@@ -9,6 +9,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
+	"github.com/rigmesh/rigmesh/job/evidence"
 	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
@@ -36,7 +37,7 @@ type challenge struct {
 func (t *turn) applyRequester(ev Event) error {
 	switch ev := ev.(type) {
 	case BeatReceived:
-		return t.beatReceived(ev.Beat)
+		return t.beatReceived(ev.Beat, ev.Observed)
 	case CloseReceived:
 		return t.closeReceived(ev.Close)
 	case SealReceived:
@@ -121,7 +122,7 @@ func (l Lease) offset(random []byte) time.Duration {
 }
 
 // beatReceived co-signs the beat that answers the open challenge.
-func (t *turn) beatReceived(beat statement.Verified[*leasev1.Beat]) error {
+func (t *turn) beatReceived(beat statement.Verified[*leasev1.Beat], seen *leasev1.Observation) error {
 	b := beat.Message()
 	if err := t.checkFrom(Worker, beat.Signer(), b.GetLeaseId()); err != nil {
 		return err
@@ -132,7 +133,23 @@ func (t *turn) beatReceived(beat statement.Verified[*leasev1.Beat]) error {
 	if err := t.checkBeat(beat); err != nil {
 		return err
 	}
-	hash := beat.Hash()
+	ack := t.newAck(beat, seen)
+	signed, err := t.sign(statement.TypeAck, ack)
+	if err != nil {
+		return err
+	}
+	t.advance(beat, signed, t.requester.open.sent)
+	if m := ack.GetMismatches(); len(m) > 0 {
+		t.do(Disputed{Seq: b.GetSeq(), Mismatches: m})
+	}
+	t.send(signed)
+	return nil
+}
+
+// newAck says what this side saw, and whether the beat's evidence fits it. An ack
+// that disputes is as good a voucher: the time was served, whatever the device did.
+func (t *turn) newAck(beat statement.Verified[*leasev1.Beat], seen *leasev1.Observation) *leasev1.Ack {
+	b, hash := beat.Message(), beat.Hash()
 	ack := &leasev1.Ack{
 		Version:     statement.Version,
 		LeaseId:     t.id[:],
@@ -143,14 +160,18 @@ func (t *turn) beatReceived(beat statement.Verified[*leasev1.Beat]) error {
 		CreditMs:    b.GetCreditMs(),
 		Amount:      b.GetAmount(),
 		RequesterMs: t.now.UnixMilli(),
+		Observed:    seen,
 	}
-	signed, err := t.sign(statement.TypeAck, ack)
-	if err != nil {
-		return err
+	terms := t.Agreement.Terms
+	ack.Mismatches = evidence.Judge(evidence.Case{
+		Image: terms.GetImageDigest(), Tags: terms.GetGpuTags(), Before: t.chain.evidence,
+		CreditMS: b.GetCreditMs() - t.chain.creditMS,
+		PassedMS: uint64(t.now.Sub(t.requester.paid).Milliseconds()), Seen: seen,
+	}, b.GetEvidence())
+	if len(ack.GetMismatches()) > 0 {
+		ack.Verdict = leasev1.Verdict_VERDICT_DISPUTED
 	}
-	t.advance(beat, signed, t.requester.open.sent)
-	t.send(signed)
-	return nil
+	return ack
 }
 
 // advance makes a beat with our own ack part of the chain.
@@ -179,7 +200,7 @@ func (t *turn) beatAgain(beat statement.Verified[*leasev1.Beat]) (done bool, err
 // checkBeat is every reason not to co-sign.
 func (t *turn) checkBeat(beat statement.Verified[*leasev1.Beat]) error {
 	b, open, root := beat.Message(), t.requester.open, t.chain.tree.Root()
-	if err := heartbeat.CheckBeat(b, t.sealed); err != nil {
+	if err := heartbeat.CheckBeat(b, t.options); err != nil {
 		return err
 	}
 	switch {

@@ -97,7 +97,7 @@ func (t *turn) openPair(r *leasev1.Resync) (beat statement.Verified[*leasev1.Bea
 		return beat, ack, err
 	}
 	b, a := beat.Message(), ack.Message()
-	if err := heartbeat.CheckBeat(b, t.sealed); err != nil {
+	if err := heartbeat.CheckBeat(b, t.options); err != nil {
 		return beat, ack, err
 	}
 	if err := heartbeat.CheckAck(a); err != nil {
@@ -154,7 +154,7 @@ func (t *turn) takeSlot(r *leasev1.Resync) error {
 		return ErrLease
 	}
 	if open != nil && bytes.Equal(b.GetChallengeHash(), open.hash[:]) {
-		return t.beatReceived(beat)
+		return t.beatReceived(beat, nil)
 	}
 	t.requester.floor = max(t.requester.floor, b.GetInterval()+1)
 	if open != nil && open.interval <= b.GetInterval() {

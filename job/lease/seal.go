@@ -20,7 +20,7 @@ import (
 // not any more once the task is over. Ask again after every step: when the
 // answer is another, work on the one before is of no use.
 func (l Lease) ToSeal() (p seal.Params, seq uint64, beat statement.Hash, wanted bool) {
-	if l.Role != Worker || !l.sealed || l.phase != phaseLive || l.chain.beats == 0 || l.chain.seal != nil {
+	if l.Role != Worker || !l.options.Sealed || l.phase != phaseLive || l.chain.beats == 0 || l.chain.seal != nil {
 		return seal.Params{}, 0, statement.Hash{}, false
 	}
 	return l.seal, l.chain.beats - 1, l.chain.beatHash(), true
@@ -60,7 +60,7 @@ func (l Lease) OpenSeal(s *leasev1.Seal) (SealReceived, error) {
 // checkSeal is every reason to refuse a seal before looking at its numbers.
 func (l Lease) checkSeal(s *leasev1.Seal) error {
 	switch {
-	case !l.sealed:
+	case !l.options.Sealed:
 		return ErrTerms
 	case !bytes.Equal(s.GetLeaseId(), l.id[:]):
 		return ErrLease

@@ -17,6 +17,7 @@ import (
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/evidence"
 	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
@@ -51,7 +52,7 @@ func TestTranscriptsTellTheRules(t *testing.T) {
 
 // play runs the input lines of a transcript and gives the whole of it anew.
 func play(t *testing.T, script string) string {
-	s := &scene{t: t, terms: testTerms(), now: epoch, offset: 10 * time.Second, lose: map[string]int{}, hold: map[string]int{}}
+	s := &scene{t: t, terms: testTerms(), now: epoch, offset: 10 * time.Second, image: testTerms().ImageDigest, lose: map[string]int{}, hold: map[string]int{}}
 	for line := range strings.Lines(script) {
 		line = strings.TrimRight(line, "\n")
 		switch {
@@ -85,7 +86,10 @@ type scene struct {
 	queue     []message
 	dies      Role // crashes in its next step, when it is durable and before anything is done
 	running   bool
+	silent    bool   // the worker shows no samples
+	image     string // that the worker says it runs
 	startedMs int64
+	endedMs   int64
 	moves     moves // nil unless someone wants to know
 }
 
@@ -156,6 +160,10 @@ func (s *scene) happen(verb string, rest []string) error {
 		if err := s.forge(arg); err != nil {
 			return err
 		}
+	case "silent":
+		s.silent = true
+	case "image":
+		s.image = arg
 	case "receipt":
 		s.receipt(s.role(arg))
 	case "seal":
@@ -317,7 +325,7 @@ func (s *scene) deliver() {
 				s.openSeal(m.seal)
 				continue
 			}
-			ev, err := m.event(&leasev1.Evidence{TaskId: "task", Running: s.running})
+			ev, err := m.event(s.evidence(m))
 			if err != nil {
 				s.t.Fatalf("%s: %v", kind, err)
 			}
@@ -335,11 +343,29 @@ func (s *scene) task(what, arg string) {
 	case "ended":
 		s.step(Worker, TaskEnded{Exit: s.exit(arg)})
 	case "exits":
-		s.step(Worker, TaskExited{Exit: s.exit(arg), Evidence: &leasev1.Evidence{TaskId: "task"}})
+		s.step(Worker, TaskExited{Exit: s.exit(arg), Evidence: s.evidence(message{})})
 	case "fails":
 		s.step(Worker, TaskFailed{Exit: &leasev1.Exit{Code: 125, Error: arg}})
 	}
-	s.running = false
+	s.running, s.endedMs = false, s.now.UnixMilli()
+}
+
+// evidence is what the worker's machine shows: a sample for each second in which
+// the task ran, or says so.
+func (s *scene) evidence(m message) *leasev1.Evidence {
+	c := &leasev1.Challenge{}
+	if m.signed != nil && m.kind() == "challenge" {
+		c = decoded(m.signed).(*leasev1.Challenge)
+	}
+	e := &leasev1.Evidence{TaskId: "task", ImageDigest: s.image, Running: s.running, FirstSample: s.sides[Worker].lease.SamplesFrom(c)}
+	until := s.now.UnixMilli()
+	if s.endedMs > 0 {
+		until = s.endedMs
+	}
+	if all := uint64(until-s.startedMs) / 1000; s.startedMs > 0 && all > e.FirstSample && !s.silent {
+		e.Samples, e.SamplesRoot, e.CpuMs = all-e.FirstSample, make([]byte, 32), all*500
+	}
+	return e
 }
 
 func (s *scene) exit(code string) *leasev1.Exit {
@@ -493,6 +519,12 @@ func tell(ef Effect) string {
 		return "thaw task"
 	case Beaten:
 		return fmt.Sprintf("beaten seq=%d interval=%d credit=%s amount=%d", ef.Seq, ef.Interval, time.Duration(ef.CreditMS)*time.Millisecond, ef.Amount)
+	case Disputed:
+		var why []string
+		for _, m := range ef.Mismatches {
+			why = append(why, evidence.Words(m))
+		}
+		return "disputed: " + strings.Join(why, "; ")
 	case Ended:
 		return fmt.Sprintf("ended %s: %s", ef.State, ef.Reason)
 	}
@@ -506,12 +538,19 @@ func tellStatement(signed *marketv1.Signed) string {
 	case *leasev1.Beat:
 		return fmt.Sprintf("beat seq=%d interval=%d credit=%s amount=%d", c.Seq, c.Interval, time.Duration(c.CreditMs)*time.Millisecond, c.Amount) + tellSeal(c.PrevSeal)
 	case *leasev1.Ack:
-		return fmt.Sprintf("ack seq=%d interval=%d", c.Seq, c.Interval)
+		return fmt.Sprintf("ack seq=%d interval=%d", c.Seq, c.Interval) + tellVerdict(c)
 	case *leasev1.Close:
 		reason := strings.ToLower(strings.TrimPrefix(c.Reason.String(), "CLOSE_REASON_"))
 		return fmt.Sprintf("close beats=%d credit=%s amount=%d reason=%s exit=%d", c.Beats, time.Duration(c.CreditMs)*time.Millisecond, c.Amount, reason, c.Exit.Code) + tellSeal(c.LastSeal)
 	}
 	return signed.Type
+}
+
+func tellVerdict(a *leasev1.Ack) string {
+	if a.Verdict == leasev1.Verdict_VERDICT_GOOD {
+		return ""
+	}
+	return " disputed"
 }
 
 func tellSeal(hash []byte) string {

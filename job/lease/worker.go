@@ -135,14 +135,24 @@ func (t *turn) beat(ev Challenged) error {
 	return nil
 }
 
+// SamplesFrom is the number of the first sample that the beat answering a
+// challenge is to be about: the first that no co-signed beat covers, the one that
+// the challenge brings the ack of included.
+func (l Lease) SamplesFrom(c *leasev1.Challenge) uint64 {
+	e := l.chain.evidence
+	if s := l.worker.slot; s.open && c.GetSeq() == s.seq+1 {
+		e = s.content.GetEvidence()
+	}
+	return e.GetFirstSample() + e.GetSamples()
+}
+
+// Sampled is the number after the last sample that this worker signed anything about.
+func (l Lease) Sampled() uint64 { return l.SamplesFrom(&leasev1.Challenge{Seq: l.worker.slot.seq + 1}) }
+
 func (t *turn) newBeat(ev Challenged) (*leasev1.Beat, error) {
 	c, evidence := ev.Challenge.Message(), ev.Evidence
 	if evidence == nil {
 		evidence = &leasev1.Evidence{}
-	}
-	root, err := heartbeat.EvidenceRoot(evidence)
-	if err != nil {
-		return nil, err
 	}
 	credit := t.worker.meter.countedMS
 	amount, err := t.amount(credit)
@@ -157,7 +167,6 @@ func (t *turn) newBeat(ev Challenged) (*leasev1.Beat, error) {
 		Interval:      c.GetInterval(),
 		PrevHead:      c.GetPrevHead(),
 		ChallengeHash: challenge[:],
-		EvidenceRoot:  root[:],
 		Evidence:      evidence,
 		TreeRoot:      tree[:],
 		CreditMs:      credit,

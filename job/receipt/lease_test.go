@@ -10,6 +10,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
+	"github.com/rigmesh/rigmesh/job/evidence"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
@@ -96,17 +97,44 @@ func (s *sides) step(r lease.Role, ev lease.Event) {
 	}
 }
 
+// exampleSamples are those of a task on one device that takes half of its time
+// and 200 W: one for each second.
+func exampleSamples(first, end uint64) [][]byte {
+	var out [][]byte
+	for i := first; i < end; i++ {
+		out = append(out, must(evidence.Marshal(&leasev1.Sample{
+			AtMs: beginMs + 1_000 + 1_000*int64(i), Running: true, CpuMs: 60 * i, MemoryBytes: 1 << 20,
+			Devices: []*leasev1.DeviceSample{{
+				Tag: exampleTerms().GpuTags[0], Utilization: 50, MemoryBytes: 1 << 30, PowerMw: 200_000, PowerLimitMw: 450_000,
+				EnergyCounterMj: 7_000_000 + 200_000*i, Temperature: 61, ClockMhz: 2520,
+			}},
+			Driver: "575.57", EnergyMj: 200_000 * i, BusyMs: 500 * i,
+		})))
+	}
+	return out
+}
+
+// exampleEvidence is the evidence of those that nothing covers yet.
+func exampleEvidence(first, end uint64) *leasev1.Evidence {
+	e := must(evidence.Summarize(first, exampleSamples(first, end)))
+	e.TaskId, e.ImageDigest = "t1", exampleTerms().ImageDigest
+	return e
+}
+
 func (s *sides) event(from lease.Role, m *marketv1.Signed) lease.Event {
 	key := ed25519.PublicKey(publicOf(workerKey))
 	if from == lease.Requester {
 		key = publicOf(requesterKey)
 	}
-	evidence := &leasev1.Evidence{TaskId: "t1", CpuMs: 5, MemoryBytes: 1 << 20, Running: true}
+	evidence := exampleEvidence(s.lease[lease.Worker].SamplesFrom(nil), uint64(max(0, s.at.UnixMilli()-beginMs-1_000))/1000)
 	switch t := statement.Type(m.Type); {
 	case t == statement.TypeChallenge:
 		return lease.Challenged{Challenge: must(statement.Open[*leasev1.Challenge](m, t, key)), Evidence: evidence}
 	case t == statement.TypeBeat:
-		return lease.BeatReceived{Beat: must(statement.Open[*leasev1.Beat](m, t, key))}
+		return lease.BeatReceived{
+			Beat:     must(statement.Open[*leasev1.Beat](m, t, key)),
+			Observed: &leasev1.Observation{StdoutBytes: 12, Running: true},
+		}
 	case t == statement.TypeAck:
 		return lease.Acked{Ack: must(statement.Open[*leasev1.Ack](m, t, key))}
 	case from == lease.Worker:
@@ -130,7 +158,7 @@ func (s *sides) exit() {
 	s.step(lease.Worker, lease.TaskExited{
 		Exit:          &leasev1.Exit{StartedMs: beginMs + 1_000, EndedMs: s.at.UnixMilli()},
 		OutputsDigest: bytes.Repeat([]byte{6}, 32),
-		Evidence:      &leasev1.Evidence{TaskId: "t1", CpuMs: 900},
+		Evidence:      exampleEvidence(s.lease[lease.Worker].SamplesFrom(nil), 14),
 	})
 }
 

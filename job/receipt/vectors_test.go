@@ -132,6 +132,8 @@ func open(t statement.Type, payload, signature, key []byte) (proto.Message, stat
 		return opened(statement.Open[*leasev1.Beat](s, t, key))
 	case statement.TypeAck:
 		return opened(statement.Open[*leasev1.Ack](s, t, key))
+	case statement.TypeAttest:
+		return opened(statement.Open[*leasev1.Attest](s, t, key))
 	default:
 		return opened(statement.Open[*leasev1.Close](s, t, key))
 	}
@@ -234,6 +236,9 @@ func sample(t *testing.T, typ statement.Type) (*marketv1.Signed, ed25519.Private
 			StartMs: 2_000, MaxAbsentGraceMs: 1_800_000, PeerRecord: []byte{7},
 		})), workerKey
 	}
+	if typ == statement.TypeAttest {
+		return sampleAttest(t)
+	}
 	key := workerKey
 	if typ == statement.TypeChallenge || typ == statement.TypeAck {
 		key = requesterKey
@@ -248,6 +253,20 @@ func sample(t *testing.T, typ statement.Type) (*marketv1.Signed, ed25519.Private
 		}
 	}
 	return last, key
+}
+
+// sampleAttest is what the witness with seed 32 × 61 says of the last head of the
+// worked example, as if the terms named it.
+func sampleAttest(t *testing.T) (*marketv1.Signed, ed25519.PrivateKey) {
+	key, s := keyFrom(0x61), twoBeats(t)
+	id := s.lease[lease.Worker].ID()
+	v := makeLeaseVector(t)
+	last := len(v.Heads) - 1
+	return must(statement.Sign(key, statement.TypeAttest, &leasev1.Attest{
+		Version: 1, LeaseId: id[:], Period: 2, Seq: uint64(last - 1), Head: unhex(v.Heads[last]), TreeRoot: unhex(v.TreeRoots[last]),
+		CreditMs: s.lease[lease.Worker].CreditMS(), FirstMs: beginMs, AskedMs: beginMs + 12_000, AttestedMs: beginMs + 13_500,
+		Attested: 1, Previous: bytes.Repeat([]byte{8}, 32),
+	})), key
 }
 
 func encode(t *testing.T, v any) []byte {

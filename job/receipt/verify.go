@@ -96,7 +96,7 @@ func (e *evidence) takePair(b, a *marketv1.Signed) (beat statement.Verified[*lea
 		return beat, fmt.Errorf("ack: requester: %w", err)
 	}
 	e.beat, e.ack = beat.Message(), ack.Message()
-	if err := errors.Join(heartbeat.CheckBeat(e.beat, e.sealed()), e.mine(e.beat.GetLeaseId()), e.price(e.beat)); err != nil {
+	if err := errors.Join(heartbeat.CheckBeat(e.beat, heartbeat.OptionsOf(e.terms)), e.mine(e.beat.GetLeaseId()), e.price(e.beat)); err != nil {
 		return beat, fmt.Errorf("beat: %w", err)
 	}
 	if e.beat.GetSeq() == 0 && !bytes.Equal(e.beat.GetPrevHead(), e.head[:]) {
@@ -140,7 +140,7 @@ func (e *evidence) takeClose(r *leasev1.Receipt) error {
 		e.both = true
 	}
 	e.close = c.Message()
-	return errors.Join(heartbeat.CheckClose(e.close, e.sealed()), e.mine(e.close.GetLeaseId()), e.price(e.close), e.follows())
+	return errors.Join(heartbeat.CheckClose(e.close, heartbeat.OptionsOf(e.terms)), e.mine(e.close.GetLeaseId()), e.price(e.close), e.follows())
 }
 
 // follows checks that the close ends this very chain.

@@ -24,7 +24,7 @@ func (t *tenure) closeWhenReceived(ev lease.CloseReceived) {
 			return
 		}
 		if err := t.agrees(ev.Close.Message()); err != nil {
-			t.dispute(err)
+			t.giveUp(err)
 			return
 		}
 		t.session.Post(context.Background(), ev) // ends with the session
@@ -44,9 +44,9 @@ func (t *tenure) agrees(c *leasev1.Close) error {
 	return nil
 }
 
-// dispute gives the lease up: what the worker wants signed is not what happened.
+// giveUp ends the lease: what the worker wants signed is not what happened.
 // The last beat that was co-signed stays owed, and nothing after it.
-func (t *tenure) dispute(why error) {
+func (t *tenure) giveUp(why error) {
 	sentence := "the worker's close is not co-signed: " + why.Error()
 	t.disputed.Store(&sentence)
 	t.j.trouble("close-differs", "%s", sentence)

@@ -37,6 +37,8 @@ type tenure struct {
 	lost     chan struct{}          // the kept stream is gone: open another
 	now      atomic.Int32           // the task's phase, as last heard
 	last     atomic.Value           // the state last told, for trouble and its end
+	differs  string                 // of the session's goroutine: what was told of its worker's evidence
+	stopped  atomic.Bool            // the task was told to end for its worker's evidence
 	closing  atomic.Bool            // a close waits for the task's output
 	full     atomic.Bool            // the user was told that the disk is
 	disputed atomic.Pointer[string] // why the worker's close is not co-signed
@@ -201,7 +203,7 @@ func (t *tenure) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 	switch f := f.Frame.(type) {
 	case *leasev1.BeatFrame_Beat:
 		b, err := statement.Open[*leasev1.Beat](f.Beat, statement.TypeBeat, t.terms.Worker)
-		return lease.BeatReceived{Beat: b}, err
+		return lease.BeatReceived{Beat: b, Observed: t.observation()}, err
 	case *leasev1.BeatFrame_Close:
 		c, err := statement.Open[*leasev1.Close](f.Close, statement.TypeClose, t.terms.Worker)
 		if err != nil {
@@ -232,6 +234,8 @@ func (t *tenure) perform(_ context.Context, ef lease.Effect) {
 		t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Heartbeat{Heartbeat: &leasev1.Heartbeat{
 			Seq: ef.Seq, Interval: ef.Interval, CreditMs: ef.CreditMS, Amount: ef.Amount,
 		}}})
+	case lease.Disputed:
+		t.dispute(ef)
 	case lease.Ended:
 		t.log.Info("lease ended", "state", ef.State, "reason", ef.Reason)
 	default:

@@ -31,6 +31,7 @@ const (
 	TypeBeat         Type = "beat"
 	TypeAck          Type = "ack"
 	TypeClose        Type = "close"
+	TypeAttest       Type = "attest"
 )
 
 // kind is what this package knows of one type.
@@ -45,14 +46,15 @@ var kinds = map[Type]kind{
 	TypeBid:          {(*marketv1.Bid)(nil), 8192},
 	TypeTerms:        {(*leasev1.Terms)(nil), 4096},
 	TypeChallenge:    {(*leasev1.Challenge)(nil), 1024},
-	TypeBeat:         {(*leasev1.Beat)(nil), 1024},
+	TypeBeat:         {(*leasev1.Beat)(nil), 2048},
 	TypeAck:          {(*leasev1.Ack)(nil), 512},
-	TypeClose:        {(*leasev1.Close)(nil), 1024},
+	TypeClose:        {(*leasev1.Close)(nil), 2048},
+	TypeAttest:       {(*leasev1.Attest)(nil), 512},
 }
 
 // Types lists every type there is, in the order of a lease's life.
 func Types() []Type {
-	return []Type{TypeOffer, TypeAnnouncement, TypeBid, TypeTerms, TypeChallenge, TypeBeat, TypeAck, TypeClose}
+	return []Type{TypeOffer, TypeAnnouncement, TypeBid, TypeTerms, TypeChallenge, TypeBeat, TypeAck, TypeClose, TypeAttest}
 }
 
 // MaxSize is the largest payload of a type in bytes, and 0 for no type of ours.

@@ -44,6 +44,7 @@ type bench struct {
 	runtime runtimetest.Memory
 	journal *sessiontest.Journal
 	dir     string
+	samples string
 	image   runtime.Image
 	peers   *peers
 	kept    receipts
@@ -57,7 +58,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	image, blobs := runtimetest.Image("test")
-	return &bench{t: t, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), image: image, peers: &peers{blobs: blobs}}
+	return &bench{t: t, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}}
 }
 
 // start starts a worker from what the journal, the disk and the runtime hold.
@@ -71,7 +72,7 @@ func (b *bench) start() {
 		b.t.Fatal(err)
 	}
 	b.Worker = worker.New(worker.Config{
-		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, Now: time.Now,
+		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, SamplesDir: b.samples, Now: time.Now,
 		Policy:  worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute},
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
 		Runtime: b.runtime.Reopen(), Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,

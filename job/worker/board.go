@@ -13,7 +13,6 @@ import (
 type board struct {
 	mu      sync.Mutex
 	now     snapshot
-	proof   *leasev1.Evidence
 	changed chan struct{}
 }
 
@@ -64,17 +63,4 @@ func (b *board) exit() *leasev1.Exit {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.now.ended.GetExit()
-}
-
-// prove remembers the newest evidence; evidence gives it to the next beat.
-func (b *board) prove(e *leasev1.Evidence) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.proof = e
-}
-
-func (b *board) evidence() *leasev1.Evidence {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.proof
 }

@@ -143,7 +143,9 @@ func (t *task) collect(ctx context.Context, exit runtime.Exit) {
 		s.log.Warn("outputs not written down", "err", err)
 	}
 	s.board.end(ended)
-	s.session.Post(ctx, lease.TaskExited{Exit: ended.Exit, OutputsDigest: job.OutputsDigest(outs)})
+	s.session.Post(ctx, lease.TaskExited{
+		Exit: ended.Exit, OutputsDigest: job.OutputsDigest(outs), Evidence: s.evidence(s.session.Lease().SamplesFrom(nil)),
+	})
 }
 
 // keepEnded writes down how the task ended, for a restart before the requester has it.

@@ -152,26 +152,6 @@ func (t *task) watch(ctx context.Context) (runtime.Exit, error) {
 	}
 }
 
-// sample keeps the evidence fresh.
-func (t *task) sample(ctx context.Context) {
-	tick := time.NewTicker(sampleEvery)
-	defer tick.Stop()
-	for {
-		if st, err := t.s.w.Runtime.Status(ctx, t.id); err == nil {
-			t.s.board.prove(&leasev1.Evidence{
-				TaskId: t.id, ImageDigest: t.s.spec.Image.Digest,
-				CpuMs: uint64(st.CPUTime.Milliseconds()), MemoryBytes: st.MemoryBytes,
-				Running: st.State == runtime.Running,
-			})
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // failed reports a task that did not run, or was lost.
 func (t *task) failed(ctx context.Context, err error) {
 	now := t.s.w.Now().UnixMilli()
@@ -212,8 +192,14 @@ func (t *task) end(ctx context.Context) {
 	})
 }
 
-func (t *task) freeze(ctx context.Context) { t.want(ctx, true) }
-func (t *task) thaw(ctx context.Context)   { t.want(ctx, false) }
+func (t *task) freeze(ctx context.Context) {
+	if t != nil {
+		t.s.freezes.Add(1)
+	}
+	t.want(ctx, true)
+}
+
+func (t *task) thaw(ctx context.Context) { t.want(ctx, false) }
 
 // want freezes or thaws a task that runs. One that is still being fetched goes
 // on fetching: that is unpaid either way.

@@ -52,9 +52,11 @@ type tenancy struct {
 	past     past
 	board    *board
 	outputs  *outputs
-	touched  atomic.Int64  // Unix ms of the last step
-	sealable chan struct{} // nudges the sealer
-	dialing  atomic.Bool   // reconnect is at it
+	samples  atomic.Pointer[samples] // of the task; nil before it runs
+	freezes  atomic.Uint64           // of the task so far
+	touched  atomic.Int64            // Unix ms of the last step
+	sealable chan struct{}           // nudges the sealer
+	dialing  atomic.Bool             // reconnect is at it
 	evict    sync.Once
 	evicted  chan struct{} // closed when what is left has to make room
 }
@@ -107,6 +109,7 @@ func (n *tenancy) view() View {
 // run lives as long as the lease and what is left of it. An error means that
 // the lease could not be recorded.
 func (n *tenancy) run(ctx context.Context) error {
+	defer n.closeSamples()
 	n.resume(ctx)
 	if n.terms.SealSuite != job.SealNone {
 		n.w.wg.Go(func() { n.sealing(ctx) })
@@ -131,7 +134,10 @@ func (n *tenancy) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 	switch f := f.Frame.(type) {
 	case *leasev1.BeatFrame_Challenge:
 		c, err := statement.Open[*leasev1.Challenge](f.Challenge, statement.TypeChallenge, key)
-		return lease.Challenged{Challenge: c, Evidence: n.board.evidence()}, err
+		if err != nil {
+			return nil, err
+		}
+		return lease.Challenged{Challenge: c, Evidence: n.evidence(n.session.Lease().SamplesFrom(c.Message()))}, nil
 	case *leasev1.BeatFrame_Ack:
 		a, err := statement.Open[*leasev1.Ack](f.Ack, statement.TypeAck, key)
 		return lease.Acked{Ack: a}, err

@@ -39,7 +39,9 @@ type Config struct {
 	Machine *marketv1.Machine
 	Devices *gpu.Reservations
 	Dir     string // of the tasks' folders
-	Now     func() time.Time
+	// SamplesDir holds what was sampled of tasks, a file for each lease.
+	SamplesDir string
+	Now        func() time.Time
 
 	Runtime  runtime.Runtime
 	Journal  session.Journal
@@ -89,6 +91,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.start(s)
 	}
 	w.mu.Unlock()
+	w.wg.Go(func() { w.sweep(ctx) })
 	defer func() {
 		cancel()
 		w.mu.Lock()

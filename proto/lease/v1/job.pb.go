@@ -90,10 +90,13 @@ type Submission struct {
 	Spec          *v1.Spec               `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
 	MaxPrice      uint64                 `protobuf:"varint,2,opt,name=max_price,json=maxPrice,proto3" json:"max_price,omitempty"` // micro-credits per GPU-hour
 	MaxDurationMs int64                  `protobuf:"varint,3,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"`
-	IntervalMs    int64                  `protobuf:"varint,4,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"` // heartbeat interval
-	WaitMs        int64                  `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`             // keep asking this long when nobody bids
-	Broadcast     bool                   `protobuf:"varint,6,opt,name=broadcast,proto3" json:"broadcast,omitempty"`                     // announce at once, beside asking known workers
-	Worker        string                 `protobuf:"bytes,7,opt,name=worker,proto3" json:"worker,omitempty"`                            // ask this peer only: peer id, or multiaddr ending in /p2p/ID
+	IntervalMs    int64                  `protobuf:"varint,4,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`        // heartbeat interval
+	WaitMs        int64                  `protobuf:"varint,5,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`                    // keep asking this long when nobody bids
+	Broadcast     bool                   `protobuf:"varint,6,opt,name=broadcast,proto3" json:"broadcast,omitempty"`                            // announce at once, beside asking known workers
+	Worker        string                 `protobuf:"bytes,7,opt,name=worker,proto3" json:"worker,omitempty"`                                   // ask this peer only: peer id, or multiaddr ending in /p2p/ID
+	Witnesses     []string               `protobuf:"bytes,20,rep,name=witnesses,proto3" json:"witnesses,omitempty"`                            // peer ids of the lease's witnesses
+	AnyWitnesses  uint32                 `protobuf:"varint,21,opt,name=any_witnesses,json=anyWitnesses,proto3" json:"any_witnesses,omitempty"` // so many beside these, of the peers this node is connected to
+	StopDisputed  bool                   `protobuf:"varint,22,opt,name=stop_disputed,json=stopDisputed,proto3" json:"stop_disputed,omitempty"` // end the task at the first beat whose evidence does not fit
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -175,6 +178,27 @@ func (x *Submission) GetWorker() string {
 		return x.Worker
 	}
 	return ""
+}
+
+func (x *Submission) GetWitnesses() []string {
+	if x != nil {
+		return x.Witnesses
+	}
+	return nil
+}
+
+func (x *Submission) GetAnyWitnesses() uint32 {
+	if x != nil {
+		return x.AnyWitnesses
+	}
+	return 0
+}
+
+func (x *Submission) GetStopDisputed() bool {
+	if x != nil {
+		return x.StopDisputed
+	}
+	return false
 }
 
 // JobEvent is one thing that happened to a job. A job's history is a list of them.
@@ -811,7 +835,7 @@ var File_lease_v1_job_proto protoreflect.FileDescriptor
 
 const file_lease_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xee\x01\n" +
+	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xd6\x02\n" +
 	"\n" +
 	"Submission\x12+\n" +
 	"\x04spec\x18\x01 \x01(\v2\x17.rigmesh.market.v1.SpecR\x04spec\x12\x1b\n" +
@@ -821,7 +845,10 @@ const file_lease_v1_job_proto_rawDesc = "" +
 	"intervalMs\x12\x17\n" +
 	"\await_ms\x18\x05 \x01(\x03R\x06waitMs\x12\x1c\n" +
 	"\tbroadcast\x18\x06 \x01(\bR\tbroadcast\x12\x16\n" +
-	"\x06worker\x18\a \x01(\tR\x06worker\"\xf0\x03\n" +
+	"\x06worker\x18\a \x01(\tR\x06worker\x12\x1c\n" +
+	"\twitnesses\x18\x14 \x03(\tR\twitnesses\x12#\n" +
+	"\rany_witnesses\x18\x15 \x01(\rR\fanyWitnesses\x12#\n" +
+	"\rstop_disputed\x18\x16 \x01(\bR\fstopDisputed\"\xf0\x03\n" +
 	"\bJobEvent\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12;\n" +
 	"\tsearching\x18\x02 \x01(\v2\x1b.rigmesh.lease.v1.SearchingH\x00R\tsearching\x121\n" +

@@ -43,6 +43,8 @@ const (
 	JournalKind_JOURNAL_KIND_TASK_ENDED      JournalKind = 14
 	JournalKind_JOURNAL_KIND_SEAL_READY      JournalKind = 15
 	JournalKind_JOURNAL_KIND_SEAL_RECEIVED   JournalKind = 16
+	JournalKind_JOURNAL_KIND_NONCE_RECEIVED  JournalKind = 17
+	JournalKind_JOURNAL_KIND_ATTESTED        JournalKind = 18
 )
 
 // Enum value maps for JournalKind.
@@ -65,6 +67,8 @@ var (
 		14: "JOURNAL_KIND_TASK_ENDED",
 		15: "JOURNAL_KIND_SEAL_READY",
 		16: "JOURNAL_KIND_SEAL_RECEIVED",
+		17: "JOURNAL_KIND_NONCE_RECEIVED",
+		18: "JOURNAL_KIND_ATTESTED",
 	}
 	JournalKind_value = map[string]int32{
 		"JOURNAL_KIND_UNSPECIFIED":     0,
@@ -84,6 +88,8 @@ var (
 		"JOURNAL_KIND_TASK_ENDED":      14,
 		"JOURNAL_KIND_SEAL_READY":      15,
 		"JOURNAL_KIND_SEAL_RECEIVED":   16,
+		"JOURNAL_KIND_NONCE_RECEIVED":  17,
+		"JOURNAL_KIND_ATTESTED":        18,
 	}
 )
 
@@ -128,6 +134,9 @@ type JournalEvent struct {
 	OutputsDigest []byte                 `protobuf:"bytes,8,opt,name=outputs_digest,json=outputsDigest,proto3" json:"outputs_digest,omitempty"`
 	Resync        *Resync                `protobuf:"bytes,9,opt,name=resync,proto3" json:"resync,omitempty"`
 	Seal          *Seal                  `protobuf:"bytes,10,opt,name=seal,proto3" json:"seal,omitempty"`
+	Observed      *Observation           `protobuf:"bytes,11,opt,name=observed,proto3" json:"observed,omitempty"`
+	Witness       uint32                 `protobuf:"varint,12,opt,name=witness,proto3" json:"witness,omitempty"` // its place in the terms
+	Nonce         []byte                 `protobuf:"bytes,13,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,11 +241,109 @@ func (x *JournalEvent) GetSeal() *Seal {
 	return nil
 }
 
+func (x *JournalEvent) GetObserved() *Observation {
+	if x != nil {
+		return x.Observed
+	}
+	return nil
+}
+
+func (x *JournalEvent) GetWitness() uint32 {
+	if x != nil {
+		return x.Witness
+	}
+	return 0
+}
+
+func (x *JournalEvent) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+// Settled says how a lease of a worker ended, for what it thinks of the requester.
+type Settled struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Requester     []byte                 `protobuf:"bytes,1,opt,name=requester,proto3" json:"requester,omitempty"`                // key
+	Agreed        bool                   `protobuf:"varint,2,opt,name=agreed,proto3" json:"agreed,omitempty"`                     // the close has both signatures
+	CreditMs      uint64                 `protobuf:"varint,3,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"` // co-signed, per device
+	UnpaidMs      uint64                 `protobuf:"varint,4,opt,name=unpaid_ms,json=unpaidMs,proto3" json:"unpaid_ms,omitempty"` // that devices were held without pay, all devices together
+	Origins       []string               `protobuf:"bytes,5,rep,name=origins,proto3" json:"origins,omitempty"`                    // address blocks it came from
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Settled) Reset() {
+	*x = Settled{}
+	mi := &file_lease_v1_journal_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settled) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settled) ProtoMessage() {}
+
+func (x *Settled) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_journal_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settled.ProtoReflect.Descriptor instead.
+func (*Settled) Descriptor() ([]byte, []int) {
+	return file_lease_v1_journal_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Settled) GetRequester() []byte {
+	if x != nil {
+		return x.Requester
+	}
+	return nil
+}
+
+func (x *Settled) GetAgreed() bool {
+	if x != nil {
+		return x.Agreed
+	}
+	return false
+}
+
+func (x *Settled) GetCreditMs() uint64 {
+	if x != nil {
+		return x.CreditMs
+	}
+	return 0
+}
+
+func (x *Settled) GetUnpaidMs() uint64 {
+	if x != nil {
+		return x.UnpaidMs
+	}
+	return 0
+}
+
+func (x *Settled) GetOrigins() []string {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
+}
+
 var File_lease_v1_journal_proto protoreflect.FileDescriptor
 
 const file_lease_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x16lease/v1/journal.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xae\x03\n" +
+	"\x16lease/v1/journal.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\x99\x04\n" +
 	"\fJournalEvent\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.rigmesh.lease.v1.JournalKindR\x04kind\x12\x16\n" +
 	"\x06random\x18\x02 \x01(\fR\x06random\x12\x19\n" +
@@ -248,7 +355,16 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\x0eoutputs_digest\x18\b \x01(\fR\routputsDigest\x120\n" +
 	"\x06resync\x18\t \x01(\v2\x18.rigmesh.lease.v1.ResyncR\x06resync\x12*\n" +
 	"\x04seal\x18\n" +
-	" \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal*\xfd\x03\n" +
+	" \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal\x129\n" +
+	"\bobserved\x18\v \x01(\v2\x1d.rigmesh.lease.v1.ObservationR\bobserved\x12\x18\n" +
+	"\awitness\x18\f \x01(\rR\awitness\x12\x14\n" +
+	"\x05nonce\x18\r \x01(\fR\x05nonce\"\x93\x01\n" +
+	"\aSettled\x12\x1c\n" +
+	"\trequester\x18\x01 \x01(\fR\trequester\x12\x16\n" +
+	"\x06agreed\x18\x02 \x01(\bR\x06agreed\x12\x1b\n" +
+	"\tcredit_ms\x18\x03 \x01(\x04R\bcreditMs\x12\x1b\n" +
+	"\tunpaid_ms\x18\x04 \x01(\x04R\bunpaidMs\x12\x18\n" +
+	"\aorigins\x18\x05 \x03(\tR\aorigins*\xb9\x04\n" +
 	"\vJournalKind\x12\x1c\n" +
 	"\x18JOURNAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOURNAL_KIND_TICK\x10\x01\x12\x1b\n" +
@@ -267,7 +383,9 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\x14JOURNAL_KIND_ABANDON\x10\r\x12\x1b\n" +
 	"\x17JOURNAL_KIND_TASK_ENDED\x10\x0e\x12\x1b\n" +
 	"\x17JOURNAL_KIND_SEAL_READY\x10\x0f\x12\x1e\n" +
-	"\x1aJOURNAL_KIND_SEAL_RECEIVED\x10\x10B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
+	"\x1aJOURNAL_KIND_SEAL_RECEIVED\x10\x10\x12\x1f\n" +
+	"\x1bJOURNAL_KIND_NONCE_RECEIVED\x10\x11\x12\x19\n" +
+	"\x15JOURNAL_KIND_ATTESTED\x10\x12B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
 
 var (
 	file_lease_v1_journal_proto_rawDescOnce sync.Once
@@ -282,28 +400,31 @@ func file_lease_v1_journal_proto_rawDescGZIP() []byte {
 }
 
 var file_lease_v1_journal_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lease_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_lease_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_lease_v1_journal_proto_goTypes = []any{
 	(JournalKind)(0),     // 0: rigmesh.lease.v1.JournalKind
 	(*JournalEvent)(nil), // 1: rigmesh.lease.v1.JournalEvent
-	(*v1.Signed)(nil),    // 2: rigmesh.market.v1.Signed
-	(*Evidence)(nil),     // 3: rigmesh.lease.v1.Evidence
-	(*Exit)(nil),         // 4: rigmesh.lease.v1.Exit
-	(*Resync)(nil),       // 5: rigmesh.lease.v1.Resync
-	(*Seal)(nil),         // 6: rigmesh.lease.v1.Seal
+	(*Settled)(nil),      // 2: rigmesh.lease.v1.Settled
+	(*v1.Signed)(nil),    // 3: rigmesh.market.v1.Signed
+	(*Evidence)(nil),     // 4: rigmesh.lease.v1.Evidence
+	(*Exit)(nil),         // 5: rigmesh.lease.v1.Exit
+	(*Resync)(nil),       // 6: rigmesh.lease.v1.Resync
+	(*Seal)(nil),         // 7: rigmesh.lease.v1.Seal
+	(*Observation)(nil),  // 8: rigmesh.lease.v1.Observation
 }
 var file_lease_v1_journal_proto_depIdxs = []int32{
 	0, // 0: rigmesh.lease.v1.JournalEvent.kind:type_name -> rigmesh.lease.v1.JournalKind
-	2, // 1: rigmesh.lease.v1.JournalEvent.statement:type_name -> rigmesh.market.v1.Signed
-	3, // 2: rigmesh.lease.v1.JournalEvent.evidence:type_name -> rigmesh.lease.v1.Evidence
-	4, // 3: rigmesh.lease.v1.JournalEvent.exit:type_name -> rigmesh.lease.v1.Exit
-	5, // 4: rigmesh.lease.v1.JournalEvent.resync:type_name -> rigmesh.lease.v1.Resync
-	6, // 5: rigmesh.lease.v1.JournalEvent.seal:type_name -> rigmesh.lease.v1.Seal
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 1: rigmesh.lease.v1.JournalEvent.statement:type_name -> rigmesh.market.v1.Signed
+	4, // 2: rigmesh.lease.v1.JournalEvent.evidence:type_name -> rigmesh.lease.v1.Evidence
+	5, // 3: rigmesh.lease.v1.JournalEvent.exit:type_name -> rigmesh.lease.v1.Exit
+	6, // 4: rigmesh.lease.v1.JournalEvent.resync:type_name -> rigmesh.lease.v1.Resync
+	7, // 5: rigmesh.lease.v1.JournalEvent.seal:type_name -> rigmesh.lease.v1.Seal
+	8, // 6: rigmesh.lease.v1.JournalEvent.observed:type_name -> rigmesh.lease.v1.Observation
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_journal_proto_init() }
@@ -319,7 +440,7 @@ func file_lease_v1_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_journal_proto_rawDesc), len(file_lease_v1_journal_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   1,
+			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -25,6 +25,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Mismatch is one way in which a beat's evidence does not fit the rest.
+type Mismatch int32
+
+const (
+	Mismatch_MISMATCH_UNSPECIFIED Mismatch = 0
+	Mismatch_MISMATCH_IMAGE       Mismatch = 1 // another image than the terms'
+	Mismatch_MISMATCH_TASK        Mismatch = 2 // another task than before, or one that runs although its end was shown
+	Mismatch_MISMATCH_COUNTERS    Mismatch = 3 // what only grows fell, or samples are left out
+	Mismatch_MISMATCH_SAMPLES     Mismatch = 4 // fewer samples than half the seconds claimed
+	Mismatch_MISMATCH_DEVICES     Mismatch = 5 // other devices than the terms', or another driver than before
+	Mismatch_MISMATCH_FOREIGN     Mismatch = 6 // somebody else computes on the devices
+	Mismatch_MISMATCH_POWER       Mismatch = 7 // more energy than the power limit allows, or less than before
+)
+
+// Enum value maps for Mismatch.
+var (
+	Mismatch_name = map[int32]string{
+		0: "MISMATCH_UNSPECIFIED",
+		1: "MISMATCH_IMAGE",
+		2: "MISMATCH_TASK",
+		3: "MISMATCH_COUNTERS",
+		4: "MISMATCH_SAMPLES",
+		5: "MISMATCH_DEVICES",
+		6: "MISMATCH_FOREIGN",
+		7: "MISMATCH_POWER",
+	}
+	Mismatch_value = map[string]int32{
+		"MISMATCH_UNSPECIFIED": 0,
+		"MISMATCH_IMAGE":       1,
+		"MISMATCH_TASK":        2,
+		"MISMATCH_COUNTERS":    3,
+		"MISMATCH_SAMPLES":     4,
+		"MISMATCH_DEVICES":     5,
+		"MISMATCH_FOREIGN":     6,
+		"MISMATCH_POWER":       7,
+	}
+)
+
+func (x Mismatch) Enum() *Mismatch {
+	p := new(Mismatch)
+	*p = x
+	return p
+}
+
+func (x Mismatch) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Mismatch) Descriptor() protoreflect.EnumDescriptor {
+	return file_lease_v1_lease_proto_enumTypes[0].Descriptor()
+}
+
+func (Mismatch) Type() protoreflect.EnumType {
+	return &file_lease_v1_lease_proto_enumTypes[0]
+}
+
+func (x Mismatch) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Mismatch.Descriptor instead.
+func (Mismatch) EnumDescriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{0}
+}
+
 // Verdict is what the requester thinks of a beat's evidence.
 type Verdict int32
 
@@ -59,11 +124,11 @@ func (x Verdict) String() string {
 }
 
 func (Verdict) Descriptor() protoreflect.EnumDescriptor {
-	return file_lease_v1_lease_proto_enumTypes[0].Descriptor()
+	return file_lease_v1_lease_proto_enumTypes[1].Descriptor()
 }
 
 func (Verdict) Type() protoreflect.EnumType {
-	return &file_lease_v1_lease_proto_enumTypes[0]
+	return &file_lease_v1_lease_proto_enumTypes[1]
 }
 
 func (x Verdict) Number() protoreflect.EnumNumber {
@@ -72,7 +137,7 @@ func (x Verdict) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verdict.Descriptor instead.
 func (Verdict) EnumDescriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{0}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{1}
 }
 
 // CloseReason says why a lease ended by agreement.
@@ -118,11 +183,11 @@ func (x CloseReason) String() string {
 }
 
 func (CloseReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_lease_v1_lease_proto_enumTypes[1].Descriptor()
+	return file_lease_v1_lease_proto_enumTypes[2].Descriptor()
 }
 
 func (CloseReason) Type() protoreflect.EnumType {
-	return &file_lease_v1_lease_proto_enumTypes[1]
+	return &file_lease_v1_lease_proto_enumTypes[2]
 }
 
 func (x CloseReason) Number() protoreflect.EnumNumber {
@@ -131,41 +196,42 @@ func (x CloseReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CloseReason.Descriptor instead.
 func (CloseReason) EnumDescriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{1}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{2}
 }
 
 // Terms are what both sides sign. lease_id = H("lease", payload).
 type Terms struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Version        uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Network        string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
-	Worker         []byte                 `protobuf:"bytes,3,opt,name=worker,proto3" json:"worker,omitempty"` // Ed25519 public keys
-	Requester      []byte                 `protobuf:"bytes,4,opt,name=requester,proto3" json:"requester,omitempty"`
-	WorkerNonce    []byte                 `protobuf:"bytes,5,opt,name=worker_nonce,json=workerNonce,proto3" json:"worker_nonce,omitempty"` // from the bid
-	RequesterNonce []byte                 `protobuf:"bytes,6,opt,name=requester_nonce,json=requesterNonce,proto3" json:"requester_nonce,omitempty"`
-	JobId          []byte                 `protobuf:"bytes,7,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	GpuTags        [][]byte               `protobuf:"bytes,8,rep,name=gpu_tags,json=gpuTags,proto3" json:"gpu_tags,omitempty"`
-	Price          uint64                 `protobuf:"varint,9,opt,name=price,proto3" json:"price,omitempty"`                           // micro-credits per GPU-hour
-	MaxAmount      uint64                 `protobuf:"varint,10,opt,name=max_amount,json=maxAmount,proto3" json:"max_amount,omitempty"` // micro-credits
-	IntervalMs     int64                  `protobuf:"varint,11,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
-	GraceMs        int64                  `protobuf:"varint,12,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`                     // a beat may come this long after its interval
-	MaxUnpaid      uint32                 `protobuf:"varint,13,opt,name=max_unpaid,json=maxUnpaid,proto3" json:"max_unpaid,omitempty"`               // unpaid intervals before the task is suspended
-	AbsentGraceMs  int64                  `protobuf:"varint,14,opt,name=absent_grace_ms,json=absentGraceMs,proto3" json:"absent_grace_ms,omitempty"` // silence before the lease lapses
-	StartByMs      int64                  `protobuf:"varint,15,opt,name=start_by_ms,json=startByMs,proto3" json:"start_by_ms,omitempty"`             // Unix time; a lease not started by then never began
-	MaxDurationMs  int64                  `protobuf:"varint,16,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"` // from the task's start
-	SealSuite      uint32                 `protobuf:"varint,17,opt,name=seal_suite,json=sealSuite,proto3" json:"seal_suite,omitempty"`               // 0: none, 1: Wesolowski
-	SealT          uint64                 `protobuf:"varint,18,opt,name=seal_t,json=sealT,proto3" json:"seal_t,omitempty"`                           // squarings
-	SealModulus    uint32                 `protobuf:"varint,19,opt,name=seal_modulus,json=sealModulus,proto3" json:"seal_modulus,omitempty"`         // modulus id
-	Witnesses      [][]byte               `protobuf:"bytes,20,rep,name=witnesses,proto3" json:"witnesses,omitempty"`                                 // Ed25519 public keys; may be empty
-	WitnessQuorum  uint32                 `protobuf:"varint,21,opt,name=witness_quorum,json=witnessQuorum,proto3" json:"witness_quorum,omitempty"`
-	SpecDigest     []byte                 `protobuf:"bytes,22,opt,name=spec_digest,json=specDigest,proto3" json:"spec_digest,omitempty"` // SHA-256 of the job spec's bytes
-	ImageDigest    string                 `protobuf:"bytes,23,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
-	Platform       string                 `protobuf:"bytes,24,opt,name=platform,proto3" json:"platform,omitempty"`
-	Simulated      bool                   `protobuf:"varint,25,opt,name=simulated,proto3" json:"simulated,omitempty"`
-	SelfDealt      bool                   `protobuf:"varint,26,opt,name=self_dealt,json=selfDealt,proto3" json:"self_dealt,omitempty"` // worker and requester are one node
-	CreatedMs      int64                  `protobuf:"varint,27,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Version         uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Network         string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
+	Worker          []byte                 `protobuf:"bytes,3,opt,name=worker,proto3" json:"worker,omitempty"` // Ed25519 public keys
+	Requester       []byte                 `protobuf:"bytes,4,opt,name=requester,proto3" json:"requester,omitempty"`
+	WorkerNonce     []byte                 `protobuf:"bytes,5,opt,name=worker_nonce,json=workerNonce,proto3" json:"worker_nonce,omitempty"` // from the bid
+	RequesterNonce  []byte                 `protobuf:"bytes,6,opt,name=requester_nonce,json=requesterNonce,proto3" json:"requester_nonce,omitempty"`
+	JobId           []byte                 `protobuf:"bytes,7,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	GpuTags         [][]byte               `protobuf:"bytes,8,rep,name=gpu_tags,json=gpuTags,proto3" json:"gpu_tags,omitempty"`
+	Price           uint64                 `protobuf:"varint,9,opt,name=price,proto3" json:"price,omitempty"`                           // micro-credits per GPU-hour
+	MaxAmount       uint64                 `protobuf:"varint,10,opt,name=max_amount,json=maxAmount,proto3" json:"max_amount,omitempty"` // micro-credits
+	IntervalMs      int64                  `protobuf:"varint,11,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	GraceMs         int64                  `protobuf:"varint,12,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`                     // a beat may come this long after its interval
+	MaxUnpaid       uint32                 `protobuf:"varint,13,opt,name=max_unpaid,json=maxUnpaid,proto3" json:"max_unpaid,omitempty"`               // unpaid intervals before the task is suspended
+	AbsentGraceMs   int64                  `protobuf:"varint,14,opt,name=absent_grace_ms,json=absentGraceMs,proto3" json:"absent_grace_ms,omitempty"` // silence before the lease lapses
+	StartByMs       int64                  `protobuf:"varint,15,opt,name=start_by_ms,json=startByMs,proto3" json:"start_by_ms,omitempty"`             // Unix time; a lease not started by then never began
+	MaxDurationMs   int64                  `protobuf:"varint,16,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"` // from the task's start
+	SealSuite       uint32                 `protobuf:"varint,17,opt,name=seal_suite,json=sealSuite,proto3" json:"seal_suite,omitempty"`               // 0: none, 1: Wesolowski
+	SealT           uint64                 `protobuf:"varint,18,opt,name=seal_t,json=sealT,proto3" json:"seal_t,omitempty"`                           // squarings
+	SealModulus     uint32                 `protobuf:"varint,19,opt,name=seal_modulus,json=sealModulus,proto3" json:"seal_modulus,omitempty"`         // modulus id
+	Witnesses       [][]byte               `protobuf:"bytes,20,rep,name=witnesses,proto3" json:"witnesses,omitempty"`                                 // Ed25519 public keys; may be empty
+	WitnessQuorum   uint32                 `protobuf:"varint,21,opt,name=witness_quorum,json=witnessQuorum,proto3" json:"witness_quorum,omitempty"`
+	SpecDigest      []byte                 `protobuf:"bytes,22,opt,name=spec_digest,json=specDigest,proto3" json:"spec_digest,omitempty"` // SHA-256 of the job spec's bytes
+	ImageDigest     string                 `protobuf:"bytes,23,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
+	Platform        string                 `protobuf:"bytes,24,opt,name=platform,proto3" json:"platform,omitempty"`
+	Simulated       bool                   `protobuf:"varint,25,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	SelfDealt       bool                   `protobuf:"varint,26,opt,name=self_dealt,json=selfDealt,proto3" json:"self_dealt,omitempty"` // worker and requester are one node
+	CreatedMs       int64                  `protobuf:"varint,27,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
+	FirstIntervalMs int64                  `protobuf:"varint,28,opt,name=first_interval_ms,json=firstIntervalMs,proto3" json:"first_interval_ms,omitempty"` // intervals are this short until an ack credits something; 0: interval_ms from the beginning
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Terms) Reset() {
@@ -387,6 +453,13 @@ func (x *Terms) GetCreatedMs() int64 {
 	return 0
 }
 
+func (x *Terms) GetFirstIntervalMs() int64 {
+	if x != nil {
+		return x.FirstIntervalMs
+	}
+	return 0
+}
+
 // Challenge is the requester's question to the worker, once an interval.
 type Challenge struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -480,15 +553,21 @@ func (x *Challenge) GetLastAck() *v1.Signed {
 	return nil
 }
 
-// Evidence is what the worker's machine saw of the task in this interval.
+// Evidence is what the worker's machine saw of the task, and of its devices,
+// since the last co-signed beat: a summary of samples taken once a second, and
+// the root of a tree over them. Figures that only grow are since the task began.
 type Evidence struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
 	ImageDigest   string                 `protobuf:"bytes,2,opt,name=image_digest,json=imageDigest,proto3" json:"image_digest,omitempty"`
-	Freezes       uint64                 `protobuf:"varint,3,opt,name=freezes,proto3" json:"freezes,omitempty"`          // how often the task was frozen so far
-	CpuMs         uint64                 `protobuf:"varint,4,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"` // used by the task so far
-	MemoryBytes   uint64                 `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
-	Running       bool                   `protobuf:"varint,6,opt,name=running,proto3" json:"running,omitempty"`
+	Freezes       uint64                 `protobuf:"varint,3,opt,name=freezes,proto3" json:"freezes,omitempty"`                            // how often the task was frozen so far
+	CpuMs         uint64                 `protobuf:"varint,4,opt,name=cpu_ms,json=cpuMs,proto3" json:"cpu_ms,omitempty"`                   // used by the task so far
+	MemoryBytes   uint64                 `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"` // the most in one sample
+	Running       bool                   `protobuf:"varint,6,opt,name=running,proto3" json:"running,omitempty"`                            // in the last sample
+	FirstSample   uint64                 `protobuf:"varint,7,opt,name=first_sample,json=firstSample,proto3" json:"first_sample,omitempty"` // samples of the lease before these
+	Samples       uint64                 `protobuf:"varint,8,opt,name=samples,proto3" json:"samples,omitempty"`                            // how many these are
+	SamplesRoot   []byte                 `protobuf:"bytes,9,opt,name=samples_root,json=samplesRoot,proto3" json:"samples_root,omitempty"`  // RFC 6962 root over them; empty without any
+	Devices       *DeviceEvidence        `protobuf:"bytes,10,opt,name=devices,proto3" json:"devices,omitempty"`                            // absent when no device could be read
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -565,6 +644,252 @@ func (x *Evidence) GetRunning() bool {
 	return false
 }
 
+func (x *Evidence) GetFirstSample() uint64 {
+	if x != nil {
+		return x.FirstSample
+	}
+	return 0
+}
+
+func (x *Evidence) GetSamples() uint64 {
+	if x != nil {
+		return x.Samples
+	}
+	return 0
+}
+
+func (x *Evidence) GetSamplesRoot() []byte {
+	if x != nil {
+		return x.SamplesRoot
+	}
+	return nil
+}
+
+func (x *Evidence) GetDevices() *DeviceEvidence {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+// DeviceEvidence is what the leased devices said of themselves, all together.
+type DeviceEvidence struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	DevicesHash     []byte                 `protobuf:"bytes,1,opt,name=devices_hash,json=devicesHash,proto3" json:"devices_hash,omitempty"`           // H("devices", SHA-256 of the tags of the devices read, in order)
+	Driver          string                 `protobuf:"bytes,2,opt,name=driver,proto3" json:"driver,omitempty"`                                        // version
+	UtilizationMin  uint32                 `protobuf:"varint,3,opt,name=utilization_min,json=utilizationMin,proto3" json:"utilization_min,omitempty"` // percent, over all samples and devices
+	UtilizationMean uint32                 `protobuf:"varint,4,opt,name=utilization_mean,json=utilizationMean,proto3" json:"utilization_mean,omitempty"`
+	UtilizationMax  uint32                 `protobuf:"varint,5,opt,name=utilization_max,json=utilizationMax,proto3" json:"utilization_max,omitempty"`
+	MemoryBytes     uint64                 `protobuf:"varint,6,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`           // the most in one sample
+	EnergyMj        uint64                 `protobuf:"varint,7,opt,name=energy_mj,json=energyMj,proto3" json:"energy_mj,omitempty"`                    // millijoules so far
+	BusyMs          uint64                 `protobuf:"varint,8,opt,name=busy_ms,json=busyMs,proto3" json:"busy_ms,omitempty"`                          // utilization over time so far: half an hour at 50 % is 15 minutes
+	PowerLimitMw    uint64                 `protobuf:"varint,9,opt,name=power_limit_mw,json=powerLimitMw,proto3" json:"power_limit_mw,omitempty"`      // in the last sample
+	TemperatureMax  int32                  `protobuf:"varint,10,opt,name=temperature_max,json=temperatureMax,proto3" json:"temperature_max,omitempty"` // degrees Celsius
+	Foreign         uint32                 `protobuf:"varint,11,opt,name=foreign,proto3" json:"foreign,omitempty"`                                     // compute processes that are not the task's: the most in one sample
+	ForeignHash     []byte                 `protobuf:"bytes,12,opt,name=foreign_hash,json=foreignHash,proto3" json:"foreign_hash,omitempty"`           // names them, without saying who they are; empty without any
+	XidErrors       uint64                 `protobuf:"varint,13,opt,name=xid_errors,json=xidErrors,proto3" json:"xid_errors,omitempty"`                // so far
+	EccErrors       uint64                 `protobuf:"varint,14,opt,name=ecc_errors,json=eccErrors,proto3" json:"ecc_errors,omitempty"`                // uncorrected, so far
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DeviceEvidence) Reset() {
+	*x = DeviceEvidence{}
+	mi := &file_lease_v1_lease_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceEvidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceEvidence) ProtoMessage() {}
+
+func (x *DeviceEvidence) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceEvidence.ProtoReflect.Descriptor instead.
+func (*DeviceEvidence) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DeviceEvidence) GetDevicesHash() []byte {
+	if x != nil {
+		return x.DevicesHash
+	}
+	return nil
+}
+
+func (x *DeviceEvidence) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *DeviceEvidence) GetUtilizationMin() uint32 {
+	if x != nil {
+		return x.UtilizationMin
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetUtilizationMean() uint32 {
+	if x != nil {
+		return x.UtilizationMean
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetUtilizationMax() uint32 {
+	if x != nil {
+		return x.UtilizationMax
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetEnergyMj() uint64 {
+	if x != nil {
+		return x.EnergyMj
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetBusyMs() uint64 {
+	if x != nil {
+		return x.BusyMs
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetPowerLimitMw() uint64 {
+	if x != nil {
+		return x.PowerLimitMw
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetTemperatureMax() int32 {
+	if x != nil {
+		return x.TemperatureMax
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetForeign() uint32 {
+	if x != nil {
+		return x.Foreign
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetForeignHash() []byte {
+	if x != nil {
+		return x.ForeignHash
+	}
+	return nil
+}
+
+func (x *DeviceEvidence) GetXidErrors() uint64 {
+	if x != nil {
+		return x.XidErrors
+	}
+	return 0
+}
+
+func (x *DeviceEvidence) GetEccErrors() uint64 {
+	if x != nil {
+		return x.EccErrors
+	}
+	return 0
+}
+
+// Observation is what the requester's side saw of the task by itself.
+type Observation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StdoutBytes   uint64                 `protobuf:"varint,1,opt,name=stdout_bytes,json=stdoutBytes,proto3" json:"stdout_bytes,omitempty"` // of the task's output that are here
+	StderrBytes   uint64                 `protobuf:"varint,2,opt,name=stderr_bytes,json=stderrBytes,proto3" json:"stderr_bytes,omitempty"`
+	Running       bool                   `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"` // the worker's progress says so
+	Ended         bool                   `protobuf:"varint,4,opt,name=ended,proto3" json:"ended,omitempty"`     // likewise
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Observation) Reset() {
+	*x = Observation{}
+	mi := &file_lease_v1_lease_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Observation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Observation) ProtoMessage() {}
+
+func (x *Observation) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Observation.ProtoReflect.Descriptor instead.
+func (*Observation) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Observation) GetStdoutBytes() uint64 {
+	if x != nil {
+		return x.StdoutBytes
+	}
+	return 0
+}
+
+func (x *Observation) GetStderrBytes() uint64 {
+	if x != nil {
+		return x.StderrBytes
+	}
+	return 0
+}
+
+func (x *Observation) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
+func (x *Observation) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
 // Beat is the worker's answer.
 type Beat struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -574,8 +899,7 @@ type Beat struct {
 	Interval      uint64                 `protobuf:"varint,4,opt,name=interval,proto3" json:"interval,omitempty"`
 	PrevHead      []byte                 `protobuf:"bytes,5,opt,name=prev_head,json=prevHead,proto3" json:"prev_head,omitempty"`
 	ChallengeHash []byte                 `protobuf:"bytes,6,opt,name=challenge_hash,json=challengeHash,proto3" json:"challenge_hash,omitempty"`
-	WitnessRoot   []byte                 `protobuf:"bytes,7,opt,name=witness_root,json=witnessRoot,proto3" json:"witness_root,omitempty"`    // of the witnesses' nonces; empty without witnesses
-	EvidenceRoot  []byte                 `protobuf:"bytes,8,opt,name=evidence_root,json=evidenceRoot,proto3" json:"evidence_root,omitempty"` // H("evidence", evidence)
+	WitnessRoot   []byte                 `protobuf:"bytes,7,opt,name=witness_root,json=witnessRoot,proto3" json:"witness_root,omitempty"` // of the witnesses' nonces; empty without witnesses
 	EvidenceFlags uint32                 `protobuf:"varint,9,opt,name=evidence_flags,json=evidenceFlags,proto3" json:"evidence_flags,omitempty"`
 	Evidence      *Evidence              `protobuf:"bytes,10,opt,name=evidence,proto3" json:"evidence,omitempty"`
 	TreeRoot      []byte                 `protobuf:"bytes,11,opt,name=tree_root,json=treeRoot,proto3" json:"tree_root,omitempty"`  // RFC 6962 root over the heads before this beat, head 0 first
@@ -589,7 +913,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_lease_v1_lease_proto_msgTypes[3]
+	mi := &file_lease_v1_lease_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +925,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[3]
+	mi := &file_lease_v1_lease_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +938,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{3}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Beat) GetVersion() uint32 {
@@ -662,13 +986,6 @@ func (x *Beat) GetChallengeHash() []byte {
 func (x *Beat) GetWitnessRoot() []byte {
 	if x != nil {
 		return x.WitnessRoot
-	}
-	return nil
-}
-
-func (x *Beat) GetEvidenceRoot() []byte {
-	if x != nil {
-		return x.EvidenceRoot
 	}
 	return nil
 }
@@ -731,17 +1048,18 @@ type Ack struct {
 	Interval      uint64                 `protobuf:"varint,4,opt,name=interval,proto3" json:"interval,omitempty"`
 	BeatHash      []byte                 `protobuf:"bytes,5,opt,name=beat_hash,json=beatHash,proto3" json:"beat_hash,omitempty"` // H("beat", beat payload)
 	Verdict       Verdict                `protobuf:"varint,6,opt,name=verdict,proto3,enum=rigmesh.lease.v1.Verdict" json:"verdict,omitempty"`
-	EvidenceRoot  []byte                 `protobuf:"bytes,7,opt,name=evidence_root,json=evidenceRoot,proto3" json:"evidence_root,omitempty"` // of what the requester's side saw; empty without
-	CreditMs      uint64                 `protobuf:"varint,8,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"`            // cumulative, as in the beat
+	CreditMs      uint64                 `protobuf:"varint,8,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"` // cumulative, as in the beat
 	Amount        uint64                 `protobuf:"varint,9,opt,name=amount,proto3" json:"amount,omitempty"`
 	RequesterMs   int64                  `protobuf:"varint,10,opt,name=requester_ms,json=requesterMs,proto3" json:"requester_ms,omitempty"`
+	Observed      *Observation           `protobuf:"bytes,11,opt,name=observed,proto3" json:"observed,omitempty"`                                            // absent before anything was seen
+	Mismatches    []Mismatch             `protobuf:"varint,12,rep,packed,name=mismatches,proto3,enum=rigmesh.lease.v1.Mismatch" json:"mismatches,omitempty"` // ascending, and not empty exactly when the verdict is disputed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_lease_v1_lease_proto_msgTypes[4]
+	mi := &file_lease_v1_lease_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +1071,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[4]
+	mi := &file_lease_v1_lease_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +1084,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{4}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Ack) GetVersion() uint32 {
@@ -811,13 +1129,6 @@ func (x *Ack) GetVerdict() Verdict {
 	return Verdict_VERDICT_UNSPECIFIED
 }
 
-func (x *Ack) GetEvidenceRoot() []byte {
-	if x != nil {
-		return x.EvidenceRoot
-	}
-	return nil
-}
-
 func (x *Ack) GetCreditMs() uint64 {
 	if x != nil {
 		return x.CreditMs
@@ -839,6 +1150,20 @@ func (x *Ack) GetRequesterMs() int64 {
 	return 0
 }
 
+func (x *Ack) GetObserved() *Observation {
+	if x != nil {
+		return x.Observed
+	}
+	return nil
+}
+
+func (x *Ack) GetMismatches() []Mismatch {
+	if x != nil {
+		return x.Mismatches
+	}
+	return nil
+}
+
 // Exit is how a task ended.
 type Exit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -854,7 +1179,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_lease_v1_lease_proto_msgTypes[5]
+	mi := &file_lease_v1_lease_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +1191,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[5]
+	mi := &file_lease_v1_lease_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1204,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{5}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Exit) GetCode() int32 {
@@ -939,14 +1264,14 @@ type Close struct {
 	LastSeal      []byte                 `protobuf:"bytes,10,opt,name=last_seal,json=lastSeal,proto3" json:"last_seal,omitempty"` // hash of the last beat's seal; empty in suite 0, and when that was not ready
 	ClosedMs      int64                  `protobuf:"varint,11,opt,name=closed_ms,json=closedMs,proto3" json:"closed_ms,omitempty"`
 	TreeRoot      []byte                 `protobuf:"bytes,12,opt,name=tree_root,json=treeRoot,proto3" json:"tree_root,omitempty"` // RFC 6962 root over all heads, head 0 first
-	Evidence      *Evidence              `protobuf:"bytes,13,opt,name=evidence,proto3" json:"evidence,omitempty"`                 // totals of the task; may be absent
+	Evidence      *Evidence              `protobuf:"bytes,13,opt,name=evidence,proto3" json:"evidence,omitempty"`                 // since the last beat; may be absent. What is as in that beat is left out: task, image, devices, driver
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Close) Reset() {
 	*x = Close{}
-	mi := &file_lease_v1_lease_proto_msgTypes[6]
+	mi := &file_lease_v1_lease_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -958,7 +1283,7 @@ func (x *Close) String() string {
 func (*Close) ProtoMessage() {}
 
 func (x *Close) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[6]
+	mi := &file_lease_v1_lease_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -971,7 +1296,7 @@ func (x *Close) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Close.ProtoReflect.Descriptor instead.
 func (*Close) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{6}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Close) GetVersion() uint32 {
@@ -1080,7 +1405,7 @@ type Seal struct {
 
 func (x *Seal) Reset() {
 	*x = Seal{}
-	mi := &file_lease_v1_lease_proto_msgTypes[7]
+	mi := &file_lease_v1_lease_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1417,7 @@ func (x *Seal) String() string {
 func (*Seal) ProtoMessage() {}
 
 func (x *Seal) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[7]
+	mi := &file_lease_v1_lease_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1430,7 @@ func (x *Seal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seal.ProtoReflect.Descriptor instead.
 func (*Seal) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{7}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Seal) GetLeaseId() []byte {
@@ -1155,13 +1480,15 @@ type Receipt struct {
 	Close                   []byte                 `protobuf:"bytes,7,opt,name=close,proto3" json:"close,omitempty"` // payload; empty when the lease lapsed
 	CloseWorkerSignature    []byte                 `protobuf:"bytes,8,opt,name=close_worker_signature,json=closeWorkerSignature,proto3" json:"close_worker_signature,omitempty"`
 	CloseRequesterSignature []byte                 `protobuf:"bytes,9,opt,name=close_requester_signature,json=closeRequesterSignature,proto3" json:"close_requester_signature,omitempty"` // empty: the worker's word alone, the last ack counts
+	Witnessed               []*Witnessed           `protobuf:"bytes,11,rep,name=witnessed,proto3" json:"witnessed,omitempty"`                                                             // by seq, then by witness
+	Hashes                  [][]byte               `protobuf:"bytes,12,rep,name=hashes,proto3" json:"hashes,omitempty"`                                                                   // of the tree, that the paths below name; each once
 	unknownFields           protoimpl.UnknownFields
 	sizeCache               protoimpl.SizeCache
 }
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_lease_v1_lease_proto_msgTypes[8]
+	mi := &file_lease_v1_lease_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1500,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[8]
+	mi := &file_lease_v1_lease_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1513,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{8}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Receipt) GetVersion() uint32 {
@@ -1252,6 +1579,225 @@ func (x *Receipt) GetCloseRequesterSignature() []byte {
 	return nil
 }
 
+func (x *Receipt) GetWitnessed() []*Witnessed {
+	if x != nil {
+		return x.Witnessed
+	}
+	return nil
+}
+
+func (x *Receipt) GetHashes() [][]byte {
+	if x != nil {
+		return x.Hashes
+	}
+	return nil
+}
+
+// Witnessed is one attestation, with the proof that its head is in the tree
+// whose root the last beat names. The head after the last beat needs none.
+type Witnessed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attest        []byte                 `protobuf:"bytes,1,opt,name=attest,proto3" json:"attest,omitempty"` // payload
+	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	Path          []uint32               `protobuf:"varint,3,rep,packed,name=path,proto3" json:"path,omitempty"` // RFC 6962 inclusion path, from leaf to root, as places in Receipt.hashes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Witnessed) Reset() {
+	*x = Witnessed{}
+	mi := &file_lease_v1_lease_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Witnessed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Witnessed) ProtoMessage() {}
+
+func (x *Witnessed) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Witnessed.ProtoReflect.Descriptor instead.
+func (*Witnessed) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Witnessed) GetAttest() []byte {
+	if x != nil {
+		return x.Attest
+	}
+	return nil
+}
+
+func (x *Witnessed) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *Witnessed) GetPath() []uint32 {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+// Attest is a witness's word for one head of a lease: it gave a nonce out at
+// asked_ms, saw it in the beat before this head, and the head, by attested_ms.
+// It never signs two heads for one (lease, seq).
+type Attest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	LeaseId       []byte                 `protobuf:"bytes,2,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	Witness       uint32                 `protobuf:"varint,3,opt,name=witness,proto3" json:"witness,omitempty"`                   // its place in Terms.witnesses
+	Period        uint64                 `protobuf:"varint,4,opt,name=period,proto3" json:"period,omitempty"`                     // of the witness's own: ten minutes each, from its first sight of the lease on
+	Seq           uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`                           // of the beat
+	Head          []byte                 `protobuf:"bytes,6,opt,name=head,proto3" json:"head,omitempty"`                          // after that beat
+	TreeRoot      []byte                 `protobuf:"bytes,7,opt,name=tree_root,json=treeRoot,proto3" json:"tree_root,omitempty"`  // RFC 6962 root over the heads up to this one, head 0 first
+	CreditMs      uint64                 `protobuf:"varint,8,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"` // as in the beat
+	FirstMs       int64                  `protobuf:"varint,9,opt,name=first_ms,json=firstMs,proto3" json:"first_ms,omitempty"`    // when the witness first saw the lease, by its own clock
+	AskedMs       int64                  `protobuf:"varint,10,opt,name=asked_ms,json=askedMs,proto3" json:"asked_ms,omitempty"`
+	AttestedMs    int64                  `protobuf:"varint,11,opt,name=attested_ms,json=attestedMs,proto3" json:"attested_ms,omitempty"`
+	Attested      uint64                 `protobuf:"varint,12,opt,name=attested,proto3" json:"attested,omitempty"` // attestations of its own before this one
+	Previous      []byte                 `protobuf:"bytes,13,opt,name=previous,proto3" json:"previous,omitempty"`  // hash of the last of these; empty without any
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attest) Reset() {
+	*x = Attest{}
+	mi := &file_lease_v1_lease_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attest) ProtoMessage() {}
+
+func (x *Attest) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_lease_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attest.ProtoReflect.Descriptor instead.
+func (*Attest) Descriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Attest) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Attest) GetLeaseId() []byte {
+	if x != nil {
+		return x.LeaseId
+	}
+	return nil
+}
+
+func (x *Attest) GetWitness() uint32 {
+	if x != nil {
+		return x.Witness
+	}
+	return 0
+}
+
+func (x *Attest) GetPeriod() uint64 {
+	if x != nil {
+		return x.Period
+	}
+	return 0
+}
+
+func (x *Attest) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Attest) GetHead() []byte {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+func (x *Attest) GetTreeRoot() []byte {
+	if x != nil {
+		return x.TreeRoot
+	}
+	return nil
+}
+
+func (x *Attest) GetCreditMs() uint64 {
+	if x != nil {
+		return x.CreditMs
+	}
+	return 0
+}
+
+func (x *Attest) GetFirstMs() int64 {
+	if x != nil {
+		return x.FirstMs
+	}
+	return 0
+}
+
+func (x *Attest) GetAskedMs() int64 {
+	if x != nil {
+		return x.AskedMs
+	}
+	return 0
+}
+
+func (x *Attest) GetAttestedMs() int64 {
+	if x != nil {
+		return x.AttestedMs
+	}
+	return 0
+}
+
+func (x *Attest) GetAttested() uint64 {
+	if x != nil {
+		return x.Attested
+	}
+	return 0
+}
+
+func (x *Attest) GetPrevious() []byte {
+	if x != nil {
+		return x.Previous
+	}
+	return nil
+}
+
 // Link is one co-signed beat with its seal.
 type Link struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1264,7 +1810,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_lease_v1_lease_proto_msgTypes[9]
+	mi := &file_lease_v1_lease_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1822,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[9]
+	mi := &file_lease_v1_lease_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1835,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{9}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Link) GetBeat() *v1.Signed {
@@ -1324,7 +1870,7 @@ type Chain struct {
 
 func (x *Chain) Reset() {
 	*x = Chain{}
-	mi := &file_lease_v1_lease_proto_msgTypes[10]
+	mi := &file_lease_v1_lease_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1882,7 @@ func (x *Chain) String() string {
 func (*Chain) ProtoMessage() {}
 
 func (x *Chain) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_lease_proto_msgTypes[10]
+	mi := &file_lease_v1_lease_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1895,7 @@ func (x *Chain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chain.ProtoReflect.Descriptor instead.
 func (*Chain) Descriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{10}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Chain) GetLinks() []*Link {
@@ -1370,7 +1916,7 @@ var File_lease_v1_lease_proto protoreflect.FileDescriptor
 
 const file_lease_v1_lease_proto_rawDesc = "" +
 	"\n" +
-	"\x14lease/v1/lease.proto\x12\x10rigmesh.lease.v1\x1a\x16market/v1/market.proto\"\xc9\x06\n" +
+	"\x14lease/v1/lease.proto\x12\x10rigmesh.lease.v1\x1a\x16market/v1/market.proto\"\xf5\x06\n" +
 	"\x05Terms\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -1406,7 +1952,8 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\n" +
 	"self_dealt\x18\x1a \x01(\bR\tselfDealt\x12\x1d\n" +
 	"\n" +
-	"created_ms\x18\x1b \x01(\x03R\tcreatedMs\"\xd7\x01\n" +
+	"created_ms\x18\x1b \x01(\x03R\tcreatedMs\x12*\n" +
+	"\x11first_interval_ms\x18\x1c \x01(\x03R\x0ffirstIntervalMs\"\xd7\x01\n" +
 	"\tChallenge\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\fR\aleaseId\x12\x10\n" +
@@ -1414,14 +1961,42 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\binterval\x18\x04 \x01(\x04R\binterval\x12\x1b\n" +
 	"\tprev_head\x18\x05 \x01(\fR\bprevHead\x12\x14\n" +
 	"\x05nonce\x18\x06 \x01(\fR\x05nonce\x124\n" +
-	"\blast_ack\x18\a \x01(\v2\x19.rigmesh.market.v1.SignedR\alastAck\"\xb4\x01\n" +
+	"\blast_ack\x18\a \x01(\v2\x19.rigmesh.market.v1.SignedR\alastAck\"\xd0\x02\n" +
 	"\bEvidence\x12\x17\n" +
 	"\atask_id\x18\x01 \x01(\tR\x06taskId\x12!\n" +
 	"\fimage_digest\x18\x02 \x01(\tR\vimageDigest\x12\x18\n" +
 	"\afreezes\x18\x03 \x01(\x04R\afreezes\x12\x15\n" +
 	"\x06cpu_ms\x18\x04 \x01(\x04R\x05cpuMs\x12!\n" +
 	"\fmemory_bytes\x18\x05 \x01(\x04R\vmemoryBytes\x12\x18\n" +
-	"\arunning\x18\x06 \x01(\bR\arunning\"\xe0\x03\n" +
+	"\arunning\x18\x06 \x01(\bR\arunning\x12!\n" +
+	"\ffirst_sample\x18\a \x01(\x04R\vfirstSample\x12\x18\n" +
+	"\asamples\x18\b \x01(\x04R\asamples\x12!\n" +
+	"\fsamples_root\x18\t \x01(\fR\vsamplesRoot\x12:\n" +
+	"\adevices\x18\n" +
+	" \x01(\v2 .rigmesh.lease.v1.DeviceEvidenceR\adevices\"\xeb\x03\n" +
+	"\x0eDeviceEvidence\x12!\n" +
+	"\fdevices_hash\x18\x01 \x01(\fR\vdevicesHash\x12\x16\n" +
+	"\x06driver\x18\x02 \x01(\tR\x06driver\x12'\n" +
+	"\x0futilization_min\x18\x03 \x01(\rR\x0eutilizationMin\x12)\n" +
+	"\x10utilization_mean\x18\x04 \x01(\rR\x0futilizationMean\x12'\n" +
+	"\x0futilization_max\x18\x05 \x01(\rR\x0eutilizationMax\x12!\n" +
+	"\fmemory_bytes\x18\x06 \x01(\x04R\vmemoryBytes\x12\x1b\n" +
+	"\tenergy_mj\x18\a \x01(\x04R\benergyMj\x12\x17\n" +
+	"\abusy_ms\x18\b \x01(\x04R\x06busyMs\x12$\n" +
+	"\x0epower_limit_mw\x18\t \x01(\x04R\fpowerLimitMw\x12'\n" +
+	"\x0ftemperature_max\x18\n" +
+	" \x01(\x05R\x0etemperatureMax\x12\x18\n" +
+	"\aforeign\x18\v \x01(\rR\aforeign\x12!\n" +
+	"\fforeign_hash\x18\f \x01(\fR\vforeignHash\x12\x1d\n" +
+	"\n" +
+	"xid_errors\x18\r \x01(\x04R\txidErrors\x12\x1d\n" +
+	"\n" +
+	"ecc_errors\x18\x0e \x01(\x04R\teccErrors\"\x83\x01\n" +
+	"\vObservation\x12!\n" +
+	"\fstdout_bytes\x18\x01 \x01(\x04R\vstdoutBytes\x12!\n" +
+	"\fstderr_bytes\x18\x02 \x01(\x04R\vstderrBytes\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\bR\arunning\x12\x14\n" +
+	"\x05ended\x18\x04 \x01(\bR\x05ended\"\xc1\x03\n" +
 	"\x04Beat\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\fR\aleaseId\x12\x10\n" +
@@ -1429,8 +2004,7 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\binterval\x18\x04 \x01(\x04R\binterval\x12\x1b\n" +
 	"\tprev_head\x18\x05 \x01(\fR\bprevHead\x12%\n" +
 	"\x0echallenge_hash\x18\x06 \x01(\fR\rchallengeHash\x12!\n" +
-	"\fwitness_root\x18\a \x01(\fR\vwitnessRoot\x12#\n" +
-	"\revidence_root\x18\b \x01(\fR\fevidenceRoot\x12%\n" +
+	"\fwitness_root\x18\a \x01(\fR\vwitnessRoot\x12%\n" +
 	"\x0eevidence_flags\x18\t \x01(\rR\revidenceFlags\x126\n" +
 	"\bevidence\x18\n" +
 	" \x01(\v2\x1a.rigmesh.lease.v1.EvidenceR\bevidence\x12\x1b\n" +
@@ -1438,19 +2012,22 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\tcredit_ms\x18\f \x01(\x04R\bcreditMs\x12\x16\n" +
 	"\x06amount\x18\r \x01(\x04R\x06amount\x12\x1b\n" +
 	"\tworker_ms\x18\x0e \x01(\x03R\bworkerMs\x12\x1b\n" +
-	"\tprev_seal\x18\x0f \x01(\fR\bprevSeal\"\xb7\x02\n" +
+	"\tprev_seal\x18\x0f \x01(\fR\bprevSealJ\x04\b\b\x10\t\"\x8f\x03\n" +
 	"\x03Ack\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\fR\aleaseId\x12\x10\n" +
 	"\x03seq\x18\x03 \x01(\x04R\x03seq\x12\x1a\n" +
 	"\binterval\x18\x04 \x01(\x04R\binterval\x12\x1b\n" +
 	"\tbeat_hash\x18\x05 \x01(\fR\bbeatHash\x123\n" +
-	"\averdict\x18\x06 \x01(\x0e2\x19.rigmesh.lease.v1.VerdictR\averdict\x12#\n" +
-	"\revidence_root\x18\a \x01(\fR\fevidenceRoot\x12\x1b\n" +
+	"\averdict\x18\x06 \x01(\x0e2\x19.rigmesh.lease.v1.VerdictR\averdict\x12\x1b\n" +
 	"\tcredit_ms\x18\b \x01(\x04R\bcreditMs\x12\x16\n" +
 	"\x06amount\x18\t \x01(\x04R\x06amount\x12!\n" +
 	"\frequester_ms\x18\n" +
-	" \x01(\x03R\vrequesterMs\"\x94\x01\n" +
+	" \x01(\x03R\vrequesterMs\x129\n" +
+	"\bobserved\x18\v \x01(\v2\x1d.rigmesh.lease.v1.ObservationR\bobserved\x12:\n" +
+	"\n" +
+	"mismatches\x18\f \x03(\x0e2\x1a.rigmesh.lease.v1.MismatchR\n" +
+	"mismatchesJ\x04\b\a\x10\b\"\x94\x01\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x10\n" +
@@ -1479,7 +2056,7 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\f\n" +
 	"\x01y\x18\x03 \x01(\fR\x01y\x12\x0e\n" +
 	"\x02pi\x18\x04 \x01(\fR\x02pi\x12#\n" +
-	"\rprime_counter\x18\x05 \x01(\rR\fprimeCounter\"\xa7\x03\n" +
+	"\rprime_counter\x18\x05 \x01(\rR\fprimeCounter\"\xfa\x03\n" +
 	"\aReceipt\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x124\n" +
@@ -1489,15 +2066,46 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\blast_ack\x18\x06 \x01(\v2\x19.rigmesh.market.v1.SignedR\alastAck\x12\x14\n" +
 	"\x05close\x18\a \x01(\fR\x05close\x124\n" +
 	"\x16close_worker_signature\x18\b \x01(\fR\x14closeWorkerSignature\x12:\n" +
-	"\x19close_requester_signature\x18\t \x01(\fR\x17closeRequesterSignatureJ\x04\b\n" +
-	"\x10\v\"\x8e\x01\n" +
+	"\x19close_requester_signature\x18\t \x01(\fR\x17closeRequesterSignature\x129\n" +
+	"\twitnessed\x18\v \x03(\v2\x1b.rigmesh.lease.v1.WitnessedR\twitnessed\x12\x16\n" +
+	"\x06hashes\x18\f \x03(\fR\x06hashesJ\x04\b\n" +
+	"\x10\v\"U\n" +
+	"\tWitnessed\x12\x16\n" +
+	"\x06attest\x18\x01 \x01(\fR\x06attest\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x12\n" +
+	"\x04path\x18\x03 \x03(\rR\x04path\"\xde\x02\n" +
+	"\x06Attest\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
+	"\blease_id\x18\x02 \x01(\fR\aleaseId\x12\x18\n" +
+	"\awitness\x18\x03 \x01(\rR\awitness\x12\x16\n" +
+	"\x06period\x18\x04 \x01(\x04R\x06period\x12\x10\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12\x12\n" +
+	"\x04head\x18\x06 \x01(\fR\x04head\x12\x1b\n" +
+	"\ttree_root\x18\a \x01(\fR\btreeRoot\x12\x1b\n" +
+	"\tcredit_ms\x18\b \x01(\x04R\bcreditMs\x12\x19\n" +
+	"\bfirst_ms\x18\t \x01(\x03R\afirstMs\x12\x19\n" +
+	"\basked_ms\x18\n" +
+	" \x01(\x03R\aaskedMs\x12\x1f\n" +
+	"\vattested_ms\x18\v \x01(\x03R\n" +
+	"attestedMs\x12\x1a\n" +
+	"\battested\x18\f \x01(\x04R\battested\x12\x1a\n" +
+	"\bprevious\x18\r \x01(\fR\bprevious\"\x8e\x01\n" +
 	"\x04Link\x12-\n" +
 	"\x04beat\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x04beat\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x19.rigmesh.market.v1.SignedR\x03ack\x12*\n" +
 	"\x04seal\x18\x03 \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal\"a\n" +
 	"\x05Chain\x12,\n" +
 	"\x05links\x18\x01 \x03(\v2\x16.rigmesh.lease.v1.LinkR\x05links\x12*\n" +
-	"\x04fold\x18\x02 \x01(\v2\x16.rigmesh.lease.v1.SealR\x04fold*J\n" +
+	"\x04fold\x18\x02 \x01(\v2\x16.rigmesh.lease.v1.SealR\x04fold*\xb8\x01\n" +
+	"\bMismatch\x12\x18\n" +
+	"\x14MISMATCH_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eMISMATCH_IMAGE\x10\x01\x12\x11\n" +
+	"\rMISMATCH_TASK\x10\x02\x12\x15\n" +
+	"\x11MISMATCH_COUNTERS\x10\x03\x12\x14\n" +
+	"\x10MISMATCH_SAMPLES\x10\x04\x12\x14\n" +
+	"\x10MISMATCH_DEVICES\x10\x05\x12\x14\n" +
+	"\x10MISMATCH_FOREIGN\x10\x06\x12\x12\n" +
+	"\x0eMISMATCH_POWER\x10\a*J\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fVERDICT_GOOD\x10\x01\x12\x14\n" +
@@ -1522,43 +2130,52 @@ func file_lease_v1_lease_proto_rawDescGZIP() []byte {
 	return file_lease_v1_lease_proto_rawDescData
 }
 
-var file_lease_v1_lease_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_lease_v1_lease_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_lease_v1_lease_proto_goTypes = []any{
-	(Verdict)(0),      // 0: rigmesh.lease.v1.Verdict
-	(CloseReason)(0),  // 1: rigmesh.lease.v1.CloseReason
-	(*Terms)(nil),     // 2: rigmesh.lease.v1.Terms
-	(*Challenge)(nil), // 3: rigmesh.lease.v1.Challenge
-	(*Evidence)(nil),  // 4: rigmesh.lease.v1.Evidence
-	(*Beat)(nil),      // 5: rigmesh.lease.v1.Beat
-	(*Ack)(nil),       // 6: rigmesh.lease.v1.Ack
-	(*Exit)(nil),      // 7: rigmesh.lease.v1.Exit
-	(*Close)(nil),     // 8: rigmesh.lease.v1.Close
-	(*Seal)(nil),      // 9: rigmesh.lease.v1.Seal
-	(*Receipt)(nil),   // 10: rigmesh.lease.v1.Receipt
-	(*Link)(nil),      // 11: rigmesh.lease.v1.Link
-	(*Chain)(nil),     // 12: rigmesh.lease.v1.Chain
-	(*v1.Signed)(nil), // 13: rigmesh.market.v1.Signed
+	(Mismatch)(0),          // 0: rigmesh.lease.v1.Mismatch
+	(Verdict)(0),           // 1: rigmesh.lease.v1.Verdict
+	(CloseReason)(0),       // 2: rigmesh.lease.v1.CloseReason
+	(*Terms)(nil),          // 3: rigmesh.lease.v1.Terms
+	(*Challenge)(nil),      // 4: rigmesh.lease.v1.Challenge
+	(*Evidence)(nil),       // 5: rigmesh.lease.v1.Evidence
+	(*DeviceEvidence)(nil), // 6: rigmesh.lease.v1.DeviceEvidence
+	(*Observation)(nil),    // 7: rigmesh.lease.v1.Observation
+	(*Beat)(nil),           // 8: rigmesh.lease.v1.Beat
+	(*Ack)(nil),            // 9: rigmesh.lease.v1.Ack
+	(*Exit)(nil),           // 10: rigmesh.lease.v1.Exit
+	(*Close)(nil),          // 11: rigmesh.lease.v1.Close
+	(*Seal)(nil),           // 12: rigmesh.lease.v1.Seal
+	(*Receipt)(nil),        // 13: rigmesh.lease.v1.Receipt
+	(*Witnessed)(nil),      // 14: rigmesh.lease.v1.Witnessed
+	(*Attest)(nil),         // 15: rigmesh.lease.v1.Attest
+	(*Link)(nil),           // 16: rigmesh.lease.v1.Link
+	(*Chain)(nil),          // 17: rigmesh.lease.v1.Chain
+	(*v1.Signed)(nil),      // 18: rigmesh.market.v1.Signed
 }
 var file_lease_v1_lease_proto_depIdxs = []int32{
-	13, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
-	4,  // 1: rigmesh.lease.v1.Beat.evidence:type_name -> rigmesh.lease.v1.Evidence
-	0,  // 2: rigmesh.lease.v1.Ack.verdict:type_name -> rigmesh.lease.v1.Verdict
-	7,  // 3: rigmesh.lease.v1.Close.exit:type_name -> rigmesh.lease.v1.Exit
-	1,  // 4: rigmesh.lease.v1.Close.reason:type_name -> rigmesh.lease.v1.CloseReason
-	4,  // 5: rigmesh.lease.v1.Close.evidence:type_name -> rigmesh.lease.v1.Evidence
-	13, // 6: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
-	13, // 7: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
-	13, // 8: rigmesh.lease.v1.Link.beat:type_name -> rigmesh.market.v1.Signed
-	13, // 9: rigmesh.lease.v1.Link.ack:type_name -> rigmesh.market.v1.Signed
-	9,  // 10: rigmesh.lease.v1.Link.seal:type_name -> rigmesh.lease.v1.Seal
-	11, // 11: rigmesh.lease.v1.Chain.links:type_name -> rigmesh.lease.v1.Link
-	9,  // 12: rigmesh.lease.v1.Chain.fold:type_name -> rigmesh.lease.v1.Seal
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	18, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
+	6,  // 1: rigmesh.lease.v1.Evidence.devices:type_name -> rigmesh.lease.v1.DeviceEvidence
+	5,  // 2: rigmesh.lease.v1.Beat.evidence:type_name -> rigmesh.lease.v1.Evidence
+	1,  // 3: rigmesh.lease.v1.Ack.verdict:type_name -> rigmesh.lease.v1.Verdict
+	7,  // 4: rigmesh.lease.v1.Ack.observed:type_name -> rigmesh.lease.v1.Observation
+	0,  // 5: rigmesh.lease.v1.Ack.mismatches:type_name -> rigmesh.lease.v1.Mismatch
+	10, // 6: rigmesh.lease.v1.Close.exit:type_name -> rigmesh.lease.v1.Exit
+	2,  // 7: rigmesh.lease.v1.Close.reason:type_name -> rigmesh.lease.v1.CloseReason
+	5,  // 8: rigmesh.lease.v1.Close.evidence:type_name -> rigmesh.lease.v1.Evidence
+	18, // 9: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
+	18, // 10: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
+	14, // 11: rigmesh.lease.v1.Receipt.witnessed:type_name -> rigmesh.lease.v1.Witnessed
+	18, // 12: rigmesh.lease.v1.Link.beat:type_name -> rigmesh.market.v1.Signed
+	18, // 13: rigmesh.lease.v1.Link.ack:type_name -> rigmesh.market.v1.Signed
+	12, // 14: rigmesh.lease.v1.Link.seal:type_name -> rigmesh.lease.v1.Seal
+	16, // 15: rigmesh.lease.v1.Chain.links:type_name -> rigmesh.lease.v1.Link
+	12, // 16: rigmesh.lease.v1.Chain.fold:type_name -> rigmesh.lease.v1.Seal
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_lease_proto_init() }
@@ -1571,8 +2188,8 @@ func file_lease_v1_lease_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_lease_proto_rawDesc), len(file_lease_v1_lease_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   11,
+			NumEnums:      3,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -139,13 +139,14 @@ func (BlobError) EnumDescriptor() ([]byte, []int) {
 
 // AwardRequest is the requester's choice of one bid.
 type AwardRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Terms         *v1.Signed             `protobuf:"bytes,1,opt,name=terms,proto3" json:"terms,omitempty"`                             // signed by the requester
-	Spec          []byte                 `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`                               // one marshalled Spec; the terms hold its digest
-	Bid           *v1.Signed             `protobuf:"bytes,3,opt,name=bid,proto3" json:"bid,omitempty"`                                 // the bid it takes up
-	PeerRecord    []byte                 `protobuf:"bytes,4,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"` // the requester's
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Terms          *v1.Signed             `protobuf:"bytes,1,opt,name=terms,proto3" json:"terms,omitempty"`                                         // signed by the requester
+	Spec           []byte                 `protobuf:"bytes,2,opt,name=spec,proto3" json:"spec,omitempty"`                                           // one marshalled Spec; the terms hold its digest
+	Bid            *v1.Signed             `protobuf:"bytes,3,opt,name=bid,proto3" json:"bid,omitempty"`                                             // the bid it takes up
+	PeerRecord     []byte                 `protobuf:"bytes,4,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"`             // the requester's
+	WitnessRecords [][]byte               `protobuf:"bytes,5,rep,name=witness_records,json=witnessRecords,proto3" json:"witness_records,omitempty"` // peer records of the witnesses in the terms, as far as the requester knows them
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AwardRequest) Reset() {
@@ -202,6 +203,13 @@ func (x *AwardRequest) GetBid() *v1.Signed {
 func (x *AwardRequest) GetPeerRecord() []byte {
 	if x != nil {
 		return x.PeerRecord
+	}
+	return nil
+}
+
+func (x *AwardRequest) GetWitnessRecords() [][]byte {
+	if x != nil {
+		return x.WitnessRecords
 	}
 	return nil
 }
@@ -302,6 +310,7 @@ type BeatFrame struct {
 	//	*BeatFrame_Resync
 	//	*BeatFrame_Stop
 	//	*BeatFrame_Seal
+	//	*BeatFrame_Attest
 	Frame         isBeatFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -416,6 +425,15 @@ func (x *BeatFrame) GetSeal() *Seal {
 	return nil
 }
 
+func (x *BeatFrame) GetAttest() *v1.Signed {
+	if x != nil {
+		if x, ok := x.Frame.(*BeatFrame_Attest); ok {
+			return x.Attest
+		}
+	}
+	return nil
+}
+
 type isBeatFrame_Frame interface {
 	isBeatFrame_Frame()
 }
@@ -452,6 +470,10 @@ type BeatFrame_Seal struct {
 	Seal *Seal `protobuf:"bytes,8,opt,name=seal,proto3,oneof"` // the worker's, of the last co-signed beat
 }
 
+type BeatFrame_Attest struct {
+	Attest *v1.Signed `protobuf:"bytes,9,opt,name=attest,proto3,oneof"` // a witness's, which the worker passes on
+}
+
 func (*BeatFrame_Open) isBeatFrame_Frame() {}
 
 func (*BeatFrame_Challenge) isBeatFrame_Frame() {}
@@ -467,6 +489,8 @@ func (*BeatFrame_Resync) isBeatFrame_Frame() {}
 func (*BeatFrame_Stop) isBeatFrame_Frame() {}
 
 func (*BeatFrame_Seal) isBeatFrame_Frame() {}
+
+func (*BeatFrame_Attest) isBeatFrame_Frame() {}
 
 // Open names the lease a stream belongs to.
 type Open struct {
@@ -520,6 +544,7 @@ type Resync struct {
 	Ack           *v1.Signed             `protobuf:"bytes,2,opt,name=ack,proto3" json:"ack,omitempty"`                                        // and the requester's ack of it
 	SlotInterval  uint64                 `protobuf:"varint,3,opt,name=slot_interval,json=slotInterval,proto3" json:"slot_interval,omitempty"` // the highest interval it signed for
 	SlotBeat      *v1.Signed             `protobuf:"bytes,4,opt,name=slot_beat,json=slotBeat,proto3" json:"slot_beat,omitempty"`              // and what it signed there
+	Tree          [][]byte               `protobuf:"bytes,5,rep,name=tree,proto3" json:"tree,omitempty"`                                      // roots of the complete subtrees over the heads before beat, the largest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -578,6 +603,13 @@ func (x *Resync) GetSlotInterval() uint64 {
 func (x *Resync) GetSlotBeat() *v1.Signed {
 	if x != nil {
 		return x.SlotBeat
+	}
+	return nil
+}
+
+func (x *Resync) GetTree() [][]byte {
+	if x != nil {
+		return x.Tree
 	}
 	return nil
 }
@@ -1233,17 +1265,18 @@ var File_lease_v1_stream_proto protoreflect.FileDescriptor
 
 const file_lease_v1_stream_proto_rawDesc = "" +
 	"\n" +
-	"\x15lease/v1/stream.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x16market/v1/market.proto\"\xa1\x01\n" +
+	"\x15lease/v1/stream.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x16market/v1/market.proto\"\xca\x01\n" +
 	"\fAwardRequest\x12/\n" +
 	"\x05terms\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x05terms\x12\x12\n" +
 	"\x04spec\x18\x02 \x01(\fR\x04spec\x12+\n" +
 	"\x03bid\x18\x03 \x01(\v2\x19.rigmesh.market.v1.SignedR\x03bid\x12\x1f\n" +
 	"\vpeer_record\x18\x04 \x01(\fR\n" +
-	"peerRecord\"\x94\x01\n" +
+	"peerRecord\x12'\n" +
+	"\x0fwitness_records\x18\x05 \x03(\fR\x0ewitnessRecords\"\x94\x01\n" +
 	"\rAwardResponse\x12A\n" +
 	"\rcountersigned\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\rcountersigned\x126\n" +
 	"\arefused\x18\x02 \x01(\v2\x1a.rigmesh.market.v1.DeclineH\x00R\arefusedB\b\n" +
-	"\x06result\"\xa0\x03\n" +
+	"\x06result\"\xd5\x03\n" +
 	"\tBeatFrame\x12,\n" +
 	"\x04open\x18\x01 \x01(\v2\x16.rigmesh.lease.v1.OpenH\x00R\x04open\x129\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\tchallenge\x12/\n" +
@@ -1252,15 +1285,17 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\x05close\x18\x05 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\x05close\x122\n" +
 	"\x06resync\x18\x06 \x01(\v2\x18.rigmesh.lease.v1.ResyncH\x00R\x06resync\x12,\n" +
 	"\x04stop\x18\a \x01(\v2\x16.rigmesh.lease.v1.StopH\x00R\x04stop\x12,\n" +
-	"\x04seal\x18\b \x01(\v2\x16.rigmesh.lease.v1.SealH\x00R\x04sealB\a\n" +
+	"\x04seal\x18\b \x01(\v2\x16.rigmesh.lease.v1.SealH\x00R\x04seal\x123\n" +
+	"\x06attest\x18\t \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\x06attestB\a\n" +
 	"\x05frame\"!\n" +
 	"\x04Open\x12\x19\n" +
-	"\blease_id\x18\x01 \x01(\fR\aleaseId\"\xc1\x01\n" +
+	"\blease_id\x18\x01 \x01(\fR\aleaseId\"\xd5\x01\n" +
 	"\x06Resync\x12-\n" +
 	"\x04beat\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x04beat\x12+\n" +
 	"\x03ack\x18\x02 \x01(\v2\x19.rigmesh.market.v1.SignedR\x03ack\x12#\n" +
 	"\rslot_interval\x18\x03 \x01(\x04R\fslotInterval\x126\n" +
-	"\tslot_beat\x18\x04 \x01(\v2\x19.rigmesh.market.v1.SignedR\bslotBeat\"!\n" +
+	"\tslot_beat\x18\x04 \x01(\v2\x19.rigmesh.market.v1.SignedR\bslotBeat\x12\x12\n" +
+	"\x04tree\x18\x05 \x03(\fR\x04tree\"!\n" +
 	"\x04Stop\x12\x19\n" +
 	"\bgrace_ms\x18\x01 \x01(\x03R\agraceMs\"r\n" +
 	"\vTaskRequest\x12\x19\n" +
@@ -1366,22 +1401,23 @@ var file_lease_v1_stream_proto_depIdxs = []int32{
 	6,  // 9: rigmesh.lease.v1.BeatFrame.resync:type_name -> rigmesh.lease.v1.Resync
 	7,  // 10: rigmesh.lease.v1.BeatFrame.stop:type_name -> rigmesh.lease.v1.Stop
 	19, // 11: rigmesh.lease.v1.BeatFrame.seal:type_name -> rigmesh.lease.v1.Seal
-	17, // 12: rigmesh.lease.v1.Resync.beat:type_name -> rigmesh.market.v1.Signed
-	17, // 13: rigmesh.lease.v1.Resync.ack:type_name -> rigmesh.market.v1.Signed
-	17, // 14: rigmesh.lease.v1.Resync.slot_beat:type_name -> rigmesh.market.v1.Signed
-	10, // 15: rigmesh.lease.v1.TaskFrame.chunk:type_name -> rigmesh.lease.v1.Chunk
-	11, // 16: rigmesh.lease.v1.TaskFrame.progress:type_name -> rigmesh.lease.v1.Progress
-	12, // 17: rigmesh.lease.v1.TaskFrame.ended:type_name -> rigmesh.lease.v1.Ended
-	0,  // 18: rigmesh.lease.v1.Progress.phase:type_name -> rigmesh.lease.v1.Phase
-	20, // 19: rigmesh.lease.v1.Ended.exit:type_name -> rigmesh.lease.v1.Exit
-	13, // 20: rigmesh.lease.v1.Ended.outputs:type_name -> rigmesh.lease.v1.Output
-	13, // 21: rigmesh.lease.v1.Outputs.outputs:type_name -> rigmesh.lease.v1.Output
-	1,  // 22: rigmesh.lease.v1.BlobFrame.error:type_name -> rigmesh.lease.v1.BlobError
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	17, // 12: rigmesh.lease.v1.BeatFrame.attest:type_name -> rigmesh.market.v1.Signed
+	17, // 13: rigmesh.lease.v1.Resync.beat:type_name -> rigmesh.market.v1.Signed
+	17, // 14: rigmesh.lease.v1.Resync.ack:type_name -> rigmesh.market.v1.Signed
+	17, // 15: rigmesh.lease.v1.Resync.slot_beat:type_name -> rigmesh.market.v1.Signed
+	10, // 16: rigmesh.lease.v1.TaskFrame.chunk:type_name -> rigmesh.lease.v1.Chunk
+	11, // 17: rigmesh.lease.v1.TaskFrame.progress:type_name -> rigmesh.lease.v1.Progress
+	12, // 18: rigmesh.lease.v1.TaskFrame.ended:type_name -> rigmesh.lease.v1.Ended
+	0,  // 19: rigmesh.lease.v1.Progress.phase:type_name -> rigmesh.lease.v1.Phase
+	20, // 20: rigmesh.lease.v1.Ended.exit:type_name -> rigmesh.lease.v1.Exit
+	13, // 21: rigmesh.lease.v1.Ended.outputs:type_name -> rigmesh.lease.v1.Output
+	13, // 22: rigmesh.lease.v1.Outputs.outputs:type_name -> rigmesh.lease.v1.Output
+	1,  // 23: rigmesh.lease.v1.BlobFrame.error:type_name -> rigmesh.lease.v1.BlobError
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_stream_proto_init() }
@@ -1403,6 +1439,7 @@ func file_lease_v1_stream_proto_init() {
 		(*BeatFrame_Resync)(nil),
 		(*BeatFrame_Stop)(nil),
 		(*BeatFrame_Seal)(nil),
+		(*BeatFrame_Attest)(nil),
 	}
 	file_lease_v1_stream_proto_msgTypes[7].OneofWrappers = []any{
 		(*TaskFrame_Chunk)(nil),

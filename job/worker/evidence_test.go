@@ -1,0 +1,103 @@
+package worker_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job/evidence"
+	"github.com/rigmesh/rigmesh/job/session/sessiontest"
+	"github.com/rigmesh/rigmesh/job/worker"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// lastEvidence is what the last beat of a receipt, and its close, say.
+func lastEvidence(t *testing.T, r *leasev1.Receipt) (beat, end *leasev1.Evidence) {
+	t.Helper()
+	var b leasev1.Beat
+	var c leasev1.Close
+	if err := errors.Join(proto.Unmarshal(r.LastBeat.GetPayload(), &b), proto.Unmarshal(r.Close, &c)); err != nil {
+		t.Fatal(err)
+	}
+	return b.Evidence, evidence.Complete(c.Evidence, b.Evidence)
+}
+
+func samplesOf(t *testing.T, b *bench, id []byte, e *leasev1.Evidence) [][]byte {
+	t.Helper()
+	resp, err := b.Samples(sessiontest.Peer(t, requesterKey), &leasev1.SamplesRequest{LeaseId: id, First: e.FirstSample, Count: e.Samples})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.Samples
+}
+
+func TestSamplesAreOpenedToTheRequesterAlsoAfterTheLeaseAndARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		s, id := running(b, nil, "sleep 30s", "exit 0")
+		time.Sleep(12 * time.Second)
+		b.stop() // the task runs on; so do its numbers
+		time.Sleep(3 * time.Second)
+		b.start()
+		b.connect(s, id)
+		<-s.Done()
+		time.Sleep(time.Second)
+		b.stop()
+		b.start()
+		defer b.stop()
+		beat, end := lastEvidence(t, b.kept.last())
+		for name, e := range map[string]*leasev1.Evidence{"beat": beat, "close": end} {
+			if err := evidence.Check(e, samplesOf(t, b, id, e)); err != nil || e.TaskId == "" || e.ImageDigest == "" {
+				t.Errorf("%s: %v: %v", name, e, err)
+			}
+		}
+		if all := end.FirstSample + end.Samples; all < 25 || all > 29 {
+			t.Errorf("%d samples of 30 s, of which nobody looked for 3", all)
+		}
+		if _, err := b.Samples(sessiontest.Peer(t, strangerKey), &leasev1.SamplesRequest{LeaseId: id, Count: 1}); !errors.Is(err, worker.ErrNoLease) {
+			t.Errorf("opened to a stranger: %v", err)
+		}
+		for _, bad := range [][]byte{nil, id[1:], bytes.Repeat([]byte{1}, 32)} {
+			if _, err := b.Samples(sessiontest.Peer(t, requesterKey), &leasev1.SamplesRequest{LeaseId: bad, Count: 1}); !errors.Is(err, worker.ErrNoLease) {
+				t.Errorf("lease %x: %v", bad, err)
+			}
+		}
+	})
+}
+
+func TestSamplesThatADiskLostLeaveAGapAndNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		s, id := running(b, nil, "sleep 30s", "exit 0")
+		time.Sleep(12 * time.Second)
+		b.stop()
+		files, err := filepath.Glob(filepath.Join(b.samples, "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		if err := os.Truncate(files[0], 67); err != nil { // in the middle of a sample
+			t.Fatal(err)
+		}
+		b.start()
+		defer b.stop()
+		b.connect(s, id)
+		<-s.Done()
+		time.Sleep(time.Second)
+		_, end := lastEvidence(t, b.kept.last())
+		if err := evidence.Check(end, samplesOf(t, b, id, end)); err != nil {
+			t.Error(err)
+		}
+		lost := &leasev1.Evidence{FirstSample: 5, Samples: 1}
+		if got := samplesOf(t, b, id, lost); len(got) != 1 || len(got[0]) != 0 {
+			t.Errorf("sample 5 is %x; it is lost", got)
+		}
+	})
+}
