@@ -10,6 +10,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/gpu/gputest"
+	"github.com/rigmesh/rigmesh/gpu/simulated"
 )
 
 func models(ds []gpu.Device) []string {
@@ -20,9 +21,9 @@ func models(ds []gpu.Device) []string {
 	return out
 }
 
-func simulated(t *testing.T, list string) []gpu.Device {
+func madeUp(t *testing.T, list string) []gpu.Device {
 	t.Helper()
-	ds, err := gpu.SimulatedDevices(list, []byte("key"))
+	ds, err := simulated.Devices(list, []byte("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,7 @@ func TestMatchPrefersTheCheaperOfEquals(t *testing.T) {
 }
 
 func TestMatchPrefersRealDevices(t *testing.T) {
-	ds := slices.Concat(simulated(t, "gtx-1060"), gputest.One4090())
+	ds := slices.Concat(madeUp(t, "gtx-1060"), gputest.One4090())
 	got, _ := gpu.Match(ds, gpu.Requirement{Count: 1, AllowSimulated: true})
 	if len(got) != 1 || got[0].Simulated {
 		t.Errorf("got %v", got)
@@ -87,7 +88,7 @@ func TestMismatchSaysWhatWouldHaveMatched(t *testing.T) {
 			gpu.Mismatch{Lack: gpu.LackVRAM, Count: 1, VRAM: 12 * gpu.GiB}},
 		{"another model", rig, gpu.Requirement{Count: 1, Models: []string{"h100-sxm"}},
 			gpu.Mismatch{Lack: gpu.LackModel, Models: []string{"gtx-1660-super", "rtx-3060", "rtx-3070", "rtx-3080", "rtx-3090"}}},
-		{"only simulated", simulated(t, "rtx-4090:2"), gpu.Requirement{Count: 1}, gpu.Mismatch{Lack: gpu.LackSimulated}},
+		{"only simulated", madeUp(t, "rtx-4090:2"), gpu.Requirement{Count: 1}, gpu.Mismatch{Lack: gpu.LackSimulated}},
 		{"nothing asked", rig, gpu.Requirement{}, gpu.Mismatch{Lack: gpu.LackCount}},
 	} {
 		got, m := gpu.Match(c.have, c.need)

@@ -1,10 +1,12 @@
 package gpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Errors of Reservations that a caller decides on.
@@ -15,6 +17,8 @@ var (
 	ErrUnknown = errors.New("no such device")
 	// ErrFailed: the device fell out of service.
 	ErrFailed = errors.New("device is out of service")
+	// ErrWithheld: the owner does not lend the device now.
+	ErrWithheld = errors.New("device is not lent now")
 )
 
 // Reservations says who holds which device of one machine. A device has one
@@ -26,6 +30,16 @@ type Reservations struct {
 	index   map[string]int    // UUID → position in devices
 	holder  map[string]string // UUID → who
 	failed  map[string]bool   // UUID → out of service
+	lending map[string]Lending
+}
+
+// Lending is on what terms the owner lends one device now. The zero Lending
+// is the device as it is, at the worker's floor.
+type Lending struct {
+	Price    uint64    // micro-credits per GPU-hour; 0: the worker's floor
+	Reserve  uint64    // bytes of VRAM that the owner keeps
+	Withheld bool      // not lent anew; whoever holds it keeps it
+	Back     time.Time // when a withheld device is lent again; zero when not known
 }
 
 // NewReservations keeps the books of the given devices. UUIDs must be distinct and not empty.
@@ -35,6 +49,7 @@ func NewReservations(devices []Device) (*Reservations, error) {
 		index:   make(map[string]int, len(devices)),
 		holder:  make(map[string]string),
 		failed:  make(map[string]bool),
+		lending: make(map[string]Lending),
 	}
 	for i, d := range devices {
 		if _, double := r.index[d.UUID]; double || d.UUID == "" {
@@ -46,15 +61,19 @@ func NewReservations(devices []Device) (*Reservations, error) {
 }
 
 // Reserve gives every named device to holder, or none. Reserving again what
-// the same holder has is no error. ErrTaken, ErrFailed, ErrUnknown.
+// the same holder has is no error. ErrTaken, ErrFailed, ErrWithheld, ErrUnknown.
 func (r *Reservations) Reserve(holder string, uuids []string) error {
+	return r.take(holder, uuids, func(uuid string) error { return r.available(holder, uuid) })
+}
+
+func (r *Reservations) take(holder string, uuids []string, may func(uuid string) error) error {
 	if holder == "" {
 		return errors.New("reserve devices: the holder has no name")
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, uuid := range uuids {
-		if err := r.available(holder, uuid); err != nil {
+		if err := may(uuid); err != nil {
 			return fmt.Errorf("reserve %s: %w", uuid, err)
 		}
 	}
@@ -71,9 +90,36 @@ func (r *Reservations) available(holder, uuid string) error {
 	if by, taken := r.holder[uuid]; taken && by != holder {
 		return ErrTaken
 	}
-	if r.failed[uuid] && r.holder[uuid] != holder {
+	switch {
+	case r.holder[uuid] == holder:
+		return nil
+	case r.failed[uuid]:
 		return ErrFailed
+	case r.lending[uuid].Withheld:
+		return ErrWithheld
 	}
+	return nil
+}
+
+// Retake gives devices back to whoever held them before a restart, whether or
+// not they would be lent anew. ErrTaken, ErrUnknown.
+func (r *Reservations) Retake(holder string, uuids []string) error {
+	return r.take(holder, uuids, func(uuid string) error {
+		if err := r.available(holder, uuid); !errors.Is(err, ErrFailed) && !errors.Is(err, ErrWithheld) {
+			return err
+		}
+		return nil
+	})
+}
+
+// Lend sets on what terms a device is lent. ErrUnknown.
+func (r *Reservations) Lend(uuid string, l Lending) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.index[uuid]; !ok {
+		return fmt.Errorf("lend %s: %w", uuid, ErrUnknown)
+	}
+	r.lending[uuid] = l
 	return nil
 }
 
@@ -122,10 +168,43 @@ func (r *Reservations) Held(holder string) []Device {
 
 // Free lists the devices that can be reserved now, in the machine's order.
 func (r *Reservations) Free() []Device {
-	return r.where(func(uuid string) bool { return r.holder[uuid] == "" && !r.failed[uuid] })
+	return r.where(func(uuid string) bool { return r.holder[uuid] == "" && !r.failed[uuid] && !r.lending[uuid].Withheld })
 }
 
-// All lists the devices in service, held or free, in the machine's order.
+// Lent lists the devices that the owner lends now, held or free, in the machine's order.
+func (r *Reservations) Lent() []Device {
+	return r.where(func(uuid string) bool { return !r.failed[uuid] && !r.lending[uuid].Withheld })
+}
+
+// Lending is on what terms a device is lent now.
+func (r *Reservations) Lending(uuid string) Lending {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lending[uuid]
+}
+
+// Back is when the first of the withheld devices is lent again; zero when that is not known.
+func (r *Reservations) Back() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var first time.Time
+	for _, l := range r.lending {
+		if l.Withheld && !l.Back.IsZero() && (first.IsZero() || l.Back.Before(first)) {
+			first = l.Back
+		}
+	}
+	return first
+}
+
+// Failed says whether a device is out of service.
+func (r *Reservations) Failed(uuid string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed[uuid]
+}
+
+// All lists the devices in service, held or free or withheld, in the machine's
+// order, each at its price and with the memory that its owner lends.
 func (r *Reservations) All() []Device {
 	return r.where(func(uuid string) bool { return !r.failed[uuid] })
 }
@@ -136,6 +215,9 @@ func (r *Reservations) where(keep func(uuid string) bool) []Device {
 	var out []Device
 	for _, d := range r.devices {
 		if keep(d.UUID) {
+			l := r.lending[d.UUID]
+			d.VRAM -= min(d.VRAM, l.Reserve)
+			d.Price = cmp.Or(l.Price, d.Price)
 			out = append(out, d)
 		}
 	}

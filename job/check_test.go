@@ -127,6 +127,12 @@ func TestCheckSpecNamesTheField(t *testing.T) {
 		{"no requirement", func(s spec) { s.Gpu = nil }, []string{"gpu"}},
 		{"no devices", func(s spec) { s.Gpu.Count = 0 }, []string{"gpu.count"}},
 		{"many devices", func(s spec) { s.Gpu.Count = 65 }, []string{"gpu.count"}},
+		{"everything of its devices", func(s spec) {
+			s.Gpu.Capability, s.Gpu.Driver, s.Gpu.Cuda, s.Gpu.Mig = "8.9", "580.95.05", "13.0", "1g.10gb+me"
+		}, nil},
+		{"versions that are none", func(s spec) { s.Gpu.Capability, s.Gpu.Driver, s.Gpu.Cuda = "sm_89", "580.", strings.Repeat("1", 25) },
+			[]string{"gpu.capability", "gpu.driver", "gpu.cuda"}},
+		{"MIG profile", func(s spec) { s.Gpu.Mig = "half" }, []string{"gpu.mig"}},
 		{"model", func(s spec) { s.Gpu.Models = []string{"RTX 4090"} }, []string{"gpu.models"}},
 		{"VRAM", func(s spec) { s.Gpu.VramBytes = MaxVRAM + 1 }, []string{"gpu.vram_bytes"}},
 		{"no resources", func(s spec) { s.Resources = nil }, nil},
@@ -210,6 +216,9 @@ func TestCheckOfferNamesTheField(t *testing.T) {
 		{"nil device", func(o offer) { o.Devices[1] = nil }, []string{"devices[1].tag", "devices[1].model"}},
 		{"device twice", func(o offer) { o.Devices[1].Tag = o.Devices[0].Tag }, []string{"devices[1].tag"}},
 		{"price", func(o offer) { o.Devices[0].Price = MaxPrice + 1 }, []string{"devices[0].price"}},
+		{"withheld until tomorrow", func(o offer) { o.Devices[0].Withheld, o.Devices[0].BackMs = true, 1 }, nil},
+		{"back without being withheld", func(o offer) { o.Devices[0].BackMs = 1 }, []string{"devices[0].back_ms"}},
+		{"versions of a device", func(o offer) { o.Devices[0].Driver, o.Devices[1].Mig = "new", "1" }, []string{"devices[0].driver", "devices[1].mig"}},
 		{"simulated but silent", func(o offer) { o.Devices[0].Simulated = true }, []string{"simulated"}},
 		{"simulated, marked", func(o offer) { o.Devices[0].Simulated, o.Simulated = true, true }, nil},
 		{"marked, not simulated", func(o offer) { o.Simulated = true }, []string{"simulated"}},

@@ -6,7 +6,8 @@ import "time"
 const (
 	MaxGPUs       = 64              // devices of one job, offer or bid
 	MaxModels     = 32              // slugs in a requirement
-	MaxModelBytes = 48              // of one slug
+	MaxModelBytes = 48              // of one slug, or of a MIG profile
+	MaxVersion    = 24              // bytes of a driver's version, a CUDA version or a compute capability
 	MaxVRAM       = uint64(1) << 41 // bytes of one device: 2 TiB
 	MaxCPUMillis  = 1_024_000       // thousandths of a core: 1,024 cores
 	MaxMemory     = uint64(1) << 46 // bytes: 64 TiB

@@ -78,6 +78,12 @@ func (p problems) devices(devices []*marketv1.Device, simulated bool) {
 		at.model("model", d.GetModel())
 		at.most("vram_bytes", d.GetVramBytes(), MaxVRAM)
 		at.most("price", d.GetPrice(), MaxPrice)
+		at.dotted("capability", d.GetCapability())
+		at.dotted("driver", d.GetDriver())
+		at.dotted("cuda", d.GetCuda())
+		at.profile("mig", d.GetMig())
+		at.most("island", uint64(d.GetIsland()), MaxGPUs)
+		at.want(d.GetBackMs() >= 0 && (d.GetWithheld() || d.GetBackMs() == 0), "back_ms", "want a Unix time in ms, and only of a withheld device")
 		any = any || d.GetSimulated()
 	}
 	p.want(simulated == any, "simulated", "want %t: it is so when any device is", any)

@@ -3,6 +3,7 @@ package job
 import (
 	"strings"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
@@ -119,6 +120,22 @@ func (p problems) requirement(r *marketv1.Requirement) {
 		p.model("models", m)
 	}
 	p.most("vram_bytes", r.GetVramBytes(), MaxVRAM)
+	p.dotted("capability", r.GetCapability())
+	p.dotted("driver", r.GetDriver())
+	p.dotted("cuda", r.GetCuda())
+	p.profile("mig", r.GetMig())
+}
+
+// dotted checks a version; empty is none.
+func (p problems) dotted(field, v string) {
+	p.want(v == "" || len(v) <= MaxVersion && gpu.Version(v).Valid(), field,
+		"want dotted numbers such as 8.9, at most %d bytes", MaxVersion)
+}
+
+// profile checks the name of a MIG profile; empty is none.
+func (p problems) profile(field, v string) {
+	p.want(v == "" || len(v) <= MaxModelBytes && profileShape.MatchString(v), field,
+		"want a MIG profile such as 1g.10gb, at most %d bytes", MaxModelBytes)
 }
 
 // resources may be missing: the worker's defaults hold then.

@@ -11,6 +11,7 @@ import (
 var (
 	networkShape  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	modelShape    = regexp.MustCompile(`^[a-z0-9]+([.-][a-z0-9]+)*$`)
+	profileShape  = regexp.MustCompile(`^([0-9]c\.)?[0-9]g\.[0-9]+gb(\+[a-z0-9.]+)?$`)
 	platformShape = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?$`)
 	userShape     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$`)
 	digestShape   = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/worker"
 )
@@ -40,7 +41,7 @@ func (n *Node) makeWorker() error {
 	if n.cfg.SimulateGPU == "" {
 		return errors.New("no GPU to lend: reading real devices is not built yet; lend simulated ones with --simulate-gpu rtx-4090:2")
 	}
-	devices, err := gpu.SimulatedDevices(n.cfg.SimulateGPU, n.key.Public().(ed25519.PublicKey))
+	devices, err := simulated.Devices(n.cfg.SimulateGPU, n.key.Public().(ed25519.PublicKey))
 	if err != nil {
 		return fmt.Errorf("simulated devices: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/node/config"
 	"go.yaml.in/yaml/v3"
 )
@@ -40,6 +41,12 @@ type gpuWish struct {
 	Count     uint32       `yaml:"count"`
 	Model     string       `yaml:"model,omitempty"`
 	VRAM      config.Bytes `yaml:"vram,omitempty"`
+	Compute   dotted       `yaml:"compute,omitempty"`
+	Driver    dotted       `yaml:"driver,omitempty"`
+	CUDA      dotted       `yaml:"cuda,omitempty"`
+	NVLink    bool         `yaml:"nvlink,omitempty"`
+	Exclusive bool         `yaml:"exclusive,omitempty"`
+	MIG       string       `yaml:"mig,omitempty"`
 	Simulated bool         `yaml:"simulated,omitempty"`
 }
 
@@ -105,6 +112,26 @@ func (j jobFile) String() (string, error) {
 		return "", fmt.Errorf("write job file: %w", err)
 	}
 	return b.String(), nil
+}
+
+// dotted is a version such as 8.9 or 580.65.06, as text: the number 12.10 is not 12.1.
+type dotted string
+
+// Set reads a version.
+func (d *dotted) Set(text string) error {
+	if !gpu.Version(text).Valid() {
+		return fmt.Errorf("version %q: want dotted numbers, such as 8.9", text)
+	}
+	*d = dotted(text)
+	return nil
+}
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (d *dotted) UnmarshalYAML(n *yaml.Node) error {
+	if err := d.Set(n.Value); err != nil {
+		return lineError(n, "%v", err)
+	}
+	return nil
 }
 
 // words are a program and its arguments: a list, or one line without quoting.

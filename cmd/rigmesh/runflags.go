@@ -24,6 +24,12 @@ func runFlags() []cli.Flag {
 		text(gpus, "gpu", "`NUMBER` of GPUs (default: 1)"),
 		text(gpus, "vram", "at least `SIZE` of memory on each, such as 24GiB"),
 		text(gpus, "model", "this `MODEL` only, or one of several: rtx-4090,l40s"),
+		text(gpus, "compute", "compute capability of each, at least `X.Y`, such as 8.9"),
+		text(gpus, "driver", "a driver of at least this `VERSION`, such as 580"),
+		text(gpus, "cuda", "a driver that runs at least this `VERSION` of CUDA, such as 12.8"),
+		yes(gpus, "nvlink", "all of them linked by NVLink"),
+		yes(gpus, "exclusive", "the machine for this job alone: --gpu is all that it lends"),
+		text(gpus, "mig", "slices of this `PROFILE` instead of whole GPUs, such as 1g.10gb"),
 		text(gpus, "max-price", "at most `CREDITS` per GPU-hour (default: 0.50)"),
 		yes(gpus, "simulated", "accept simulated GPUs, to try things out"),
 		list(box, "volume", "`DIR:/path[:ro]` is copied to the worker; what the task writes there does not come back; repeatable", "v"),
@@ -63,6 +69,7 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	count.of(j)
 	err := parseFlags(c,
 		flagValue{"gpu", &count}, flagValue{"vram", &j.Resources.GPU.VRAM}, flagValue{"max-price", &j.Price.Max},
+		flagValue{"compute", &j.Resources.GPU.Compute}, flagValue{"driver", &j.Resources.GPU.Driver}, flagValue{"cuda", &j.Resources.GPU.CUDA},
 		flagValue{"memory", &j.Resources.Memory}, flagValue{"cpus", &j.Resources.CPU}, flagValue{"disk", &j.Resources.Disk},
 		flagValue{"timeout", &j.Timeout}, flagValue{"interval", &j.Heartbeat.Interval})
 	if err != nil {
@@ -70,11 +77,14 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	}
 	j.Resources.GPU.Count = uint32(count)
 	override(c, "model", &j.Resources.GPU.Model)
+	override(c, "mig", &j.Resources.GPU.MIG)
 	override(c, "workdir", &j.Workdir)
 	override(c, "user", &j.User)
 	override(c, "name", &j.Name)
 	override(c, "platform", &j.Platform)
 	j.Resources.GPU.Simulated = j.Resources.GPU.Simulated || c.Bool("simulated")
+	j.Resources.GPU.NVLink = j.Resources.GPU.NVLink || c.Bool("nvlink")
+	j.Resources.GPU.Exclusive = j.Resources.GPU.Exclusive || c.Bool("exclusive")
 	if c.IsSet("entrypoint") {
 		j.Entrypoint = words{c.String("entrypoint")}
 	}

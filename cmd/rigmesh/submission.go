@@ -65,6 +65,12 @@ func (j jobFile) spec(image *marketv1.Image, inputs []*marketv1.Input) *marketv1
 		Gpu: &marketv1.Requirement{
 			Count:          j.Resources.GPU.Count,
 			VramBytes:      uint64(j.Resources.GPU.VRAM),
+			Capability:     string(j.Resources.GPU.Compute),
+			Driver:         string(j.Resources.GPU.Driver),
+			Cuda:           string(j.Resources.GPU.CUDA),
+			Nvlink:         j.Resources.GPU.NVLink,
+			Exclusive:      j.Resources.GPU.Exclusive,
+			Mig:            j.Resources.GPU.MIG,
 			AllowSimulated: j.Resources.GPU.Simulated,
 		},
 		Resources: &marketv1.Resources{

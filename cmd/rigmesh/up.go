@@ -25,7 +25,7 @@ func upCommand(k console) *cli.Command {
 				"sudo rigmesh up --simulate-gpu rtx-4090:2 --listen /ip4/127.0.0.1/tcp/4001"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "price", Usage: "bid no less than `CREDITS` per GPU-hour (default: 0.20)"},
-			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2; offers say that they are simulated"},
+			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2, or a machine: home, eight-h100, mining-rig; offers say that they are simulated"},
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` such as /ip4/0.0.0.0/tcp/4001; repeatable (default: every interface, a free port)"},
 			&cli.StringFlag{Name: "max-duration", Usage: "the longest lease, as `TIME` (default: 24h)"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine, for you"},

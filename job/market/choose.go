@@ -62,11 +62,26 @@ func Acceptable(w Wants, b *marketv1.Bid) error {
 			refuse("%s does not meet the requirement", described(d, b.GetSimulated()))
 		}
 	}
+	if need.NVLink && need.Count > 1 && !linked(b.GetDevices()) {
+		refuse("the devices are not linked by NVLink")
+	}
 	return errors.Join(reasons...)
 }
 
 func device(d *marketv1.Device, simulated bool) gpu.Device {
-	return gpu.Device{Model: d.GetModel(), VRAM: d.GetVramBytes(), Simulated: simulated || d.GetSimulated()}
+	out := Device(d)
+	out.Simulated = simulated || d.GetSimulated()
+	return out
+}
+
+// linked says whether a bid's devices are one island, as far as the worker says.
+func linked(devices []*marketv1.Device) bool {
+	for _, d := range devices {
+		if d.GetIsland() == 0 || d.GetIsland() != devices[0].GetIsland() {
+			return false
+		}
+	}
+	return true
 }
 
 func described(d *marketv1.Device, simulated bool) string {

@@ -96,6 +96,14 @@ func explain(r marketv1.DeclineReason, ds []*marketv1.Decline, w Wants) (detail,
 		most := most(ds, (*marketv1.Decline).GetVramBytes)
 		return fmt.Sprintf("VRAM %s < %s", gpu.FormatVRAM(most), gpu.FormatVRAM(w.Requirement.GetVramBytes())),
 			"ask for less VRAM per GPU"
+	case marketv1.DeclineReason_DECLINE_REASON_CAPABILITY:
+		return "compute capability below " + w.Requirement.GetCapability(), "ask for a lower compute capability"
+	case marketv1.DeclineReason_DECLINE_REASON_MIG:
+		return "no " + sliced(w.Requirement.GetMig()), "ask for whole GPUs, or for slices of another profile"
+	case marketv1.DeclineReason_DECLINE_REASON_NVLINK:
+		return fmt.Sprintf("fewer than %d GPUs linked by NVLink", w.Requirement.GetCount()), "ask for fewer GPUs, or do without NVLink"
+	case marketv1.DeclineReason_DECLINE_REASON_POLICY:
+		return explainPolicy(ds, w)
 	case marketv1.DeclineReason_DECLINE_REASON_MODEL:
 		return "no " + strings.Join(w.Requirement.GetModels(), " or "), "allow other models"
 	case marketv1.DeclineReason_DECLINE_REASON_BUSY:
@@ -117,7 +125,7 @@ var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
 	marketv1.DeclineReason_DECLINE_REASON_MACHINE:   {"too little CPU, memory or disk", "ask for less CPU, memory or disk"},
 	marketv1.DeclineReason_DECLINE_REASON_PLATFORM:  {"another platform", "use an image of another platform"},
 	marketv1.DeclineReason_DECLINE_REASON_DRAINING:  {"taking no new work", "wait, or ask other workers"},
-	marketv1.DeclineReason_DECLINE_REASON_POLICY:    {"against the owner's rules", ""},
+	marketv1.DeclineReason_DECLINE_REASON_DRIVER:    {"a driver that is too old", "ask for an older driver or CUDA"},
 	marketv1.DeclineReason_DECLINE_REASON_GONE:      {"awarded to somebody else meanwhile", "try again"},
 	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:   {"found the announcement expired", "check this machine's clock"},
 	marketv1.DeclineReason_DECLINE_REASON_INVALID:   {"found the announcement invalid", "check that both run the same version and network"},
@@ -152,6 +160,24 @@ func explainBusy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 	}
 	s := clock(at, w)
 	return "busy until " + s, "wait until " + s
+}
+
+// explainPolicy says when owners lend again, as far as they say.
+func explainPolicy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
+	at := freeAt(ds)
+	if at.IsZero() {
+		return "against the owner's rules", ""
+	}
+	s := clock(at, w)
+	return "not lent by the owner until " + s, "wait until " + s
+}
+
+// sliced names a MIG profile, or what is asked for without one.
+func sliced(profile string) string {
+	if profile == "" {
+		return "whole GPU"
+	}
+	return profile + " slice"
 }
 
 // freeAt is the earliest moment named; zero when none is.

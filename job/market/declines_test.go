@@ -56,6 +56,17 @@ func TestSummaryGroupsReasonsAndNamesTheNearestTerms(t *testing.T) {
 		}, "3 workers declined: 3 busy until 14:20; nearest match: free at 14:20"},
 		{"busy", times(1, &marketv1.Decline{Reason: busy}), "1 worker declined: 1 busy"},
 		{"models", times(1, &marketv1.Decline{Reason: model}), "1 worker declined: 1 no rtx-4090 or l40s"},
+		{"compute capability", times(1, &marketv1.Decline{Reason: lowCC, Capability: "8.6"}),
+			"1 worker declined: 1 compute capability below 9.0; nearest match: compute capability 8.6"},
+		{"driver", times(1, &marketv1.Decline{Reason: oldDriver, Cuda: "12.4"}),
+			"1 worker declined: 1 a driver that is too old; nearest match: CUDA 12.4"},
+		{"links", times(1, &marketv1.Decline{Reason: unlinked, Count: 1}),
+			"1 worker declined: 1 fewer than 2 GPUs linked by NVLink; nearest match: 1 GPU"},
+		{"slices", times(1, &marketv1.Decline{Reason: noSlice}), "1 worker declined: 1 no 1g.10gb slice"},
+		{"the owner's rules", times(1, &marketv1.Decline{Reason: policy, FreeAtMs: twenty.UnixMilli()}),
+			"1 worker declined: 1 not lent by the owner until 14:20; nearest match: free at 14:20"},
+		{"the owner's rules, for who knows how long", times(1, &marketv1.Decline{Reason: policy}),
+			"1 worker declined: 1 against the owner's rules"},
 		{"terms of a reason that terms do not help", times(1, &marketv1.Decline{Reason: platform, Price: oneCredit}),
 			"1 worker declined: 1 another platform"},
 		{"reasons of a later version", []*marketv1.Decline{{Reason: 77, Text: "full \x1b[31mmoon"}, {Reason: noReason}},
@@ -67,6 +78,7 @@ func TestSummaryGroupsReasonsAndNamesTheNearestTerms(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := wants()
 			w.Requirement.Count, w.Requirement.Models = 2, []string{"rtx-4090", "l40s"}
+			w.Requirement.Capability, w.Requirement.Cuda, w.Requirement.Mig = "9.0", "13.0", "1g.10gb"
 			if diff := cmp.Diff(c.want, SummarizeDeclines(c.declines, w)); diff != "" {
 				t.Error(diff)
 			}

@@ -19,8 +19,10 @@ type Worker struct {
 	Floor          uint64 // micro-credits per GPU-hour, the least for any device
 	Machine        *marketv1.Machine
 	Devices        []gpu.Device  // in service, held or free
-	Free           []gpu.Device  // those of them that nobody holds
+	Lent           []gpu.Device  // those of them that the owner lends now
+	Free           []gpu.Device  // those of these that nobody holds
 	FreeAt         time.Time     // when the next lease ends at the latest; zero when not known
+	BackAt         time.Time     // when the owner next lends more; zero when not known
 	Draining       bool          // takes no new work
 	MaxDuration    time.Duration // of a lease; 0: as long as anybody wants
 	MaxAbsentGrace time.Duration // silence the worker sits through; for its bids
@@ -41,6 +43,12 @@ func Requirement(r *marketv1.Requirement) gpu.Requirement {
 		Count:          int(r.GetCount()),
 		Models:         r.GetModels(),
 		VRAM:           r.GetVramBytes(),
+		Capability:     gpu.Version(r.GetCapability()),
+		Driver:         gpu.Version(r.GetDriver()),
+		CUDA:           gpu.Version(r.GetCuda()),
+		NVLink:         r.GetNvlink(),
+		Exclusive:      r.GetExclusive(),
+		MIG:            r.GetMig(),
 		AllowSimulated: r.GetAllowSimulated(),
 	}
 }
@@ -48,5 +56,9 @@ func Requirement(r *marketv1.Requirement) gpu.Requirement {
 // Device is a message's device in the words of package gpu. The UUID stays
 // empty: only its owner knows it.
 func Device(d *marketv1.Device) gpu.Device {
-	return gpu.Device{Model: d.GetModel(), VRAM: d.GetVramBytes(), Price: d.GetPrice(), Simulated: d.GetSimulated()}
+	return gpu.Device{
+		Model: d.GetModel(), VRAM: d.GetVramBytes(), Price: d.GetPrice(), Simulated: d.GetSimulated(),
+		Capability: gpu.Version(d.GetCapability()), Driver: gpu.Version(d.GetDriver()), CUDA: gpu.Version(d.GetCuda()),
+		MIG: gpu.MIG{Profile: d.GetMig()},
+	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/gpu/gputest"
+	"github.com/rigmesh/rigmesh/gpu/simulated"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
@@ -17,6 +18,7 @@ func worker(devices []gpu.Device) Worker {
 		Floor:       200_000,
 		Machine:     &marketv1.Machine{Cpus: 16, MemoryBytes: 64 * gpu.GiB, DiskBytes: 500 * gpu.GiB, Platform: "linux/amd64"},
 		Devices:     devices,
+		Lent:        devices,
 		Free:        devices,
 		MaxDuration: 24 * time.Hour,
 	}
@@ -36,8 +38,8 @@ func wanted() *marketv1.Announcement {
 	}
 }
 
-func simulated(list string) []gpu.Device {
-	ds, err := gpu.SimulatedDevices(list, []byte("key"))
+func madeUp(list string) []gpu.Device {
+	ds, err := simulated.Devices(list, []byte("key"))
 	if err != nil {
 		panic(err)
 	}

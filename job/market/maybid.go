@@ -58,6 +58,7 @@ var rules = []func(question) *marketv1.Decline{
 	question.duration,
 	question.draining,
 	question.price,
+	question.withheld,
 }
 
 // question is one announcement put to one worker.
@@ -92,24 +93,34 @@ func (q question) machine() *marketv1.Decline {
 	return nil
 }
 
+// lacks gives the reason for what devices lack.
+var lacks = map[gpu.Lack]marketv1.DeclineReason{
+	gpu.LackCount:      marketv1.DeclineReason_DECLINE_REASON_COUNT,
+	gpu.LackSimulated:  marketv1.DeclineReason_DECLINE_REASON_SIMULATED,
+	gpu.LackMIG:        marketv1.DeclineReason_DECLINE_REASON_MIG,
+	gpu.LackModel:      marketv1.DeclineReason_DECLINE_REASON_MODEL,
+	gpu.LackCapability: marketv1.DeclineReason_DECLINE_REASON_CAPABILITY,
+	gpu.LackDriver:     marketv1.DeclineReason_DECLINE_REASON_DRIVER,
+	gpu.LackCUDA:       marketv1.DeclineReason_DECLINE_REASON_DRIVER,
+	gpu.LackVRAM:       marketv1.DeclineReason_DECLINE_REASON_VRAM,
+	gpu.LackNVLink:     marketv1.DeclineReason_DECLINE_REASON_NVLINK,
+	gpu.LackExclusive:  marketv1.DeclineReason_DECLINE_REASON_COUNT,
+}
+
 // devices asks whether all devices together, free or not, would do.
 func (q question) devices() *marketv1.Decline {
 	_, m := gpu.Match(q.worker.Devices, q.need)
-	switch m.Lack {
-	case gpu.LackCount:
-		d := decline(marketv1.DeclineReason_DECLINE_REASON_COUNT, "%s", m)
-		d.Count = uint32(m.Count)
-		return d
-	case gpu.LackSimulated:
-		return decline(marketv1.DeclineReason_DECLINE_REASON_SIMULATED, "%s", m)
-	case gpu.LackModel:
-		return decline(marketv1.DeclineReason_DECLINE_REASON_MODEL, "%s", m)
-	case gpu.LackVRAM:
-		d := decline(marketv1.DeclineReason_DECLINE_REASON_VRAM, "%s", m)
-		d.VramBytes = m.VRAM
-		return d
+	reason, ok := lacks[m.Lack]
+	if !ok {
+		return nil
 	}
-	return nil
+	d := decline(reason, "%s", m)
+	d.VramBytes, d.Capability, d.Driver, d.Cuda = m.VRAM, string(m.Capability), string(m.Driver), string(m.CUDA)
+	d.Count = uint32(m.Linked)
+	if m.Lack == gpu.LackCount || m.Lack == gpu.LackExclusive {
+		d.Count = uint32(m.Count)
+	}
+	return d
 }
 
 func (q question) tooLong() bool {
@@ -139,6 +150,19 @@ func (q question) price() *marketv1.Decline {
 	return nil
 }
 
+// withheld says so when the owner's rules are in the way, and not other leases. It does
+// not say which rule: whether somebody sits at the machine is nobody's business.
+func (q question) withheld() *marketv1.Decline {
+	if _, price, ok := q.lend(q.worker.Lent); ok && price <= q.wanted.GetMaxPrice() {
+		return nil
+	}
+	d := decline(marketv1.DeclineReason_DECLINE_REASON_POLICY, "the owner does not lend what this needs at the moment")
+	if !q.worker.BackAt.IsZero() {
+		d.FreeAtMs = q.worker.BackAt.UnixMilli()
+	}
+	return d
+}
+
 func (q question) busy() *marketv1.Decline {
 	d := decline(marketv1.DeclineReason_DECLINE_REASON_BUSY, "devices are in use")
 	if !q.worker.FreeAt.IsZero() {
@@ -150,14 +174,13 @@ func (q question) busy() *marketv1.Decline {
 // addPrice fills in the price when it would have to be met as well. Where the
 // devices cannot do the job, it is the price of what the decline says they can do.
 func (q question) addPrice(d *marketv1.Decline) {
-	need := q.need
-	switch d.GetReason() {
-	case marketv1.DeclineReason_DECLINE_REASON_COUNT:
-		need.Count = int(d.GetCount())
-	case marketv1.DeclineReason_DECLINE_REASON_VRAM:
-		need.VRAM = d.GetVramBytes()
+	if n := int(d.GetCount()); n > 0 || d.GetReason() == marketv1.DeclineReason_DECLINE_REASON_COUNT {
+		q.need.Count = n
 	}
-	q.need = need
+	q.need.VRAM = cmp.Or(d.GetVramBytes(), q.need.VRAM)
+	q.need.Capability = cmp.Or(gpu.Version(d.GetCapability()), q.need.Capability)
+	q.need.Driver = cmp.Or(gpu.Version(d.GetDriver()), q.need.Driver)
+	q.need.CUDA = cmp.Or(gpu.Version(d.GetCuda()), q.need.CUDA)
 	if _, price, ok := q.lend(q.worker.Devices); ok && price > q.wanted.GetMaxPrice() {
 		d.Price = price
 	}

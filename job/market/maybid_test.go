@@ -1,6 +1,7 @@
 package market
 
 import (
+	stdcmp "cmp"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -25,6 +26,11 @@ const (
 	sim       = marketv1.DeclineReason_DECLINE_REASON_SIMULATED
 	machine   = marketv1.DeclineReason_DECLINE_REASON_MACHINE
 	platform  = marketv1.DeclineReason_DECLINE_REASON_PLATFORM
+	policy    = marketv1.DeclineReason_DECLINE_REASON_POLICY
+	oldDriver = marketv1.DeclineReason_DECLINE_REASON_DRIVER
+	lowCC     = marketv1.DeclineReason_DECLINE_REASON_CAPABILITY
+	unlinked  = marketv1.DeclineReason_DECLINE_REASON_NVLINK
+	noSlice   = marketv1.DeclineReason_DECLINE_REASON_MIG
 	tooLong   = marketv1.DeclineReason_DECLINE_REASON_DURATION
 	draining  = marketv1.DeclineReason_DECLINE_REASON_DRAINING
 	expired   = marketv1.DeclineReason_DECLINE_REASON_EXPIRED
@@ -59,7 +65,7 @@ func TestWorkersBidTheSmallestDeviceAtItsPrice(t *testing.T) {
 		{"without a limit of its own", func(w *Worker) { w.MaxDuration = 0 },
 			func(a *marketv1.Announcement) { a.MaxDurationMs = 2000 * hour }, []string{"rtx-3070"}, 200_000},
 		{"what is free", func(w *Worker) { w.Free = w.Devices[:5] }, func(*marketv1.Announcement) {}, []string{"rtx-3080"}, 200_000},
-		{"simulated when allowed", func(w *Worker) { w.Devices = simulated("rtx-4090"); w.Free = w.Devices },
+		{"simulated when allowed", func(w *Worker) { w.Devices = madeUp("rtx-4090"); w.Lent, w.Free = w.Devices, w.Devices },
 			func(a *marketv1.Announcement) { a.Gpu.AllowSimulated = true }, []string{"rtx-4090"}, 200_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,6 +89,12 @@ func TestWorkersBidTheSmallestDeviceAtItsPrice(t *testing.T) {
 
 func TestDeclinesGiveTheReasonThatMattersMost(t *testing.T) {
 	freeAt := now.Add(80 * time.Minute)
+	versions := func(w *Worker) {
+		for i := range w.Devices {
+			w.Devices[i].Capability, w.Devices[i].Driver, w.Devices[i].CUDA = "8.6", "550.54.14", "12.4"
+		}
+	}
+	boards := func(w *Worker) { w.Devices = gputest.TwoBoards(); w.Lent, w.Free = w.Devices, w.Devices }
 	allBusy := func(w *Worker) { w.Free, w.FreeAt = nil, freeAt }
 	for _, c := range []struct {
 		name   string
@@ -112,10 +124,10 @@ func TestDeclinesGiveTheReasonThatMattersMost(t *testing.T) {
 			&marketv1.Decline{Reason: vram, VramBytes: 24 * gpu.GiB, Price: oneCredit, DurationMs: 60_000, Text: "VRAM 24 GiB"}},
 		{"too small beats busy", allBusy, func(a *marketv1.Announcement) { a.Gpu.VramBytes = 48 * gpu.GiB },
 			&marketv1.Decline{Reason: vram, VramBytes: 24 * gpu.GiB, Text: "VRAM 24 GiB"}},
-		{"another model", func(w *Worker) { w.Devices = gputest.EightH100(); w.Free = w.Devices },
+		{"another model", func(w *Worker) { w.Devices = gputest.EightH100(); w.Lent, w.Free = w.Devices, w.Devices },
 			func(a *marketv1.Announcement) { a.Gpu.Models = []string{"rtx-4090"} },
 			&marketv1.Decline{Reason: model, Text: "only h100-sxm"}},
-		{"only simulated", func(w *Worker) { w.Devices = simulated("rtx-4090:2"); w.Free = w.Devices }, nil,
+		{"only simulated", func(w *Worker) { w.Devices = madeUp("rtx-4090:2"); w.Lent, w.Free = w.Devices, w.Devices }, nil,
 			&marketv1.Decline{Reason: sim, Text: "only simulated devices"}},
 		{"platform beats everything of the machine", func(w *Worker) { w.Devices = nil }, func(a *marketv1.Announcement) { a.Platform = "linux/arm64" },
 			&marketv1.Decline{Reason: platform, Text: "platform linux/amd64, not linux/arm64"}},
@@ -133,6 +145,26 @@ func TestDeclinesGiveTheReasonThatMattersMost(t *testing.T) {
 			&marketv1.Decline{Reason: busy, FreeAtMs: freeAt.UnixMilli(), Text: "devices are in use"}},
 		{"busy for who knows how long", func(w *Worker) { w.Free = nil }, nil,
 			&marketv1.Decline{Reason: busy, Text: "devices are in use"}},
+		{"compute capability", versions, func(a *marketv1.Announcement) { a.Gpu.Capability = "9.0" },
+			&marketv1.Decline{Reason: lowCC, Capability: "8.6", Text: "compute capability 8.6"}},
+		{"driver", versions, func(a *marketv1.Announcement) { a.Gpu.Driver = "580" },
+			&marketv1.Decline{Reason: oldDriver, Driver: "550.54.14", Text: "driver 550.54.14"}},
+		{"CUDA", versions, func(a *marketv1.Announcement) { a.Gpu.Cuda = "12.9" },
+			&marketv1.Decline{Reason: oldDriver, Cuda: "12.4", Text: "CUDA 12.4"}},
+		{"a version that nobody knows", nil, func(a *marketv1.Announcement) { a.Gpu.Cuda = "12.9" },
+			&marketv1.Decline{Reason: oldDriver, Text: "CUDA not known"}},
+		{"links", boards, func(a *marketv1.Announcement) { a.Gpu.Count, a.Gpu.Nvlink = 5, true },
+			&marketv1.Decline{Reason: unlinked, Count: 4, Text: "at most 4 devices linked by NVLink"}},
+		{"slices", boards, func(a *marketv1.Announcement) { a.Gpu.Mig = "1g.10gb" },
+			&marketv1.Decline{Reason: noSlice, Text: "only whole cards"}},
+		{"exclusive", boards, func(a *marketv1.Announcement) { a.Gpu.Exclusive = true },
+			&marketv1.Decline{Reason: count, Count: 8, Text: "exclusive means all 8 devices"}},
+		{"the owner's rules", func(w *Worker) { w.Lent, w.Free, w.BackAt = nil, nil, freeAt }, nil,
+			&marketv1.Decline{Reason: policy, FreeAtMs: freeAt.UnixMilli(), Text: "the owner does not lend what this needs at the moment"}},
+		{"the owner lends only what is too dear", func(w *Worker) {
+			priced(w.Devices, oneCredit, oneCredit, oneCredit, oneCredit, oneCredit, 0, oneCredit)
+			w.Lent, w.Free = w.Devices[:5], w.Devices[:5]
+		}, nil, &marketv1.Decline{Reason: policy, Text: "the owner does not lend what this needs at the moment"}},
 		{"the affordable ones are busy", func(w *Worker) {
 			for i := range w.Devices[:6] {
 				w.Devices[i].Price = oneCredit
@@ -162,9 +194,14 @@ var anyWorker = rapid.Custom(func(t *rapid.T) Worker {
 	w := worker(gputest.Machine(slugs...))
 	for i := range w.Devices {
 		w.Devices[i].Price = rapid.Uint64Range(0, 10).Draw(t, "price") * 100_000
+		w.Devices[i].Capability = gpu.Version(rapid.SampledFrom([]string{"7.5", "8.6", "9.0"}).Draw(t, "capability"))
+		w.Devices[i].CUDA = gpu.Version(rapid.SampledFrom([]string{"11.8", "12.4", "13.0"}).Draw(t, "CUDA"))
+		if rapid.Bool().Draw(t, "linked") {
+			w.Devices[i].NVLink = []string{"a switch"}
+		}
 		w.Devices[i].Simulated = rapid.IntRange(0, 4).Draw(t, "simulated") == 0
 	}
-	w.Free = nil
+	w.Lent, w.Free = w.Devices, nil
 	for _, d := range w.Devices {
 		if rapid.IntRange(0, 2).Draw(t, "free") > 0 {
 			w.Free = append(w.Free, d)
@@ -181,6 +218,9 @@ var anyWanted = rapid.Custom(func(t *rapid.T) *marketv1.Announcement {
 	a.Gpu.Count = rapid.Uint32Range(1, 4).Draw(t, "count")
 	a.Gpu.VramBytes = rapid.SampledFrom([]uint64{0, 8, 12, 24, 80, 141}).Draw(t, "GiB") * gpu.GiB
 	a.Gpu.AllowSimulated = rapid.Bool().Draw(t, "allow simulated")
+	a.Gpu.Capability = rapid.SampledFrom([]string{"", "", "8.0", "9.0"}).Draw(t, "capability")
+	a.Gpu.Cuda = rapid.SampledFrom([]string{"", "", "12.0", "13.0"}).Draw(t, "CUDA")
+	a.Gpu.Nvlink = rapid.IntRange(0, 3).Draw(t, "nvlink") == 0
 	a.MaxPrice = rapid.Uint64Range(0, 10).Draw(t, "max price") * 100_000
 	a.MaxDurationMs = rapid.Int64Range(1, 48).Draw(t, "hours") * hour
 	return a
@@ -198,7 +238,14 @@ func TestEveryBidIsAcceptableToWhoeverAsked(t *testing.T) {
 		}
 		b := &marketv1.Bid{Price: willing.Price}
 		for _, d := range willing.Devices {
-			b.Devices = append(b.Devices, &marketv1.Device{Model: d.Model, VramBytes: d.VRAM, Simulated: d.Simulated})
+			island := uint32(0)
+			if len(d.NVLink) > 0 {
+				island = 1
+			}
+			b.Devices = append(b.Devices, &marketv1.Device{
+				Model: d.Model, VramBytes: d.VRAM, Simulated: d.Simulated,
+				Capability: string(d.Capability), Cuda: string(d.CUDA), Island: island,
+			})
 			b.Simulated = b.Simulated || d.Simulated
 			if w.price(d) > willing.Price {
 				t.Fatalf("%v is lent below its price", d)
@@ -227,13 +274,13 @@ func TestMeetingTheTermsOfADeclineGetsABid(t *testing.T) {
 		if d.GetCount() > 0 {
 			near.Gpu.Count = d.GetCount()
 		}
-		if d.GetReason() == vram {
-			near.Gpu.VramBytes = d.GetVramBytes()
-		}
+		near.Gpu.VramBytes = stdcmp.Or(d.GetVramBytes(), near.Gpu.VramBytes)
+		near.Gpu.Capability = stdcmp.Or(d.GetCapability(), near.Gpu.Capability)
+		near.Gpu.Cuda = stdcmp.Or(d.GetCuda(), near.Gpu.Cuda)
 		if d.GetDurationMs() > 0 {
 			near.MaxDurationMs = d.GetDurationMs()
 		}
-		w.Draining, w.Free = false, w.Devices
+		w.Draining, w.Lent, w.Free = false, w.Devices, w.Devices
 		if _, again := MayBid(now, w, near); again != nil {
 			t.Fatalf("declined with %v, and then with %v", d, again)
 		}
@@ -249,7 +296,7 @@ func TestTheOrderOfDevicesDoesNotMatter(t *testing.T) {
 			rand.New(rand.NewPCG(4, 2)).Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 			return out
 		}
-		w.Devices, w.Free = shuffle(w.Devices), shuffle(w.Free)
+		w.Devices, w.Lent, w.Free = shuffle(w.Devices), shuffle(w.Lent), shuffle(w.Free)
 		again, declinedAgain := MayBid(now, w, a)
 		if diff := cmp.Diff(willing, again) + cmp.Diff(declined, declinedAgain, protocmp.Transform()); diff != "" {
 			t.Fatal(diff)

@@ -46,6 +46,10 @@ func negotiable(r marketv1.DeclineReason) bool {
 		marketv1.DeclineReason_DECLINE_REASON_VRAM,
 		marketv1.DeclineReason_DECLINE_REASON_BUSY,
 		marketv1.DeclineReason_DECLINE_REASON_DURATION,
+		marketv1.DeclineReason_DECLINE_REASON_CAPABILITY,
+		marketv1.DeclineReason_DECLINE_REASON_DRIVER,
+		marketv1.DeclineReason_DECLINE_REASON_NVLINK,
+		marketv1.DeclineReason_DECLINE_REASON_POLICY,
 	}, r)
 }
 
@@ -80,8 +84,17 @@ func terms(d *marketv1.Decline, w Wants) []string {
 	if p := d.GetPrice(); p > w.MaxPrice {
 		out = append(out, job.FormatPrice(p)+" credits per GPU-hour")
 	}
-	if n := d.GetCount(); n > 0 && n < w.Requirement.GetCount() {
+	if n, want := d.GetCount(), w.Requirement.GetCount(); n > 0 && n != want && (n < want || w.Requirement.GetExclusive()) {
 		out = append(out, gpus(n))
+	}
+	for _, v := range []struct{ what, has, want string }{
+		{"compute capability ", d.GetCapability(), w.Requirement.GetCapability()},
+		{"driver ", d.GetDriver(), w.Requirement.GetDriver()},
+		{"CUDA ", d.GetCuda(), w.Requirement.GetCuda()},
+	} {
+		if has := gpu.Version(v.has); has.Valid() && !has.AtLeast(gpu.Version(v.want)) {
+			out = append(out, v.what+v.has)
+		}
 	}
 	if v := d.GetVramBytes(); v > 0 && v < w.Requirement.GetVramBytes() {
 		out = append(out, gpu.FormatVRAM(v)+" of VRAM")

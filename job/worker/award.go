@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
@@ -159,7 +160,7 @@ func (w *Worker) check(from peer.ID, terms statement.Verified[*leasev1.Terms], r
 func (w *Worker) fits(a award) error {
 	now, t := w.Now(), a.terms.Message()
 	idle := w.standing() // whether the devices are free is for the reservation to say
-	idle.Free, idle.Draining = idle.Devices, false
+	idle.Lent, idle.Free, idle.Draining = idle.Devices, idle.Devices, false
 	_, d := market.MayBid(now, idle, &marketv1.Announcement{
 		Network: w.Network, IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(BidLife).UnixMilli(),
 		Gpu: a.spec.Gpu, Resources: a.spec.Resources, Platform: a.spec.Image.Platform,
@@ -223,6 +224,21 @@ func sameTags(tags [][]byte, devices []*marketv1.Device) bool {
 
 // reserve takes the devices with these tags, all or none.
 func (w *Worker) reserve(id job.LeaseID, tags [][]byte) error {
+	uuids, err := w.byTags(tags)
+	if err != nil {
+		return err
+	}
+	switch err := w.Config.Devices.Reserve(id.String(), uuids); {
+	case errors.Is(err, gpu.ErrWithheld):
+		return refuse(marketv1.DeclineReason_DECLINE_REASON_POLICY, "the owner does not lend a device of the bid any more")
+	case err != nil:
+		return refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "the devices were awarded to someone else")
+	}
+	return nil
+}
+
+// byTags finds the UUIDs of devices that are still in service.
+func (w *Worker) byTags(tags [][]byte) ([]string, error) {
 	byTag := map[statement.Hash]string{}
 	for _, d := range w.Config.Devices.All() {
 		byTag[statement.GPUTag(w.Network, d.UUID)] = d.UUID
@@ -231,14 +247,21 @@ func (w *Worker) reserve(id job.LeaseID, tags [][]byte) error {
 	for _, tag := range tags {
 		uuid, ok := byTag[statement.Hash(tag)]
 		if !ok {
-			return refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "a device of the bid is no longer here")
+			return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "a device of the bid is no longer here")
 		}
 		uuids = append(uuids, uuid)
 	}
-	if err := w.Config.Devices.Reserve(id.String(), uuids); err != nil {
-		return refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "the devices were awarded to someone else")
+	return uuids, nil
+}
+
+// retake gives the devices of a lease back to it after a restart, whatever the
+// owner lends by now.
+func (w *Worker) retake(id job.LeaseID, tags [][]byte) error {
+	uuids, err := w.byTags(tags)
+	if err != nil {
+		return err
 	}
-	return nil
+	return w.Config.Devices.Retake(id.String(), uuids)
 }
 
 // begin countersigns, makes the lease durable, and only then lets it be known.

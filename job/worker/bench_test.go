@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/session"
@@ -64,7 +65,7 @@ func newBench(t *testing.T) *bench {
 // start starts a worker from what the journal, the disk and the runtime hold.
 func (b *bench) start() {
 	b.t.Helper()
-	devices, err := gpu.SimulatedDevices("rtx-4090:2", sessiontest.Public(workerKey))
+	devices, err := simulated.Devices("rtx-4090:2", sessiontest.Public(workerKey))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -126,8 +126,10 @@ func (w *Worker) standing() market.Worker {
 		Floor:          w.Policy.Floor,
 		Machine:        w.Machine,
 		Devices:        w.Config.Devices.All(),
+		Lent:           w.Config.Devices.Lent(),
 		Free:           w.Config.Devices.Free(),
 		FreeAt:         freeAt,
+		BackAt:         w.Config.Devices.Back(),
 		Draining:       draining,
 		MaxDuration:    w.Policy.MaxDuration,
 		MaxAbsentGrace: w.Policy.MaxAbsentGrace,
@@ -169,14 +171,22 @@ func (w *Worker) nextOffer(now time.Time) uint64 {
 	return w.offerSeq
 }
 
+// describe names devices to strangers. Of why the owner withholds one it says nothing.
 func (w *Worker) describe(devices []gpu.Device) []*marketv1.Device {
 	var out []*marketv1.Device
-	for _, d := range devices {
+	islands := gpu.Islands(devices)
+	for i, d := range devices {
 		tag := statement.GPUTag(w.Network, d.UUID)
-		out = append(out, &marketv1.Device{
-			Tag: tag[:], Model: d.Model, VramBytes: d.VRAM,
-			Price: max(d.Price, w.Policy.Floor), Simulated: d.Simulated,
-		})
+		l := w.Config.Devices.Lending(d.UUID)
+		m := &marketv1.Device{
+			Tag: tag[:], Model: d.Model, VramBytes: d.VRAM, Price: max(d.Price, w.Policy.Floor), Simulated: d.Simulated,
+			Capability: string(d.Capability), Driver: string(d.Driver), Cuda: string(d.CUDA), Mig: d.MIG.Profile,
+			Island: uint32(islands[i]), Withheld: l.Withheld,
+		}
+		if l.Withheld && !l.Back.IsZero() {
+			m.BackMs = l.Back.UnixMilli()
+		}
+		out = append(out, m)
 	}
 	return out
 }

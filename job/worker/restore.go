@@ -130,7 +130,7 @@ func (w *Worker) reopen(req *leasev1.AwardRequest, counter *marketv1.Signed, agr
 	id := job.LeaseID(terms.Hash())
 	a := award{request: req, terms: terms, spec: &spec, from: peerOf(agreement.Terms.Requester)}
 	if needsDevices(l.State()) {
-		if err := w.reserve(id, agreement.Terms.GpuTags); err != nil {
+		if err := w.retake(id, agreement.Terms.GpuTags); err != nil {
 			// The card is gone. The task may still run; the lease goes on as it can.
 			w.Log.Warn("a leased device is not here any more", "lease", id.Short(), "err", err)
 		}

@@ -45,6 +45,10 @@ const (
 	DeclineReason_DECLINE_REASON_INVALID     DeclineReason = 14
 	DeclineReason_DECLINE_REASON_LIMIT       DeclineReason = 15 // one unknown requester, one lease at a time
 	DeclineReason_DECLINE_REASON_UNREACHABLE DeclineReason = 16
+	DeclineReason_DECLINE_REASON_CAPABILITY  DeclineReason = 17 // nearest: capability
+	DeclineReason_DECLINE_REASON_DRIVER      DeclineReason = 18 // driver, or the CUDA it runs, is too old; nearest: driver, cuda
+	DeclineReason_DECLINE_REASON_NVLINK      DeclineReason = 19 // nearest: count
+	DeclineReason_DECLINE_REASON_MIG         DeclineReason = 20 // no slices of that profile
 )
 
 // Enum value maps for DeclineReason.
@@ -67,6 +71,10 @@ var (
 		14: "DECLINE_REASON_INVALID",
 		15: "DECLINE_REASON_LIMIT",
 		16: "DECLINE_REASON_UNREACHABLE",
+		17: "DECLINE_REASON_CAPABILITY",
+		18: "DECLINE_REASON_DRIVER",
+		19: "DECLINE_REASON_NVLINK",
+		20: "DECLINE_REASON_MIG",
 	}
 	DeclineReason_value = map[string]int32{
 		"DECLINE_REASON_UNSPECIFIED": 0,
@@ -86,6 +94,10 @@ var (
 		"DECLINE_REASON_INVALID":     14,
 		"DECLINE_REASON_LIMIT":       15,
 		"DECLINE_REASON_UNREACHABLE": 16,
+		"DECLINE_REASON_CAPABILITY":  17,
+		"DECLINE_REASON_DRIVER":      18,
+		"DECLINE_REASON_NVLINK":      19,
+		"DECLINE_REASON_MIG":         20,
 	}
 )
 
@@ -186,6 +198,13 @@ type Device struct {
 	VramBytes     uint64                 `protobuf:"varint,3,opt,name=vram_bytes,json=vramBytes,proto3" json:"vram_bytes,omitempty"`
 	Price         uint64                 `protobuf:"varint,4,opt,name=price,proto3" json:"price,omitempty"` // micro-credits per GPU-hour
 	Simulated     bool                   `protobuf:"varint,5,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	Capability    string                 `protobuf:"bytes,6,opt,name=capability,proto3" json:"capability,omitempty"`         // compute capability: "8.9"; empty: not known
+	Driver        string                 `protobuf:"bytes,7,opt,name=driver,proto3" json:"driver,omitempty"`                 // version of the kernel driver: "580.95.05"; empty: not known
+	Cuda          string                 `protobuf:"bytes,8,opt,name=cuda,proto3" json:"cuda,omitempty"`                     // the newest that the driver runs: "13.0"; empty: not known
+	Mig           string                 `protobuf:"bytes,9,opt,name=mig,proto3" json:"mig,omitempty"`                       // profile of a slice: "1g.10gb"; empty: a whole card
+	Island        uint32                 `protobuf:"varint,10,opt,name=island,proto3" json:"island,omitempty"`               // devices of one number are linked by NVLink, directly or through each other; 0: not linked
+	Withheld      bool                   `protobuf:"varint,11,opt,name=withheld,proto3" json:"withheld,omitempty"`           // the owner does not lend it at the moment; its free devices are counted without it
+	BackMs        int64                  `protobuf:"varint,12,opt,name=back_ms,json=backMs,proto3" json:"back_ms,omitempty"` // when a withheld device is lent again, Unix time; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -253,6 +272,55 @@ func (x *Device) GetSimulated() bool {
 		return x.Simulated
 	}
 	return false
+}
+
+func (x *Device) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *Device) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *Device) GetCuda() string {
+	if x != nil {
+		return x.Cuda
+	}
+	return ""
+}
+
+func (x *Device) GetMig() string {
+	if x != nil {
+		return x.Mig
+	}
+	return ""
+}
+
+func (x *Device) GetIsland() uint32 {
+	if x != nil {
+		return x.Island
+	}
+	return 0
+}
+
+func (x *Device) GetWithheld() bool {
+	if x != nil {
+		return x.Withheld
+	}
+	return false
+}
+
+func (x *Device) GetBackMs() int64 {
+	if x != nil {
+		return x.BackMs
+	}
+	return 0
 }
 
 // Machine is what a worker measured of its host.
@@ -464,6 +532,12 @@ type Requirement struct {
 	Models         []string               `protobuf:"bytes,2,rep,name=models,proto3" json:"models,omitempty"`                         // any of these slugs; empty: any
 	VramBytes      uint64                 `protobuf:"varint,3,opt,name=vram_bytes,json=vramBytes,proto3" json:"vram_bytes,omitempty"` // per device; one whose driver reports up to a fifteenth less will do
 	AllowSimulated bool                   `protobuf:"varint,4,opt,name=allow_simulated,json=allowSimulated,proto3" json:"allow_simulated,omitempty"`
+	Capability     string                 `protobuf:"bytes,5,opt,name=capability,proto3" json:"capability,omitempty"` // compute capability of each device, at least: "8.0"
+	Driver         string                 `protobuf:"bytes,6,opt,name=driver,proto3" json:"driver,omitempty"`         // version of the driver, at least
+	Cuda           string                 `protobuf:"bytes,7,opt,name=cuda,proto3" json:"cuda,omitempty"`             // the newest CUDA that the driver runs, at least
+	Nvlink         bool                   `protobuf:"varint,8,opt,name=nvlink,proto3" json:"nvlink,omitempty"`        // all devices in one island
+	Exclusive      bool                   `protobuf:"varint,9,opt,name=exclusive,proto3" json:"exclusive,omitempty"`  // the devices are all that the machine lends
+	Mig            string                 `protobuf:"bytes,10,opt,name=mig,proto3" json:"mig,omitempty"`              // slices of this profile; empty: whole cards
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -524,6 +598,48 @@ func (x *Requirement) GetAllowSimulated() bool {
 		return x.AllowSimulated
 	}
 	return false
+}
+
+func (x *Requirement) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *Requirement) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *Requirement) GetCuda() string {
+	if x != nil {
+		return x.Cuda
+	}
+	return ""
+}
+
+func (x *Requirement) GetNvlink() bool {
+	if x != nil {
+		return x.Nvlink
+	}
+	return false
+}
+
+func (x *Requirement) GetExclusive() bool {
+	if x != nil {
+		return x.Exclusive
+	}
+	return false
+}
+
+func (x *Requirement) GetMig() string {
+	if x != nil {
+		return x.Mig
+	}
+	return ""
 }
 
 // Resources bounds what a task may use of its host.
@@ -1330,6 +1446,9 @@ type Decline struct {
 	VramBytes        uint64                 `protobuf:"varint,6,opt,name=vram_bytes,json=vramBytes,proto3" json:"vram_bytes,omitempty"`
 	FreeAtMs         int64                  `protobuf:"varint,7,opt,name=free_at_ms,json=freeAtMs,proto3" json:"free_at_ms,omitempty"`
 	DurationMs       int64                  `protobuf:"varint,8,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	Capability       string                 `protobuf:"bytes,9,opt,name=capability,proto3" json:"capability,omitempty"`
+	Driver           string                 `protobuf:"bytes,10,opt,name=driver,proto3" json:"driver,omitempty"`
+	Cuda             string                 `protobuf:"bytes,11,opt,name=cuda,proto3" json:"cuda,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1418,6 +1537,27 @@ func (x *Decline) GetDurationMs() int64 {
 		return x.DurationMs
 	}
 	return 0
+}
+
+func (x *Decline) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *Decline) GetDriver() string {
+	if x != nil {
+		return x.Driver
+	}
+	return ""
+}
+
+func (x *Decline) GetCuda() string {
+	if x != nil {
+		return x.Cuda
+	}
+	return ""
 }
 
 // OfferRequest asks a worker for its current offer.
@@ -1676,14 +1816,24 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x06Signed\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\apayload\x18\x02 \x01(\fR\apayload\x12\x1c\n" +
-	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x83\x01\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xae\x02\n" +
 	"\x06Device\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\fR\x03tag\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x1d\n" +
 	"\n" +
 	"vram_bytes\x18\x03 \x01(\x04R\tvramBytes\x12\x14\n" +
 	"\x05price\x18\x04 \x01(\x04R\x05price\x12\x1c\n" +
-	"\tsimulated\x18\x05 \x01(\bR\tsimulated\"{\n" +
+	"\tsimulated\x18\x05 \x01(\bR\tsimulated\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x06 \x01(\tR\n" +
+	"capability\x12\x16\n" +
+	"\x06driver\x18\a \x01(\tR\x06driver\x12\x12\n" +
+	"\x04cuda\x18\b \x01(\tR\x04cuda\x12\x10\n" +
+	"\x03mig\x18\t \x01(\tR\x03mig\x12\x16\n" +
+	"\x06island\x18\n" +
+	" \x01(\rR\x06island\x12\x1a\n" +
+	"\bwithheld\x18\v \x01(\bR\bwithheld\x12\x17\n" +
+	"\aback_ms\x18\f \x01(\x03R\x06backMs\"{\n" +
 	"\aMachine\x12\x12\n" +
 	"\x04cpus\x18\x01 \x01(\rR\x04cpus\x12!\n" +
 	"\fmemory_bytes\x18\x02 \x01(\x04R\vmemoryBytes\x12\x1d\n" +
@@ -1705,13 +1855,22 @@ const file_market_v1_market_proto_rawDesc = "" +
 	" \x01(\fR\n" +
 	"peerRecord\x12!\n" +
 	"\ffree_devices\x18\v \x01(\rR\vfreeDevices\x12&\n" +
-	"\x0fmax_duration_ms\x18\f \x01(\x03R\rmaxDurationMs\"\x83\x01\n" +
+	"\x0fmax_duration_ms\x18\f \x01(\x03R\rmaxDurationMs\"\x97\x02\n" +
 	"\vRequirement\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\rR\x05count\x12\x16\n" +
 	"\x06models\x18\x02 \x03(\tR\x06models\x12\x1d\n" +
 	"\n" +
 	"vram_bytes\x18\x03 \x01(\x04R\tvramBytes\x12'\n" +
-	"\x0fallow_simulated\x18\x04 \x01(\bR\x0eallowSimulated\"\x80\x01\n" +
+	"\x0fallow_simulated\x18\x04 \x01(\bR\x0eallowSimulated\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x05 \x01(\tR\n" +
+	"capability\x12\x16\n" +
+	"\x06driver\x18\x06 \x01(\tR\x06driver\x12\x12\n" +
+	"\x04cuda\x18\a \x01(\tR\x04cuda\x12\x16\n" +
+	"\x06nvlink\x18\b \x01(\bR\x06nvlink\x12\x1c\n" +
+	"\texclusive\x18\t \x01(\bR\texclusive\x12\x10\n" +
+	"\x03mig\x18\n" +
+	" \x01(\tR\x03mig\"\x80\x01\n" +
 	"\tResources\x12\x1d\n" +
 	"\n" +
 	"cpu_millis\x18\x01 \x01(\x04R\tcpuMillis\x12!\n" +
@@ -1800,7 +1959,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x13max_absent_grace_ms\x18\v \x01(\x03R\x10maxAbsentGraceMs\x12\x1c\n" +
 	"\tsimulated\x18\f \x01(\bR\tsimulated\x12\x1f\n" +
 	"\vpeer_record\x18\r \x01(\fR\n" +
-	"peerRecord\"\x8e\x02\n" +
+	"peerRecord\"\xda\x02\n" +
 	"\aDecline\x12+\n" +
 	"\x11announcement_hash\x18\x01 \x01(\fR\x10announcementHash\x128\n" +
 	"\x06reason\x18\x02 \x01(\x0e2 .rigmesh.market.v1.DeclineReasonR\x06reason\x12\x12\n" +
@@ -1812,7 +1971,13 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\n" +
 	"free_at_ms\x18\a \x01(\x03R\bfreeAtMs\x12\x1f\n" +
 	"\vduration_ms\x18\b \x01(\x03R\n" +
-	"durationMs\"\x0e\n" +
+	"durationMs\x12\x1e\n" +
+	"\n" +
+	"capability\x18\t \x01(\tR\n" +
+	"capability\x12\x16\n" +
+	"\x06driver\x18\n" +
+	" \x01(\tR\x06driver\x12\x12\n" +
+	"\x04cuda\x18\v \x01(\tR\x04cuda\"\x0e\n" +
 	"\fOfferRequest\"@\n" +
 	"\rOfferResponse\x12/\n" +
 	"\x05offer\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x05offer\"K\n" +
@@ -1823,7 +1988,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x03bid\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\x03bid\x126\n" +
 	"\adecline\x18\x02 \x01(\v2\x1a.rigmesh.market.v1.DeclineH\x00R\adeclineB\b\n" +
 	"\x06answer\"\x10\n" +
-	"\x0eAnswerReceived*\xe6\x03\n" +
+	"\x0eAnswerReceived*\xd3\x04\n" +
 	"\rDeclineReason\x12\x1e\n" +
 	"\x1aDECLINE_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DECLINE_REASON_PRICE\x10\x01\x12\x18\n" +
@@ -1842,7 +2007,11 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x16DECLINE_REASON_EXPIRED\x10\r\x12\x1a\n" +
 	"\x16DECLINE_REASON_INVALID\x10\x0e\x12\x18\n" +
 	"\x14DECLINE_REASON_LIMIT\x10\x0f\x12\x1e\n" +
-	"\x1aDECLINE_REASON_UNREACHABLE\x10\x10B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
+	"\x1aDECLINE_REASON_UNREACHABLE\x10\x10\x12\x1d\n" +
+	"\x19DECLINE_REASON_CAPABILITY\x10\x11\x12\x19\n" +
+	"\x15DECLINE_REASON_DRIVER\x10\x12\x12\x19\n" +
+	"\x15DECLINE_REASON_NVLINK\x10\x13\x12\x16\n" +
+	"\x12DECLINE_REASON_MIG\x10\x14B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
 
 var (
 	file_market_v1_market_proto_rawDescOnce sync.Once
