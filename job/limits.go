@@ -46,6 +46,7 @@ const (
 	MinInterval         = 100 * time.Millisecond // between heartbeats
 	MaxInterval         = time.Hour
 	MaxAbsentGrace      = 24 * time.Hour   // of silence before a lease lapses
+	MaxYieldNotice      = time.Hour        // from the word that the owner takes a machine back to the task's end
 	MaxStartBy          = 24 * time.Hour   // from the terms to the start of the task
 	MaxOfferLife        = time.Hour        // from issue to expiry
 	MaxAnnouncementLife = time.Hour        // from issue to expiry

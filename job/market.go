@@ -58,6 +58,7 @@ func CheckBid(b *marketv1.Bid) error {
 	p.life(b.GetIssuedMs(), b.GetExpiresMs(), MaxBidLife)
 	p.span("start_ms", b.GetStartMs(), 0, MaxDuration)
 	p.span("max_absent_grace_ms", b.GetMaxAbsentGraceMs(), 0, MaxAbsentGrace)
+	p.span("yield_notice_ms", b.GetYieldNoticeMs(), 0, MaxYieldNotice)
 	p.peerRecord(b.GetPeerRecord())
 	return p.err()
 }

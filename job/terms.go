@@ -54,6 +54,7 @@ func (p problems) termsTimes(t *leasev1.Terms) {
 	p.want(t.GetMaxUnpaid() >= 1 && t.GetMaxUnpaid() <= MaxUnpaid, "max_unpaid",
 		"want 1 to %d intervals, not %d", MaxUnpaid, t.GetMaxUnpaid())
 	p.span("absent_grace_ms", t.GetAbsentGraceMs(), 0, MaxAbsentGrace)
+	p.span("yield_notice_ms", t.GetYieldNoticeMs(), 0, MaxYieldNotice)
 	p.want(t.GetAbsentGraceMs() >= t.GetIntervalMs(), "absent_grace_ms", "want at least interval_ms")
 	p.span("max_duration_ms", t.GetMaxDurationMs(), MinDuration, MaxDuration)
 	if t.GetCreatedMs() <= 0 {

@@ -125,6 +125,9 @@ type Runtime interface {
 	// Stop sends SIGTERM, and SIGKILL after grace. It returns when the task has
 	// ended; stopping an ended task is no error. ErrNotFound.
 	Stop(ctx context.Context, id string, grace time.Duration) error
+	// Warn tells a task that its end is near, so that it can save its work: SIGUSR1 to its
+	// first process, if that handles it; any other does not notice. ErrNotFound.
+	Warn(ctx context.Context, id string) error
 	// Pause freezes every process of the task; Resume thaws them. ErrNotFound.
 	Pause(ctx context.Context, id string) error
 	Resume(ctx context.Context, id string) error

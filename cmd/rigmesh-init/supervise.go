@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	goruntime "runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -119,12 +121,28 @@ func reap(pid int, signals <-chan os.Signal) syscall.WaitStatus {
 			}
 		case record.KillSignal:
 			_ = unix.Kill(-1, unix.SIGKILL)
+		case record.WarnSignal:
+			if handles(pid, record.WarnSignal) { // it would end any other
+				_ = unix.Kill(pid, record.WarnSignal)
+			}
 		case syscall.SIGURG, syscall.SIGPIPE: // the Go runtime's own
 		default:
 			_ = unix.Kill(pid, s.(syscall.Signal))
 		}
 	}
 	panic("signal channel closed")
+}
+
+// handles says whether a process has a handler of its own for a signal.
+func handles(pid int, s syscall.Signal) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(status), "\nSigCgt:")
+	line, _, _ := strings.Cut(rest, "\n")
+	caught, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return err == nil && caught&(1<<(s-1)) != 0
 }
 
 func collect(job int) (syscall.WaitStatus, bool) {

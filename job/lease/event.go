@@ -78,6 +78,9 @@ type (
 	// task is killed at once.
 	Yield struct{ Grace time.Duration }
 
+	// Hold, on the worker: the owner lets the task stand still for a while, or go on.
+	Hold struct{ On bool }
+
 	// BeatReceived, on the requester: the worker answered a challenge. Observed
 	// is what this side saw of the task by itself; nil when it saw nothing yet.
 	BeatReceived struct {
@@ -108,6 +111,7 @@ func (CloseSigned) event()    {}
 func (SealReady) event()      {}
 func (SealReceived) event()   {}
 func (Yield) event()          {}
+func (Hold) event()           {}
 func (BeatReceived) event()   {}
 func (CloseReceived) event()  {}
 func (Abandon) event()        {}

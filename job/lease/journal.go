@@ -58,6 +58,12 @@ func journalled(ev Event) (*leasev1.JournalEvent, error) {
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_SEAL_RECEIVED, Seal: ev.seal}, nil
 	case Yield:
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_YIELD, GraceMs: ev.Grace.Milliseconds()}, nil
+	case Hold:
+		e := &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_HELD}
+		if !ev.On {
+			e.Kind = leasev1.JournalKind_JOURNAL_KIND_LET_GO
+		}
+		return e, nil
 	case BeatReceived:
 		e := verified(leasev1.JournalKind_JOURNAL_KIND_BEAT_RECEIVED, ev.Beat)
 		e.Observed = ev.Observed
@@ -121,6 +127,10 @@ func restored(e *leasev1.JournalEvent) (Event, error) {
 		return SealReceived{seal: e.GetSeal()}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_YIELD:
 		return Yield{Grace: grace}, nil
+	case leasev1.JournalKind_JOURNAL_KIND_HELD:
+		return Hold{On: true}, nil
+	case leasev1.JournalKind_JOURNAL_KIND_LET_GO:
+		return Hold{}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_BEAT_RECEIVED:
 		b, err := reopen[*leasev1.Beat](e, statement.TypeBeat)
 		return BeatReceived{Beat: b, Observed: e.GetObserved()}, err

@@ -17,6 +17,7 @@ func (t *turn) taskRunning() error {
 		return ErrOutOfOrder
 	}
 	t.worker.running, t.worker.meter.since = t.now, t.now
+	t.holdStill()
 	return nil
 }
 
@@ -80,8 +81,11 @@ func (t *turn) suspend() {
 	t.do(FreezeTask{})
 }
 
-// thaw lets the task go on once a beat is co-signed.
+// thaw lets the task go on once a beat is co-signed, unless its owner holds it.
 func (t *turn) thaw() {
+	if t.worker.held {
+		return
+	}
 	if t.phase != phaseLive || !t.worker.frozen || t.missed() >= t.maxMissed() {
 		return
 	}

@@ -148,6 +148,8 @@ func (s *scene) happen(verb string, rest []string) error {
 		s.step(Requester, StopAsked{grace})
 	case "yield":
 		s.step(Worker, Yield{})
+	case "still":
+		s.step(Worker, Hold{On: arg == "on"})
 	case "abandon":
 		s.step(Requester, Abandon{})
 	case "crash":

@@ -20,6 +20,7 @@ type worker struct {
 	meter   meter
 	running time.Time // when the task started; zero before
 	frozen  bool
+	held    bool                // the owner wants the task to stand still
 	ended   bool                // the task is over, its outputs not yet collected
 	stop    leasev1.CloseReason // why the task was told to end, at first
 	stopBy  time.Time           // when it is ended by force; zero before
@@ -57,6 +58,8 @@ func (t *turn) applyWorker(ev Event) error {
 		return t.closeSigned(ev.Close)
 	case SealReady:
 		return t.sealReady(ev.Seal)
+	case Hold:
+		return t.hold(ev.On)
 	case Yield:
 		return t.stopTask(leasev1.CloseReason_CLOSE_REASON_YIELDED, ev.Grace, "the owner took the machine back")
 	default:

@@ -156,6 +156,7 @@ func (j *run) terms(b *marketv1.Bid, spec []byte) *leasev1.Terms {
 		Price: b.Price, MaxAmount: most,
 		IntervalMs: interval, GraceMs: interval / 4, MaxUnpaid: maxUnpaid,
 		AbsentGraceMs: min(j.r.AbsentGrace.Milliseconds(), b.MaxAbsentGraceMs),
+		YieldNoticeMs: b.YieldNoticeMs,
 		StartByMs:     now.Add(startWithin).UnixMilli(), MaxDurationMs: duration,
 		SpecDigest: digest[:], ImageDigest: j.sub.Spec.Image.Digest, Platform: j.sub.Spec.Image.Platform,
 		Simulated: b.Simulated, SelfDealt: string(b.Worker) == string(j.r.self), CreatedMs: now.UnixMilli(),

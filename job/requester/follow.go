@@ -3,7 +3,9 @@ package requester
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/session"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
@@ -74,11 +76,26 @@ func (t *tenure) read(link session.Link) (*leasev1.Ended, error) {
 
 // progress shows a new phase, and how far a fetch has come in steps of a twentieth.
 func (t *tenure) progress(p *leasev1.Progress) {
+	t.noticed(p)
 	before := leasev1.Phase(t.now.Swap(int32(p.Phase)))
 	if before == p.Phase && p.DoneBytes < p.TotalBytes && !t.step.advanced(p.DoneBytes, p.TotalBytes) {
 		return
 	}
 	t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Progress{Progress: p}})
+}
+
+// noticed tells what the worker's owner does to the task, once.
+func (t *tenure) noticed(p *leasev1.Progress) {
+	if last := t.notice.Swap(&p.Notice); p.Notice == "" || last != nil && *last == p.Notice {
+		return
+	}
+	switch {
+	case p.EndMs > 0:
+		left := max(0, time.UnixMilli(p.EndMs).Sub(t.j.r.Now())).Round(time.Second)
+		t.j.trouble("yielding", "the worker's owner takes the machine back (%s): the task is warned by SIGUSR1, and told to end in %s", job.CleanText(p.Notice), left)
+	default:
+		t.j.trouble("held", "the worker lets the task stand still, unpaid: %s", job.CleanText(p.Notice))
+	}
 }
 
 // steps thins out progress: one report for each twentieth.

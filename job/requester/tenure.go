@@ -41,6 +41,7 @@ type tenure struct {
 	stopped  atomic.Bool            // the task was told to end for its worker's evidence
 	closing  atomic.Bool            // a close waits for the task's output
 	full     atomic.Bool            // the user was told that the disk is
+	notice   atomic.Pointer[string] // what the worker's owner does to the task, as last heard
 	disputed atomic.Pointer[string] // why the worker's close is not co-signed
 	received chan struct{}          // closed once the task's output and outputs are all here
 	ended    *leasev1.Ended         // set before received is closed, like the next two

@@ -194,6 +194,7 @@ func (w *Worker) compare(a award) error {
 		{sameTags(t.GpuTags, b.Devices), "devices"},
 		{t.Simulated == b.Simulated, "simulated mark"},
 		{t.AbsentGraceMs <= b.MaxAbsentGraceMs, "absent grace"},
+		{t.YieldNoticeMs <= b.YieldNoticeMs, "notice"},
 		{t.IntervalMs >= MinInterval.Milliseconds() && t.IntervalMs <= MaxInterval.Milliseconds(), "interval"},
 		{t.StartByMs > now.UnixMilli(), "start-by time"},
 		{len(t.Witnesses) == 0, "witnesses"},

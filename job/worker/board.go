@@ -2,9 +2,11 @@ package worker
 
 import (
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
@@ -47,6 +49,22 @@ func (b *board) enter(p leasev1.Phase) {
 
 func (b *board) pulled(done, total uint64) {
 	b.set(func(s *snapshot) { s.progress.DoneBytes, s.progress.TotalBytes = done, total })
+}
+
+// notice says what the owner does to the task; "" takes the word back.
+func (b *board) notice(text string) {
+	b.set(func(s *snapshot) { s.progress.Notice = job.CleanText(text) })
+}
+
+// endsEarlier says when the owner has the task end, unless it ends earlier already.
+func (b *board) endsEarlier(at time.Time, why string) (earlier bool) {
+	b.set(func(s *snapshot) {
+		earlier = s.progress.EndMs == 0 || at.UnixMilli() < s.progress.EndMs
+		if earlier {
+			s.progress.Notice, s.progress.EndMs = job.CleanText(why), at.UnixMilli()
+		}
+	})
+	return earlier
 }
 
 func (b *board) end(e *leasev1.Ended) {

@@ -59,14 +59,15 @@ func (f *feed) progress(ctx context.Context, outputs func(*sync.WaitGroup)) (*le
 	defer sending.Wait()
 	started := false
 	var last leasev1.Phase
+	var notice string
 	for {
 		p, ended, changed := f.s.board.look()
 		if !started && exists(p.Phase) {
 			started = true
 			outputs(&sending)
 		}
-		if p.Phase != last || p.TotalBytes > 0 {
-			last = p.Phase
+		if p.Phase != last || p.TotalBytes > 0 || p.Notice != notice {
+			last, notice = p.Phase, p.Notice
 			if err := f.send(&leasev1.TaskFrame{Frame: &leasev1.TaskFrame_Progress{Progress: p}}); err != nil {
 				return nil, err
 			}

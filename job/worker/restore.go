@@ -178,7 +178,7 @@ func (n *tenancy) resume(ctx context.Context) {
 	if by, ok := l.StopBy(); ok {
 		n.task.stop(ctx, max(0, by.Sub(n.w.Now())))
 	}
-	if l.State() == lease.Suspended {
+	if l.Frozen() {
 		n.task.freeze(ctx)
 	}
 	n.reconnect(ctx)

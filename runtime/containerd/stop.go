@@ -126,6 +126,20 @@ func (r *Runtime) awaitStarted(ctx context.Context, id string) error {
 	return nil
 }
 
+// Warn passes SIGUSR1 to the task's init, which hands it on if the job handles it.
+func (r *Runtime) Warn(ctx context.Context, id string) error {
+	_, ended, err := r.ended(id)
+	if err == nil && !ended {
+		if err = r.awaitStarted(ctx, id); err == nil {
+			err = r.signal(ctx, id, record.WarnSignal)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("warn task %s: %w", id, err)
+	}
+	return nil
+}
+
 // Pause freezes every process of the task.
 func (r *Runtime) Pause(ctx context.Context, id string) error {
 	return r.freeze(ctx, "pause", id, client.Running, client.Task.Pause)

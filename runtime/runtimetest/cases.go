@@ -112,6 +112,31 @@ func stopEnded(t *testing.T, h Harness) {
 	equal(t, "code", h.wait(t, id).Code, 4)
 }
 
+func warned(t *testing.T, h Harness) {
+	id := h.start(t, runtime.Spec{}, "on-warn saving", "print ready", "sleep 1h", "exit 6")
+	h.ready(t, id)
+	if err := h.Runtime.Warn(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "code", h.wait(t, id).Code, 6)
+	equal(t, "stdout", h.read(t, id, runtime.Stdout, 0, true), "ready\nsaving\n")
+	if err := h.Runtime.Warn(t.Context(), id); err != nil {
+		t.Errorf("warning an ended task: %v", err)
+	}
+}
+
+func notWarned(t *testing.T, h Harness) {
+	id := h.start(t, runtime.Spec{}, "on-term 5", "print ready", "sleep 1h")
+	h.ready(t, id)
+	if err := h.Runtime.Warn(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Runtime.Stop(t.Context(), id, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "code", h.wait(t, id).Code, 5)
+}
+
 func pauses(t *testing.T, h Harness) {
 	dir := t.TempDir()
 	id := h.start(t, runtime.Spec{Mounts: []runtime.Mount{{Source: dir, Target: "/mnt"}}}, "print ready", "await /mnt/go")
@@ -189,6 +214,7 @@ func notFound(t *testing.T, h Harness) {
 	is(t, err, runtime.ErrNotFound)
 	is(t, r.Stop(ctx, "nobody", 0), runtime.ErrNotFound)
 	is(t, r.Pause(ctx, "nobody"), runtime.ErrNotFound)
+	is(t, r.Warn(ctx, "nobody"), runtime.ErrNotFound)
 	is(t, r.Resume(ctx, "nobody"), runtime.ErrNotFound)
 }
 

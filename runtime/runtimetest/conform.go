@@ -138,6 +138,8 @@ func Cases() []Case {
 		{"a task that handles SIGTERM ends as it wishes", stopHandled},
 		{"a task that ignores SIGTERM is killed after grace", stopIgnored},
 		{"stopping an ended task is no error", stopEnded},
+		{"a task that handles the warning hears it", warned},
+		{"a task that does not handle the warning goes on", notWarned},
 		{"a paused task does nothing until it is resumed", pauses},
 		{"a paused task can be stopped", stopPaused},
 		{"mounts carry files in and out and respect read-only", mounts},

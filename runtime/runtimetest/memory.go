@@ -95,6 +95,16 @@ func (m Memory) Stop(ctx context.Context, id string, grace time.Duration) error 
 	return nil
 }
 
+// Warn makes a script that handles it print what it said it would.
+func (m Memory) Warn(_ context.Context, id string) error {
+	t, err := m.task("warn", id)
+	if err != nil {
+		return err
+	}
+	t.warn()
+	return nil
+}
+
 // Pause holds the script before its next instruction; a sleep goes on after Resume.
 func (m Memory) Pause(_ context.Context, id string) error { return m.freeze("pause", id, true) }
 

@@ -13,6 +13,7 @@
 //	await PATH       until a file is there
 //	ignore-term      SIGTERM does nothing from here on
 //	on-term CODE     SIGTERM ends the task with CODE from here on
+//	on-warn TEXT     SIGUSR1 prints TEXT from here on, and ends the sleep it finds
 //
 // A script that runs to its end exits with 0. Memory runs it directly, Shell turns it
 // into one for /bin/sh.
@@ -52,6 +53,8 @@ func Shell(script []string) []string {
 			lines = append(lines, "while [ ! -e "+quote(rest)+" ]; do sleep 0.02; done")
 		case "ignore-term":
 			lines = append(lines, "trap '' TERM")
+		case "on-warn":
+			lines = append(lines, "trap "+quote("echo "+quote(rest))+" USR1")
 		case "on-term":
 			lines = append(lines, "trap 'exit "+rest+"' TERM")
 		default:

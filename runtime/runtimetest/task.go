@@ -24,6 +24,7 @@ const (
 type task struct {
 	spec   runtime.Spec
 	killed chan struct{} // closed by kill
+	warned chan struct{} // ends one sleep
 	ended  chan struct{} // closed once exit is set
 
 	mu     sync.Mutex
@@ -32,12 +33,13 @@ type task struct {
 	output map[runtime.Stream][]byte
 	exit   runtime.Exit
 	onTerm int
-	dying  bool // killed is closed
+	onWarn string // printed when warned; "" is a script that does not handle that
+	dying  bool   // killed is closed
 }
 
 func newTask(spec runtime.Spec) *task {
 	return &task{
-		spec: spec, killed: make(chan struct{}), ended: make(chan struct{}), change: make(chan struct{}),
+		spec: spec, killed: make(chan struct{}), warned: make(chan struct{}, 1), ended: make(chan struct{}), change: make(chan struct{}),
 		state: runtime.Running, output: make(map[runtime.Stream][]byte), onTerm: termDies,
 		exit: runtime.Exit{Started: time.Now()},
 	}
@@ -120,6 +122,7 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 		}
 	},
 	"ignore-term": func(t *task, _ string) (int, bool) { t.setOnTerm(termIgnored); return 0, false },
+	"on-warn":     func(t *task, text string) (int, bool) { t.setOnWarn(text); return 0, false },
 	"on-term": func(t *task, rest string) (int, bool) {
 		code, _ := strconv.Atoi(rest)
 		t.setOnTerm(code)
@@ -157,6 +160,8 @@ func (t *task) sleep(d time.Duration) bool {
 	select {
 	case <-timer.C:
 		return t.thawed()
+	case <-t.warned:
+		return t.thawed()
 	case <-t.killed:
 		return false
 	}
@@ -183,6 +188,27 @@ func (t *task) print(s runtime.Stream, line string) {
 	defer t.mu.Unlock()
 	t.output[s] = append(t.output[s], line+"\n"...)
 	t.changed()
+}
+
+func (t *task) setOnWarn(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.onWarn = text
+}
+
+// warn is SIGUSR1. As in a shell, what waits does not go on waiting.
+func (t *task) warn() {
+	t.mu.Lock()
+	text := t.onWarn
+	t.mu.Unlock()
+	if text == "" {
+		return
+	}
+	t.print(runtime.Stdout, text)
+	select {
+	case t.warned <- struct{}{}:
+	default: // a sleep is being ended already
+	}
 }
 
 func (t *task) setOnTerm(code int) {

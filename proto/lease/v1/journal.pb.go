@@ -45,6 +45,8 @@ const (
 	JournalKind_JOURNAL_KIND_SEAL_RECEIVED   JournalKind = 16
 	JournalKind_JOURNAL_KIND_NONCE_RECEIVED  JournalKind = 17
 	JournalKind_JOURNAL_KIND_ATTESTED        JournalKind = 18
+	JournalKind_JOURNAL_KIND_HELD            JournalKind = 19
+	JournalKind_JOURNAL_KIND_LET_GO          JournalKind = 20
 )
 
 // Enum value maps for JournalKind.
@@ -69,6 +71,8 @@ var (
 		16: "JOURNAL_KIND_SEAL_RECEIVED",
 		17: "JOURNAL_KIND_NONCE_RECEIVED",
 		18: "JOURNAL_KIND_ATTESTED",
+		19: "JOURNAL_KIND_HELD",
+		20: "JOURNAL_KIND_LET_GO",
 	}
 	JournalKind_value = map[string]int32{
 		"JOURNAL_KIND_UNSPECIFIED":     0,
@@ -90,6 +94,8 @@ var (
 		"JOURNAL_KIND_SEAL_RECEIVED":   16,
 		"JOURNAL_KIND_NONCE_RECEIVED":  17,
 		"JOURNAL_KIND_ATTESTED":        18,
+		"JOURNAL_KIND_HELD":            19,
+		"JOURNAL_KIND_LET_GO":          20,
 	}
 )
 
@@ -364,7 +370,7 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\x06agreed\x18\x02 \x01(\bR\x06agreed\x12\x1b\n" +
 	"\tcredit_ms\x18\x03 \x01(\x04R\bcreditMs\x12\x1b\n" +
 	"\tunpaid_ms\x18\x04 \x01(\x04R\bunpaidMs\x12\x18\n" +
-	"\aorigins\x18\x05 \x03(\tR\aorigins*\xb9\x04\n" +
+	"\aorigins\x18\x05 \x03(\tR\aorigins*\xe9\x04\n" +
 	"\vJournalKind\x12\x1c\n" +
 	"\x18JOURNAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOURNAL_KIND_TICK\x10\x01\x12\x1b\n" +
@@ -385,7 +391,9 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\x17JOURNAL_KIND_SEAL_READY\x10\x0f\x12\x1e\n" +
 	"\x1aJOURNAL_KIND_SEAL_RECEIVED\x10\x10\x12\x1f\n" +
 	"\x1bJOURNAL_KIND_NONCE_RECEIVED\x10\x11\x12\x19\n" +
-	"\x15JOURNAL_KIND_ATTESTED\x10\x12B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
+	"\x15JOURNAL_KIND_ATTESTED\x10\x12\x12\x15\n" +
+	"\x11JOURNAL_KIND_HELD\x10\x13\x12\x17\n" +
+	"\x13JOURNAL_KIND_LET_GO\x10\x14B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
 
 var (
 	file_lease_v1_journal_proto_rawDescOnce sync.Once

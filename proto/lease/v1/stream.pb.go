@@ -886,6 +886,8 @@ type Progress struct {
 	Phase         Phase                  `protobuf:"varint,1,opt,name=phase,proto3,enum=rigmesh.lease.v1.Phase" json:"phase,omitempty"`
 	DoneBytes     uint64                 `protobuf:"varint,2,opt,name=done_bytes,json=doneBytes,proto3" json:"done_bytes,omitempty"`
 	TotalBytes    uint64                 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	Notice        string                 `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`             // what the worker's owner does to the task, in one sentence; at most 200 bytes
+	EndMs         int64                  `protobuf:"varint,5,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"` // when the task is told to end because of that, Unix time; 0: it is not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -937,6 +939,20 @@ func (x *Progress) GetDoneBytes() uint64 {
 func (x *Progress) GetTotalBytes() uint64 {
 	if x != nil {
 		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *Progress) GetNotice() string {
+	if x != nil {
+		return x.Notice
+	}
+	return ""
+}
+
+func (x *Progress) GetEndMs() int64 {
+	if x != nil {
+		return x.EndMs
 	}
 	return 0
 }
@@ -1310,13 +1326,15 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06stderr\x18\x01 \x01(\bR\x06stderr\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"y\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\xa8\x01\n" +
 	"\bProgress\x12-\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x17.rigmesh.lease.v1.PhaseR\x05phase\x12\x1d\n" +
 	"\n" +
 	"done_bytes\x18\x02 \x01(\x04R\tdoneBytes\x12\x1f\n" +
 	"\vtotal_bytes\x18\x03 \x01(\x04R\n" +
-	"totalBytes\"g\n" +
+	"totalBytes\x12\x16\n" +
+	"\x06notice\x18\x04 \x01(\tR\x06notice\x12\x15\n" +
+	"\x06end_ms\x18\x05 \x01(\x03R\x05endMs\"g\n" +
 	"\x05Ended\x12*\n" +
 	"\x04exit\x18\x01 \x01(\v2\x16.rigmesh.lease.v1.ExitR\x04exit\x122\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x18.rigmesh.lease.v1.OutputR\aoutputs\"Y\n" +

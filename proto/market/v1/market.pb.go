@@ -1309,6 +1309,7 @@ type Bid struct {
 	MaxAbsentGraceMs int64                  `protobuf:"varint,11,opt,name=max_absent_grace_ms,json=maxAbsentGraceMs,proto3" json:"max_absent_grace_ms,omitempty"`
 	Simulated        bool                   `protobuf:"varint,12,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	PeerRecord       []byte                 `protobuf:"bytes,13,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"`
+	YieldNoticeMs    int64                  `protobuf:"varint,14,opt,name=yield_notice_ms,json=yieldNoticeMs,proto3" json:"yield_notice_ms,omitempty"` // what the terms may promise of it
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1432,6 +1433,13 @@ func (x *Bid) GetPeerRecord() []byte {
 		return x.PeerRecord
 	}
 	return nil
+}
+
+func (x *Bid) GetYieldNoticeMs() int64 {
+	if x != nil {
+		return x.YieldNoticeMs
+	}
+	return 0
 }
 
 // Decline is a worker's typed reason not to bid, with the nearest terms at which it would:
@@ -1942,7 +1950,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\tmax_price\x18\r \x01(\x04R\bmaxPrice\x12&\n" +
 	"\x0fmax_duration_ms\x18\x0e \x01(\x03R\rmaxDurationMs\x12\x1f\n" +
 	"\vpeer_record\x18\x0f \x01(\fR\n" +
-	"peerRecord\"\xa4\x03\n" +
+	"peerRecord\"\xcc\x03\n" +
 	"\x03Bid\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -1959,7 +1967,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x13max_absent_grace_ms\x18\v \x01(\x03R\x10maxAbsentGraceMs\x12\x1c\n" +
 	"\tsimulated\x18\f \x01(\bR\tsimulated\x12\x1f\n" +
 	"\vpeer_record\x18\r \x01(\fR\n" +
-	"peerRecord\"\xda\x02\n" +
+	"peerRecord\x12&\n" +
+	"\x0fyield_notice_ms\x18\x0e \x01(\x03R\ryieldNoticeMs\"\xda\x02\n" +
 	"\aDecline\x12+\n" +
 	"\x11announcement_hash\x18\x01 \x01(\fR\x10announcementHash\x128\n" +
 	"\x06reason\x18\x02 \x01(\x0e2 .rigmesh.market.v1.DeclineReasonR\x06reason\x12\x12\n" +

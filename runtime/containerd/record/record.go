@@ -43,6 +43,9 @@ const InitThreads = 24
 // record that. Killing the init instead would lose the record and the last output.
 const KillSignal = syscall.Signal(64)
 
+// WarnSignal tells the init to pass SIGUSR1 to the job, if the job handles that.
+const WarnSignal = syscall.SIGUSR1
+
 // Job is the program that the init runs.
 type Job struct {
 	Args        []string `json:"args"` // at least one; looked up in PATH of Env
