@@ -17,7 +17,7 @@ func TestCatalogIsSortedAndSane(t *testing.T) {
 		if i > 0 && catalog[i-1].Slug == m.Slug {
 			t.Errorf("%s is there twice", m.Slug)
 		}
-		if m.Slug != strings.ToLower(m.Slug) || m.Name == "" || m.VRAM < 4*GiB || m.VRAM > 512*GiB {
+		if m.Slug != strings.ToLower(m.Slug) || m.Name == "" || m.VRAM < 3*GiB || m.VRAM > 512*GiB {
 			t.Errorf("odd model %+v", m)
 		}
 		if got, ok := Lookup(m.Slug); !ok || got != m {
@@ -36,7 +36,7 @@ func TestCatalogIsSortedAndSane(t *testing.T) {
 func TestNearestKnowsWhatWasMeant(t *testing.T) {
 	for typed, want := range map[string]string{
 		"rtx4090": "rtx-4090", "RTX 4090": "rtx-4090", "rtx_4090": "rtx-4090", "4090": "rtx-4090", "rtx-4o90": "rtx-4090",
-		"rtx-3060ti": "rtx-3060-ti", "h100": "h100-nvl", "a100-80gb": "a100-80g", "RTX-A6000": "rtx-a6000", "1080ti": "gtx-1080-ti",
+		"rtx-3060ti": "rtx-3060-ti", "h100": "h100-nvl", "a100-80gb": "a100-pcie-80gb", "RTX-A6000": "rtx-a6000", "1080ti": "gtx-1080-ti",
 		"quantum-computer": "", "": "",
 	} {
 		if got := Nearest(typed); got != want {

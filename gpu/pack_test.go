@@ -151,7 +151,7 @@ func TestPackingLeavesTheLargestIslandsWhole(t *testing.T) {
 func boards(t *rapid.T, sizes []int) (all, free []gpu.Device) {
 	for b, size := range sizes {
 		for i := range size {
-			d := gpu.Device{UUID: fmt.Sprintf("GPU-%d-%d", b, i), Model: "a100-80g", VRAM: 80 * gpu.GiB}
+			d := gpu.Device{UUID: fmt.Sprintf("GPU-%d-%d", b, i), Model: "a100-sxm4-80gb", VRAM: 80 * gpu.GiB}
 			for far := range size {
 				d.NVLink = append(d.NVLink, fmt.Sprintf("GPU-%d-%d", b, far))
 			}

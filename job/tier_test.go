@@ -15,7 +15,7 @@ func TestCardsServeTheTierOnTheirBox(t *testing.T) {
 	for slug, want := range map[string]string{
 		"rtx-4090": "24g", "l4": "24g", "a10": "24g", "rtx-3060": "12g", "rtx-3080": "8g", "gtx-1660-super": "cpu",
 		"t4": "16g", "h100-sxm": "80g", "h100-nvl": "80g", "h200": "141g", "l40s": "48g", "rtx-5090": "24g",
-		"a100-40g": "24g", "b200": "141g", "rtx-4060": "8g",
+		"a100-sxm4-40gb": "24g", "b200": "141g", "rtx-4060": "8g",
 	} {
 		m, _ := gpu.Lookup(slug)
 		if got := TierOf(m.VRAM); got != want {

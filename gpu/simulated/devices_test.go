@@ -43,7 +43,7 @@ func TestSimulatedDevicesExplainMistakes(t *testing.T) {
 		"rtx-4090:-1":    "count from 1 to 64",
 		"rtx-4090:65":    "count from 1 to 64",
 		"l4:64,rtx-3060": "at most 64 devices",
-		"abacus":         "known are a10, a100-40g",
+		"abacus":         "known are a10, a100-pcie-40gb",
 	} {
 		got, err := Devices(list, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
