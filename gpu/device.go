@@ -30,7 +30,7 @@ type PCI struct {
 	ID         uint16 // of the product
 	Generation uint8  // the fastest both ends can do, 1 to 7; idle cards go slower
 	Width      uint8  // lanes in use at most: 16
-	Switch     string // address of the topmost bridge below the root; two with one share its lanes; "": straight to the root
+	Switch     string // address of the upstream port of the switch it hangs on; two with one share its lanes; "": no switch
 }
 
 // PowerLimits are in milliwatts; all 0 where the driver does not manage power.
