@@ -16,7 +16,7 @@ export BUF_CACHE_DIR := $(CURDIR)/bin/cache/buf
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-include tools/helpers.mk # runc, the shim and the task's init, compressed for embedding: target helpers
+include tools/helpers.mk # runc, the shim, the task's init and the reader of GPUs, compressed for embedding: target helpers
 
 .PHONY: build packages test lint formatted tidy generate generated cross check demo sim matrix bench fuzz clean root
 
@@ -31,6 +31,7 @@ test: build ## every test; as root those that need containers too
 
 lint: bin/tools/golangci-lint
 	bin/tools/golangci-lint run
+	CGO_ENABLED=1 CGO_CFLAGS='$(NVML_CFLAGS)' bin/tools/golangci-lint run --build-tags faults ./cmd/rigmesh-nvml
 
 formatted:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt these: $$unformatted" >&2; exit 1; }

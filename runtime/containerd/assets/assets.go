@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package assets carries the programs that a task needs beside this one: runc,
-// the containerd shim and the init of every task.
+// Package assets carries the programs that a worker needs beside this one: runc,
+// the containerd shim and the init of every task, and the reader of its GPUs. A
+// folder named by RIGMESH_HELPERS goes before those that were carried.
 package assets
 
 import (
@@ -31,11 +32,18 @@ const (
 	runcName = "runc"
 	shimName = "containerd-shim-runc-v2"
 	initName = "rigmesh-init"
+	nvmlName = "rigmesh-nvml"
 )
+
+// helpersVariable names a folder of programs to run instead of the embedded ones.
+const helpersVariable = "RIGMESH_HELPERS"
 
 // Check says which program this binary was built without.
 func Check() error {
 	for _, name := range []string{runcName, shimName, initName} {
+		if _, ok := given(name); ok {
+			continue
+		}
 		if _, err := bin.Open("bin/" + name + ".zst"); err != nil {
 			return fmt.Errorf("built without %s: run make build", name)
 		}
@@ -60,7 +68,25 @@ func Extract(dir string) (Programs, error) {
 	return p, nil
 }
 
+// ExtractNVML writes the program that reads NVIDIA's GPUs under dir unless it is
+// there, and gives its path.
+func ExtractNVML(dir string) (string, error) { return extract(dir, nvmlName) }
+
+// given is the path of a program in the folder that the environment names.
+func given(name string) (string, bool) {
+	dir := os.Getenv(helpersVariable)
+	if dir == "" {
+		return "", false
+	}
+	path := filepath.Join(dir, name)
+	_, err := os.Stat(path)
+	return path, err == nil
+}
+
 func extract(dir, name string) (string, error) {
+	if path, ok := given(name); ok {
+		return path, nil
+	}
 	packed, err := bin.ReadFile("bin/" + name + ".zst")
 	if err != nil {
 		return "", fmt.Errorf("built without %s: run make build", name)
