@@ -1,0 +1,101 @@
+package nvml
+
+import (
+	"errors"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rigmesh/rigmesh/gpu"
+)
+
+const firstCard = "GPU-00000000-0000-4000-8000-000000000000"
+
+func TestPowerLimitsStayWithinTheCardsRange(t *testing.T) {
+	r := dgxA100(t)
+	for _, c := range []struct {
+		uuid string
+		mw   uint32
+		want error
+	}{
+		{firstCard, 250_000, nil},
+		{firstCard, 0, nil},
+		{firstCard, 99_000, ErrRange},
+		{firstCard, 500_000, ErrRange},
+		{"GPU-none", 250_000, ErrNoDevice},
+	} {
+		if err := r.LimitPower(t.Context(), c.uuid, c.mw); !errors.Is(err, c.want) {
+			t.Errorf("%s to %d mW: %v, want %v", c.uuid, c.mw, err, c.want)
+		}
+	}
+	r.fault("without nvmlDeviceSetPowerManagementLimit\n")
+	if err := r.LimitPower(t.Context(), firstCard, 250_000); !errors.Is(err, ErrUnsupported) {
+		t.Errorf("without the function: %v", err)
+	}
+}
+
+func TestAHelperThatEndsSaysItsLastWords(t *testing.T) {
+	r := dgxA100(t)
+	r.fault("crash\n")
+	if err := r.LimitPower(t.Context(), firstCard, 250_000); err == nil || !strings.Contains(err.Error(), "exit status 139") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// cuda builds the stand-in for the CUDA driver library with faults of its own.
+func (r *rig) cuda(faults ...string) {
+	r.t.Helper()
+	path := filepath.Join(r.t.TempDir(), "libcuda.so")
+	build := exec.Command("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", path, "testdata/cuda.c")
+	if out, err := build.CombinedOutput(); err != nil {
+		r.t.Fatalf("build the stand-in for libcuda: %v\n%s", err, out)
+	}
+	r.Client = r.with(append(faults, "RIGMESH_TEST_CUDA="+path)...)
+}
+
+func TestScrubClearsAllThatIsFree(t *testing.T) {
+	r := dgxA100(t)
+	r.cuda("CUDA_FREE=3000")
+	if err := r.Scrub(t.Context(), firstCard); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestScrubNeverClaimsWhatItDidNotDo(t *testing.T) {
+	r := dgxA100(t)
+	for fault, want := range map[string]string{
+		"CUDA_FAIL=init":   "start CUDA: CUDA error 999",
+		"CUDA_FAIL=count":  "does not see the device alone",
+		"CUDA_FAIL=retain": "make a context: CUDA error 999",
+		"CUDA_FAIL=info":   "how much memory is free: CUDA error 999",
+		"CUDA_FAIL=alloc":  "allocate memory: CUDA error 999",
+		"CUDA_FAIL=set":    "clear memory: CUDA error 999",
+		"CUDA_FAIL=sync":   "wait until memory is cleared: CUDA error 999",
+		"CUDA_FAIL=back":   "read memory back: CUDA error 999",
+		"CUDA_LIE=set":     "still holds something",
+		"CUDA_LIE=tail":    "still holds something",
+		"CUDA_HOARD=500":   "2.4 GiB of 2.9 GiB free", // half a gibibyte cannot be had
+		"CUDA_HOARD=3000":  "0 MiB of 2.9 GiB free",
+		"CUDA_CRASH=set":   "the helper ended",
+	} {
+		r.cuda("CUDA_FREE=3000", fault)
+		if err := r.Scrub(t.Context(), firstCard); !errors.Is(err, ErrResidue) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v: want %q", fault, err, want)
+		}
+	}
+	if err := r.with("RIGMESH_TEST_CUDA=/nonexistent/libcuda.so").Scrub(t.Context(), firstCard); !errors.Is(err, ErrResidue) || !strings.Contains(err.Error(), "load the CUDA driver library") {
+		t.Errorf("without CUDA: %v", err)
+	}
+}
+
+func TestXidsAreToldApart(t *testing.T) {
+	for number, bad := range map[uint32]bool{13: false, 31: false, 43: false, 48: true, 63: false, 74: true, 79: true, 94: false, 95: true, 119: true} {
+		if text, got := describeXid(number); got != bad || !strings.HasPrefix(text, "Xid ") {
+			t.Errorf("Xid %d is %q, fatal: %t", number, text, got)
+		}
+	}
+	if gpu.FaultXid.String() != "xid" {
+		t.Error("the fault has another name")
+	}
+}

@@ -1,0 +1,5 @@
+package nvml
+
+import "syscall"
+
+func ownGroup() *syscall.SysProcAttr { return nil }
