@@ -25,12 +25,12 @@ func TestPowerLimitsStayWithinTheCardsRange(t *testing.T) {
 		{firstCard, 500_000, ErrRange},
 		{"GPU-none", 250_000, ErrNoDevice},
 	} {
-		if err := r.LimitPower(t.Context(), c.uuid, c.mw); !errors.Is(err, c.want) {
+		if err := r.SetPowerLimit(t.Context(), c.uuid, c.mw); !errors.Is(err, c.want) {
 			t.Errorf("%s to %d mW: %v, want %v", c.uuid, c.mw, err, c.want)
 		}
 	}
 	r.fault("without nvmlDeviceSetPowerManagementLimit\n")
-	if err := r.LimitPower(t.Context(), firstCard, 250_000); !errors.Is(err, ErrUnsupported) {
+	if err := r.SetPowerLimit(t.Context(), firstCard, 250_000); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("without the function: %v", err)
 	}
 }
@@ -38,7 +38,7 @@ func TestPowerLimitsStayWithinTheCardsRange(t *testing.T) {
 func TestAHelperThatEndsSaysItsLastWords(t *testing.T) {
 	r := dgxA100(t)
 	r.fault("crash\n")
-	if err := r.LimitPower(t.Context(), firstCard, 250_000); err == nil || !strings.Contains(err.Error(), "exit status 139") {
+	if err := r.SetPowerLimit(t.Context(), firstCard, 250_000); err == nil || !strings.Contains(err.Error(), "exit status 139") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -95,9 +95,9 @@ func (c *Client) Inventory(ctx context.Context) (gpu.Inventory, error) {
 	return seen.with(reply.GetInventory()), nil
 }
 
-// LimitPower sets the power limit of a card in milliwatts; 0: the card's default.
+// SetPowerLimit sets the power limit of a card in milliwatts; 0: the card's default.
 // ErrRange, ErrUnsupported, ErrNoDevice, ErrHang.
-func (c *Client) LimitPower(ctx context.Context, uuid string, milliwatts uint32) error {
+func (c *Client) SetPowerLimit(ctx context.Context, uuid string, milliwatts uint32) error {
 	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
 	want := &nvmlv1.PowerLimitRequest{Uuid: uuid, Milliwatts: milliwatts}

@@ -165,7 +165,7 @@ func TestAnAnswerThatDoesNotComeIsAHang(t *testing.T) {
 			}
 		})
 		begun := time.Now()
-		if err := c.LimitPower(t.Context(), "GPU-a", 100_000); !errors.Is(err, ErrHang) {
+		if err := c.SetPowerLimit(t.Context(), "GPU-a", 100_000); !errors.Is(err, ErrHang) {
 			t.Errorf("got %v", err)
 		}
 		if lived := (*all)[0].ended.Sub(begun); lived != setTimeout {
