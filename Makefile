@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 include tools/helpers.mk # runc, the shim, the task's init and the reader of GPUs, compressed for embedding: target helpers
 
-.PHONY: build packages test lint formatted tidy generate generated cross check demo sim matrix bench fuzz clean root
+.PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix bench fuzz clean root
 
 build: packages helpers ## bin/rigmesh, one static file
 	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
@@ -26,8 +26,11 @@ build: packages helpers ## bin/rigmesh, one static file
 packages: ## install the Debian packages that build and tests need, or say which are missing
 	@tools/packages.sh test
 
-test: build ## every test; as root those that need containers too
+test: build failpoints ## every test; as root those that need containers too
 	go test -timeout 15m ./...
+
+failpoints: helpers ## rigmesh that ends itself where a test says: job/journal/fault
+	go build -tags failpoints -ldflags '$(LDFLAGS)' -o bin/rigmesh-failpoints ./cmd/rigmesh
 
 lint: bin/tools/golangci-lint
 	bin/tools/golangci-lint run
@@ -59,8 +62,9 @@ demo: root build ## the main job on this machine: three workers, one requester, 
 sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
 
-matrix: ## the power goes at every step of both journals, with 50 seeds each
+matrix: build failpoints ## the power goes at every step of both journals, 50 times each; real processes die at each, once
 	go test -count=1 -timeout 3h ./testnet/sim -run PowerCut -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
+	go test -count=1 -timeout 3h ./testnet/e2e -run BothSidesDie -v -fail-seeds 1 | grep -v -e level= -e '=== ' -e PASS:
 
 bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"
 	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh $(BENCHFLAGS)

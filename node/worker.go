@@ -13,6 +13,7 @@ import (
 	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/worker"
+	"github.com/rigmesh/rigmesh/runtime"
 )
 
 // daemon is what a runtime with a process of its own has beside running tasks.
@@ -137,22 +138,36 @@ func (n *Node) openRuntime(ctx context.Context) error {
 	return nil
 }
 
-// closeRuntime lets go of the runtime. With no task left its process goes too.
+// closeRuntime lets go of the runtime. With no task running its process goes too: a lease
+// that never began, or whose task is over, needs none.
 func (n *Node) closeRuntime(ctx context.Context) {
 	d, ok := n.parts.Runtime.(daemon)
 	if !ok {
 		return
 	}
-	if n.worker.Live() == 0 {
+	running, err := n.runningTasks(ctx)
+	if err == nil && running == 0 {
 		if err := d.Shutdown(ctx); err != nil {
 			n.log.Warn("stop containerd", "err", err)
 		}
 		return
 	}
-	n.log.Info("tasks go on without this node; they are taken up again at the next start", "leases", n.worker.Live())
+	n.log.Info("tasks go on without this node; they are taken up again at the next start", "tasks", running, "err", err)
 	if err := d.Close(); err != nil {
 		n.log.Warn("let go of containerd", "err", err)
 	}
+}
+
+// runningTasks counts the tasks that have not ended.
+func (n *Node) runningTasks(ctx context.Context) (int, error) {
+	all, err := n.parts.Runtime.List(ctx)
+	running := 0
+	for _, t := range all {
+		if t.State != runtime.Exited {
+			running++
+		}
+	}
+	return running, err
 }
 
 // hostPrefix is this node's mark on everything it makes on its host.

@@ -38,17 +38,29 @@ const (
 	attic  = "attic"  // the worker's
 )
 
-var binary string
+// The programs under test, as make build and make test leave them.
+const (
+	binary   = "../../bin/rigmesh"
+	failable = "../../bin/rigmesh-failpoints" // ends itself where the environment says
+)
 
 // start makes a lab with a worker that runs, and checks at the end of the test
 // that nothing is left of it.
 func start(t *testing.T) *network {
 	t.Helper()
+	n := prepare(t, binary)
+	n.startWorker()
+	return n
+}
+
+// prepare is start without a worker yet, of a given binary.
+func prepare(t *testing.T, binary string) *network {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("containers need root")
 	}
-	if binary == "" {
-		t.Skip("bin/rigmesh is not built: make build")
+	if _, err := os.Stat(binary); err != nil {
+		t.Skipf("%s is not built: make build", filepath.Base(binary))
 	}
 	l, err := lab.New(binary)
 	if err != nil {
@@ -60,17 +72,16 @@ func start(t *testing.T) *network {
 		defer cancel()
 		n.finish()
 	})
-	n.startWorker()
 	if err := ociimage.Busybox(n.Path("busybox.tar")); err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-// startWorker starts the worker, or starts it again on what it left.
-func (n *network) startWorker() {
+// startWorker starts the worker, or starts it again on what it left, with more in its environment.
+func (n *network) startWorker(env ...string) {
 	n.t.Helper()
-	p, err := n.Start(attic, "up", "--data", attic, "--simulate-gpu", "rtx-4090:2", "--price", "0.25")
+	p, err := n.StartWith(env, attic, "up", "--data", attic, "--simulate-gpu", "rtx-4090:2", "--price", "0.25")
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -268,13 +279,4 @@ func (n *network) receipts(job string) (text string, same bool) {
 		files[i] = b
 	}
 	return text, bytes.Equal(files[0], files[1])
-}
-
-func TestMain(m *testing.M) {
-	if b, err := filepath.Abs("../../bin/rigmesh"); err == nil {
-		if _, err := os.Stat(b); err == nil {
-			binary = b
-		}
-	}
-	os.Exit(m.Run())
 }

@@ -87,6 +87,11 @@ type Process struct {
 
 // Start starts a node; its output goes to NAME.log in the lab's folder.
 func (l *Lab) Start(name string, args ...string) (*Process, error) {
+	return l.StartWith(nil, name, args...)
+}
+
+// StartWith is Start with more in the environment.
+func (l *Lab) StartWith(env []string, name string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(l.Path(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -94,6 +99,7 @@ func (l *Lab) Start(name string, args ...string) (*Process, error) {
 	defer log.Close()
 	// Not bound to a context: a node is stopped by Stop, in order, and not at once.
 	cmd := l.Command(context.Background(), args...)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
