@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/rigmesh/rigmesh/job"
@@ -41,6 +44,10 @@ type Config struct {
 	Name string
 	// LogLevel is one of debug, info, warn and error.
 	LogLevel string
+	// Metrics is the loopback address at which Prometheus finds metrics; empty: nowhere.
+	Metrics string
+	// Lending is what can be changed while the node runs, beside Price.
+	Lending
 	// IdleExit ends a node that had no job and no caller for this long; 0: never.
 	IdleExit time.Duration
 }
@@ -69,6 +76,7 @@ func Default(dataDir string) Config {
 		MaxDuration: 24 * time.Hour,
 		AbsentGrace: 30 * time.Minute,
 		LogLevel:    "info",
+		Lending:     defaultLending(),
 	}
 }
 
@@ -128,5 +136,27 @@ func (c Config) Validate() error {
 	if !slices.Contains(Levels, c.LogLevel) {
 		wrong("log-level %q: want one of %v", c.LogLevel, Levels)
 	}
+	if err := checkMetrics(c.Metrics); err != nil {
+		wrong("metrics address %q: %w", c.Metrics, err)
+	}
+	c.validateLending(wrong)
 	return errors.Join(problems...)
+}
+
+// checkMetrics wants a port of this machine alone.
+func checkMetrics(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("want an address such as 127.0.0.1:9400")
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return errors.New("want a loopback address: 127.0.0.1 or [::1]")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > math.MaxUint16 {
+		return errors.New("want a port from 0 to 65535")
+	}
+	return nil
 }

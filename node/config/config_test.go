@@ -41,6 +41,7 @@ log-level: debug
 	want := Config{
 		DataDir: dir, Network: "other", Listen: []string{"/ip4/0.0.0.0/tcp/4001"}, Bootstrap: []string{"/a", "/b"},
 		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, LogLevel: "debug",
+		Lending: defaultLending(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

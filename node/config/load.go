@@ -20,25 +20,28 @@ type file struct {
 	Listen    []string `yaml:"listen"`
 	Bootstrap []string `yaml:"bootstrap"`
 	Price     *struct {
-		Floor *Price `yaml:"floor"`
+		Floor       *Price `yaml:"floor"`
+		Electricity *Price `yaml:"electricity"`
 	} `yaml:"price"`
-	SimulateGPU *string   `yaml:"simulate-gpu"`
-	MaxDuration *Duration `yaml:"max-duration"`
-	AbsentGrace *Duration `yaml:"absent-grace"`
-	LogLevel    *string   `yaml:"log-level"`
+	Lend        *lendFile    `yaml:"lend"`
+	Devices     []deviceFile `yaml:"devices"`
+	Metrics     *string      `yaml:"metrics"`
+	SimulateGPU *string      `yaml:"simulate-gpu"`
+	MaxDuration *Duration    `yaml:"max-duration"`
+	AbsentGrace *Duration    `yaml:"absent-grace"`
+	LogLevel    *string      `yaml:"log-level"`
 }
 
 // Load gives the defaults for dataDir, with what its config.yaml and then the environment say
 // over them. The caller adds its flags and asks Validate.
 func Load(dataDir string, getenv func(string) string) (Config, error) {
 	c := Default(dataDir)
-	path := filepath.Join(dataDir, fileName)
-	text, err := os.ReadFile(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return Config{}, fmt.Errorf("read configuration: %w", err)
+	text, err := ReadFile(dataDir)
+	if err != nil {
+		return Config{}, err
 	}
 	var f file
-	if err := DecodeStrict(path, text, &f); err != nil {
+	if err := DecodeStrict(FilePath(dataDir), text, &f); err != nil {
 		return Config{}, err
 	}
 	f.over(&c)
@@ -46,6 +49,18 @@ func Load(dataDir string, getenv func(string) string) (Config, error) {
 		return Config{}, err
 	}
 	return c, nil
+}
+
+// FilePath is where the configuration of a data directory is.
+func FilePath(dataDir string) string { return filepath.Join(dataDir, fileName) }
+
+// ReadFile gives the text of config.yaml; none is an empty one.
+func ReadFile(dataDir string) ([]byte, error) {
+	text, err := os.ReadFile(FilePath(dataDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return text, nil
 }
 
 // over sets what the file says.
@@ -60,9 +75,17 @@ func (f file) over(c *Config) {
 	if f.Bootstrap != nil {
 		c.Bootstrap = f.Bootstrap
 	}
-	if f.Price != nil && f.Price.Floor != nil {
-		c.Price = uint64(*f.Price.Floor)
+	if f.Price != nil {
+		set((*Price)(&c.Price), f.Price.Floor)
+		set((*Price)(&c.Tariff), f.Price.Electricity)
 	}
+	if f.Lend != nil {
+		f.Lend.over(c)
+	}
+	for _, d := range f.Devices {
+		c.Devices = append(c.Devices, d.rule())
+	}
+	set(&c.Metrics, f.Metrics)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}
@@ -97,6 +120,7 @@ func environment(c *Config, getenv func(string) string) error {
 	text("RIGMESH_NAME", &c.Name)
 	text("RIGMESH_SIMULATE_GPU", &c.SimulateGPU)
 	text("RIGMESH_LOG_LEVEL", &c.LogLevel)
+	text("RIGMESH_METRICS", &c.Metrics)
 	list("RIGMESH_LISTEN", &c.Listen)
 	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
