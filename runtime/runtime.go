@@ -32,19 +32,25 @@ type Image struct {
 	Platform  string // "linux/amd64"
 }
 
-// Mount is a folder of the host in a task.
+// Mount is a folder in a task.
 type Mount struct {
-	Source   string // absolute, on the host; its owner becomes the task's user
-	Target   string // absolute, in the task
+	// Source is a folder of the host, absolute; its owner becomes the task's user. Empty:
+	// a new folder of the task's own, on its disk; Folder says where.
+	Source string
+	Target string // absolute, in the task
+	// ReadOnly refuses writes.
 	ReadOnly bool
+	// Private keeps what the task writes on its own disk, and the source as it is.
+	Private bool
 }
 
 // Limits bound what a task may use of its host. Zero means the runtime's default, never "unlimited".
 type Limits struct {
 	CPUMillis   uint64 // 1000 is one core
 	MemoryBytes uint64 // RAM and swap together
-	DiskBytes   uint64 // writable root
+	DiskBytes   uint64 // writable root, own folders and private mounts together; files are limited in proportion
 	Pids        uint32
+	IOBytes     uint64 // a second, from and to its disk, each
 }
 
 // Spec is one task.
@@ -58,6 +64,8 @@ type Spec struct {
 	User       string   // empty: the image's
 	Mounts     []Mount
 	Limits     Limits
+	// ReadOnlyRoot leaves writable only mounts, the image's volumes, /tmp and /dev/shm.
+	ReadOnlyRoot bool
 }
 
 // State is where a task stands.
@@ -86,6 +94,7 @@ type Exit struct {
 	Code    int // 0–255; 128+n when signal n ended it
 	Signal  int // 0 when none did
 	OOM     bool
+	Full    bool // its disk was full when it failed
 	Started time.Time
 	Ended   time.Time
 	Error   string
@@ -135,6 +144,9 @@ type Runtime interface {
 	// the end of what there is until more comes or the task has ended, then gives
 	// io.EOF. Output stays until Remove. ErrNotFound.
 	Output(ctx context.Context, id string, stream Stream, offset int64, follow bool) (io.ReadCloser, error)
+	// Folder is where on the host a folder of the task's own lies, by its target in the
+	// task. It stays until Remove. ErrNotFound.
+	Folder(ctx context.Context, id, target string) (string, error)
 	// Status tells how one task stands. ErrNotFound.
 	Status(ctx context.Context, id string) (Status, error)
 	// List tells how every task of this runtime stands.

@@ -24,7 +24,6 @@ var ErrContent = errors.New("unusable content")
 
 func (n *tenancy) dir() string            { return filepath.Join(n.w.Dir, taskID(n.id)) }
 func (n *tenancy) inputDir(i int) string  { return filepath.Join(n.dir(), "in", strconv.Itoa(i)) }
-func (n *tenancy) outputDir(i int) string { return filepath.Join(n.dir(), "out", strconv.Itoa(i)) }
 func (n *tenancy) endedFile() string      { return filepath.Join(n.dir(), "ended") }
 func (n *tenancy) inputDone(i int) string { return n.inputDir(i) + ".done" }
 
@@ -50,11 +49,6 @@ func (t *task) fetch(ctx context.Context) error {
 	for i, in := range s.spec.Inputs {
 		if err := t.again(ctx, "input "+in.Path, func() error { return s.fetchInput(ctx, src, i) }); err != nil {
 			return err
-		}
-	}
-	for i := range s.spec.Outputs {
-		if err := os.MkdirAll(s.outputDir(i), 0o755); err != nil {
-			return fmt.Errorf("output folder: %w", err)
 		}
 	}
 	return nil
@@ -111,10 +105,10 @@ func (t *task) spec() runtime.Spec {
 		Limits: runtime.Limits{CPUMillis: r.GetCpuMillis(), MemoryBytes: r.GetMemoryBytes(), DiskBytes: r.GetDiskBytes(), Pids: r.GetPids()},
 	}
 	for i, in := range s.spec.Inputs {
-		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly})
+		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly, Private: !in.ReadOnly})
 	}
-	for i, out := range s.spec.Outputs {
-		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.outputDir(i), Target: out})
+	for _, out := range s.spec.Outputs {
+		spec.Mounts = append(spec.Mounts, runtime.Mount{Target: out})
 	}
 	return spec
 }
@@ -124,8 +118,8 @@ func (t *task) spec() runtime.Spec {
 func (t *task) collect(ctx context.Context, exit runtime.Exit) {
 	s := t.s
 	var outs []*leasev1.Output
-	for i, path := range s.spec.Outputs {
-		manifest, size, err := s.w.Folders.Pack(ctx, s.outputDir(i))
+	for _, path := range s.spec.Outputs {
+		manifest, size, err := t.pack(ctx, path)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -146,6 +140,15 @@ func (t *task) collect(ctx context.Context, exit runtime.Exit) {
 	s.session.Post(ctx, lease.TaskExited{
 		Exit: ended.Exit, OutputsDigest: job.OutputsDigest(outs), Evidence: s.evidence(s.session.Lease().SamplesFrom(nil)),
 	})
+}
+
+// pack takes one output folder into the store.
+func (t *task) pack(ctx context.Context, path string) (manifest string, size uint64, err error) {
+	dir, err := t.s.w.Runtime.Folder(ctx, t.id, path)
+	if err != nil {
+		return "", 0, err
+	}
+	return t.s.w.Folders.Pack(ctx, dir)
 }
 
 // keepEnded writes down how the task ended, for a restart before the requester has it.

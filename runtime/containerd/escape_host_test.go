@@ -107,7 +107,7 @@ func leavesRootsFile(t *testing.T, f *fixture, id string, off []protection) bool
 	if exit := f.end(t, id); exit.Code != 0 {
 		t.Errorf("exit %+v: %s", exit, f.output(t, id, runtime.Stderr))
 	}
-	made, err := filepath.Glob(filepath.Join(f.paths.root, "io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/world", id))
+	made, err := filepath.Glob(filepath.Join(f.paths.mount(id, diskMount), rootMount, "upper/world", id))
 	if err != nil || len(made) != 1 {
 		t.Fatalf("found %v, %v", made, err)
 	}

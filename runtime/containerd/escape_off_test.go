@@ -5,6 +5,7 @@ package containerd
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,11 +48,10 @@ const (
 
 // loosened is a task without some of its protections.
 type loosened struct {
-	off   []protection
-	l     *launch
-	spec  *oci.Spec
-	f     *fixture
-	first uint32 // of the host's users that the task has
+	off  []protection
+	l    *launch
+	spec *oci.Spec
+	f    *fixture
 }
 
 func (o *loosened) lacks(p protection) bool { return slices.Contains(o.off, p) }
@@ -59,11 +59,14 @@ func (o *loosened) lacks(p protection) bool { return slices.Contains(o.off, p) }
 // loosen is what a Runtime's field of that name is set to.
 func (f *fixture) loosen(l *launch) {
 	off := f.off(l.spec.ID)
+	if slices.Contains(off, userNamespace) {
+		l.users.First = 0
+	}
 	if slices.Contains(off, environment) {
 		l.job.Env = append(l.job.Env, strays...)
 	}
 	l.last = []oci.SpecOpts{func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
-		o := &loosened{off: off, l: l, spec: s, f: f, first: l.users.First}
+		o := &loosened{off: off, l: l, spec: s, f: f}
 		o.users()
 		o.namespaces()
 		o.kernelFiles()
@@ -81,14 +84,6 @@ func (o *loosened) users() {
 	}
 	o.dropNamespace(specs.UserNamespace)
 	o.spec.Linux.UIDMappings, o.spec.Linux.GIDMappings = nil, nil
-	for _, m := range o.spec.Mounts {
-		for _, ids := range [][]specs.LinuxIDMapping{m.UIDMappings, m.GIDMappings} {
-			for i := range ids {
-				ids[i].HostID -= o.first
-			}
-		}
-	}
-	o.first = 0
 }
 
 func (o *loosened) dropNamespace(kind specs.LinuxNamespaceType) {
@@ -213,8 +208,9 @@ func (o *loosened) process() {
 	p.Args = []string{record.InitPath, "naive"}
 	p.User = specs.User{UID: job.UID, GID: job.GID, AdditionalGids: job.Groups}
 	o.mount(record.InitPath).Source = o.f.probe
-	rec := o.mount(record.DirPath)
-	rec.UIDMappings[0].HostID, rec.GIDMappings[0].HostID = o.first+job.UID, o.first+job.GID
+	for _, name := range []string{".", record.JobFile, record.StdoutFile, record.StderrFile} {
+		_ = os.Lchown(filepath.Join(o.l.recordDir, name), int(o.l.users.First+job.UID), int(o.l.users.First+job.GID))
+	}
 	var given []string
 	if o.lacks(capabilities) {
 		given = ourCapabilities()

@@ -122,7 +122,7 @@ func mergeEnv(lists ...[]string) []string {
 
 // setUser resolves "name", "uid", "name:group" and so on against the image's own
 // passwd and group files. Numbers need no look into the image.
-func setUser(ctx context.Context, c *client.Client, snapshot, user string, job *record.Job) error {
+func setUser(ctx context.Context, root, user string, job *record.Job) error {
 	if user == "" || user == "root" {
 		user = "0:0"
 	}
@@ -131,13 +131,12 @@ func setUser(ctx context.Context, c *client.Client, snapshot, user string, job *
 	g, gerr := strconv.ParseUint(gid, 10, 32)
 	job.UID, job.GID = uint32(u), uint32(g)
 	if uerr != nil || gerr != nil {
-		scratch := &oci.Spec{Linux: &specs.Linux{}} // or it takes the task for another system's
-		container := &containers.Container{Snapshotter: snapshotter, SnapshotKey: snapshot}
-		for _, option := range []oci.SpecOpts{withPlainUserFiles, oci.WithUser(user), oci.WithAdditionalGIDs(uid)} {
-			if err := option(ctx, c, container, scratch); err != nil {
-				if lost(ctx, err) {
-					return err
-				}
+		if err := plainUserFiles(root); err != nil {
+			return fmt.Errorf("user %q: %w", user, err)
+		}
+		scratch := &oci.Spec{Root: &specs.Root{Path: root}, Linux: &specs.Linux{}} // or it takes the task for another system's
+		for _, option := range []oci.SpecOpts{oci.WithUser(user), oci.WithAdditionalGIDs(uid)} {
+			if err := option(ctx, nil, &containers.Container{}, scratch); err != nil {
 				return fmt.Errorf("user %q: %v: %w", user, err, runtime.ErrImage)
 			}
 		}

@@ -18,6 +18,7 @@ type paths struct {
 	root  string // containerd's, and the extracted programs
 	state string // containerd's sockets and mounts
 	tasks string // one folder per task
+	disks string // empty file systems to copy, one per size
 	log   string // of the containerd child
 }
 
@@ -27,6 +28,7 @@ func pathsOf(dataDir string) paths {
 		root:  filepath.Join(dataDir, "containerd"),
 		state: filepath.Join("/run/rigmesh", hex.EncodeToString(sum[:5])),
 		tasks: filepath.Join(dataDir, "tasks"),
+		disks: filepath.Join(dataDir, "disks"),
 		log:   filepath.Join(dataDir, "containerd.log"),
 	}
 }
@@ -37,6 +39,24 @@ func (p paths) runc() string            { return filepath.Join(p.state, "runc") 
 func (p paths) bundles(ns string) string {
 	return filepath.Join(p.state, "io.containerd.runtime.v2.task", ns)
 }
+
+// mounts is the folder of everything that is mounted for a task.
+func (p paths) mounts(id string) string { return filepath.Join(p.state, mountsDir, id) }
+
+// mount is one of them, by its name.
+func (p paths) mount(id, name string) string { return filepath.Join(p.mounts(id), name) }
+
+// image is the file that holds a task's disk.
+func (p paths) image(id string) string { return filepath.Join(p.tasks, id, "disk.img") }
+
+// mountsDir is in the state folder.
+const mountsDir = "t"
+
+// Names of a task's mounts, beside one for each mount of its spec.
+const (
+	diskMount = "disk" // its own file system
+	rootMount = "root" // its root folder
+)
 
 func (p paths) output(id string, name string) string { return filepath.Join(p.record(id), name) }
 

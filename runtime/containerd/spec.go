@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/containerd/containerd/v2/contrib/seccomp"
 	"github.com/containerd/containerd/v2/core/containers"
@@ -40,24 +41,27 @@ type launch struct {
 	users     users
 	namespace string
 	init      string // path of the init on the host
+	root      string // and of its root folder
 	recordDir string
 	hostsFile string
+	volumes   []string       // folders of the image that stay writable in a read-only root
+	sources   []string       // where each of the spec's mounts is on the host
 	last      []oci.SpecOpts // see Runtime.loosen
 }
 
 // options are the whole of a task's OCI spec, on top of containerd's defaults. The
 // image's environment and command are not in it: the init reads them from a file, so
 // that nothing a stranger wrote reaches a hook or our own init.
-func (l launch) options() ([]oci.SpecOpts, error) {
+func (l *launch) options() []oci.SpecOpts {
 	limits := l.spec.Limits
 	memory := int64(max(or(limits.MemoryBytes, defaultMemoryBytes), leastMemoryBytes))
 	const period = 100_000 // µs
 	quota := int64(or(limits.CPUMillis, defaultCPUMillis)) * period / 1000
-	mounts, err := l.mounts(memory)
-	if err != nil {
-		return nil, err
+	root := []oci.SpecOpts{oci.WithRootFSPath(l.root)}
+	if l.spec.ReadOnlyRoot {
+		root = append(root, oci.WithRootFSReadonly())
 	}
-	return append([]oci.SpecOpts{
+	return slices.Concat([]oci.SpecOpts{
 		oci.WithDefaultSpec(),
 		oci.WithDefaultUnixDevices,
 		oci.WithProcessArgs(record.InitPath),
@@ -77,9 +81,9 @@ func (l launch) options() ([]oci.SpecOpts, error) {
 		withSwapIn(memory),
 		withRlimits,
 		oci.WithoutMounts("/dev/shm", "/run"),
-		oci.WithMounts(mounts),
+		oci.WithMounts(l.mounts(memory)),
 		seccomp.WithDefaultProfile(), // after the capabilities, which it looks at
-	}, l.last...), nil
+	}, root, l.last)
 }
 
 func or[T uint64 | uint32](v, instead T) T {
@@ -117,7 +121,7 @@ func withRlimits(_ context.Context, _ oci.Client, _ *containers.Container, s *oc
 
 // mounts are the usual in-memory ones, sized, the job's own, and the init's two. Those
 // come last: whatever links the image has at the job's places, nothing covers them.
-func (l launch) mounts(memory int64) ([]specs.Mount, error) {
+func (l *launch) mounts(memory int64) []specs.Mount {
 	inMemory := func(target string, size int64, options ...string) specs.Mount {
 		return specs.Mount{Type: "tmpfs", Source: "tmpfs", Destination: target,
 			Options: append(options, "nosuid", "nodev", fmt.Sprintf("size=%d", size), "mode=1777")}
@@ -129,34 +133,19 @@ func (l launch) mounts(memory int64) ([]specs.Mount, error) {
 		{Type: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
 		{Type: "bind", Source: l.hostsFile, Destination: "/etc/hosts", Options: ours("ro", "noexec")},
 	}
-	for _, m := range l.spec.Mounts {
-		mount, err := l.mount(m)
-		if err != nil {
-			return nil, err
+	for _, v := range l.volumes {
+		mounts = append(mounts, specs.Mount{Type: "bind", Source: filepath.Join(l.root, v), Destination: v, Options: ours("rw")})
+	}
+	for i, m := range l.spec.Mounts {
+		access := "rw"
+		if m.ReadOnly {
+			access = "ro"
 		}
-		mounts = append(mounts, mount)
+		mounts = append(mounts, specs.Mount{Type: "bind", Source: l.sources[i], Destination: m.Target, Options: ours(access)})
 	}
 	return append(mounts,
 		specs.Mount{Type: "bind", Source: l.init, Destination: record.InitPath, Options: ours("ro")},
-		specs.Mount{Type: "bind", Source: l.recordDir, Destination: record.DirPath, Options: ours("noexec", "idmap"),
-			UIDMappings: l.users.one(0, record.InitID), GIDMappings: l.users.one(0, record.InitID)},
-	), nil
-}
-
-// mount shows a folder of the host to the job as its own, whoever owns it on disk.
-func (l launch) mount(m runtime.Mount) (specs.Mount, error) {
-	fi, err := os.Stat(m.Source)
-	if err != nil {
-		return specs.Mount{}, fmt.Errorf("mount: %w", err)
-	}
-	owner := fi.Sys().(*syscall.Stat_t)
-	access := "rw"
-	if m.ReadOnly {
-		access = "ro"
-	}
-	return specs.Mount{Type: "bind", Source: m.Source, Destination: m.Target,
-		Options:     []string{"bind", "nosuid", "nodev", "rprivate", "idmap", access},
-		UIDMappings: l.users.one(owner.Uid, l.job.UID), GIDMappings: l.users.one(owner.Gid, l.job.GID)}, nil
+		specs.Mount{Type: "bind", Source: l.recordDir, Destination: record.DirPath, Options: ours("noexec")})
 }
 
 // withoutStrays is an image's environment without what steers a dynamic linker or

@@ -7,15 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -74,8 +75,8 @@ func checkSpec(spec runtime.Spec) error {
 		problems = append(problems, fmt.Errorf("id %q is not at most 64 of a–z, 0–9 and single -", spec.ID))
 	}
 	for _, m := range spec.Mounts {
-		if !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) == "/" {
-			problems = append(problems, fmt.Errorf("mount %s on %s: not two absolute paths", m.Source, m.Target))
+		if m.Source != "" && !filepath.IsAbs(m.Source) || !filepath.IsAbs(m.Target) || filepath.Clean(m.Target) == "/" {
+			problems = append(problems, fmt.Errorf("mount %s on %s: not absolute paths", m.Source, m.Target))
 		}
 		if t := filepath.Clean(m.Target); t == "/.rigmesh" || strings.HasPrefix(t, "/.rigmesh/") {
 			problems = append(problems, fmt.Errorf("mount on %s: that place is the init's", m.Target))
@@ -119,15 +120,13 @@ func (r *Runtime) create(ctx context.Context, c *client.Client, spec runtime.Spe
 	if err != nil {
 		return nil, err
 	}
-	l, user, err := r.prepare(ctx, img, spec)
+	l, err := r.prepare(ctx, c, img, spec)
 	if err != nil {
 		return nil, err
 	}
-	ids, programs := l.users.mapping(), r.programsNow()
+	programs := r.programsNow()
 	container, err := c.NewContainer(ctx, spec.ID,
-		client.WithSnapshotter(snapshotter),
-		client.WithNewSnapshot(spec.ID, img, client.WithUserNSRemapperLabels(ids, ids)),
-		r.withSpec(l, user),
+		client.WithNewSpec(l.options()...),
 		client.WithRuntime(programs.Shim, &options.Options{BinaryName: programs.Runc, Root: r.paths.runc()}))
 	if err != nil {
 		return nil, err
@@ -135,54 +134,112 @@ func (r *Runtime) create(ctx context.Context, c *client.Client, spec runtime.Spe
 	return container.NewTask(ctx, cio.NullIO) // the init keeps the outputs
 }
 
-// withSpec completes the job now that the snapshot is there to look its user up in,
-// hands it to the init, and makes the OCI spec.
-func (r *Runtime) withSpec(l launch, user string) client.NewContainerOpts {
-	return func(ctx context.Context, c *client.Client, container *containers.Container) error {
-		if err := setUser(ctx, c, container.SnapshotKey, user, &l.job); err != nil {
-			return err
-		}
-		if r.loosen != nil {
-			r.loosen(&l)
-		}
-		if err := record.Write(l.recordDir, record.JobFile, l.job); err != nil {
-			return err
-		}
-		options, err := l.options()
-		if err != nil {
-			return err
-		}
-		return client.WithNewSpec(options...)(ctx, c, container)
-	}
-}
-
 // prepare makes what a task has on the host beside its container.
-func (r *Runtime) prepare(ctx context.Context, img client.Image, spec runtime.Spec) (launch, string, error) {
-	l := launch{spec: spec, namespace: r.namespace, init: r.programsNow().Init, recordDir: r.paths.record(spec.ID),
-		hostsFile: filepath.Join(r.paths.task(spec.ID), hostsFile)}
+func (r *Runtime) prepare(ctx context.Context, c *client.Client, img client.Image, spec runtime.Spec) (*launch, error) {
+	l := &launch{spec: spec, namespace: r.namespace, init: r.programsNow().Init, recordDir: r.paths.record(spec.ID),
+		root: r.paths.mount(spec.ID, rootMount), hostsFile: filepath.Join(r.paths.task(spec.ID), hostsFile)}
 	config, err := imageConfig(ctx, img)
 	if err != nil {
-		return l, "", err
+		return nil, err
 	}
 	var user string
 	if l.job, l.workdir, user, err = jobOf(spec, config.Config); err != nil {
-		return l, "", err
+		return nil, err
 	}
 	l.job.OutputBytes = r.cfg.OutputBytes
 	if l.users, err = r.claimUsers(spec.ID); err != nil {
-		return l, "", err
+		return nil, err
 	}
+	if r.loosen != nil {
+		r.loosen(l)
+	}
+	below, err := layers(ctx, c, img, spec.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.openDisk(ctx, spec.ID, spec.Limits.DiskBytes); err != nil {
+		return nil, err
+	}
+	if err := r.mountRoot(l, below); err != nil {
+		return nil, err
+	}
+	if err := setUser(ctx, l.root, user, &l.job); err != nil {
+		return nil, err
+	}
+	if spec.ReadOnlyRoot {
+		l.volumes = slices.Sorted(maps.Keys(config.Config.Volumes))
+	}
+	return l, r.furnish(l)
+}
+
+// furnish prepares what is mounted into the root folder.
+func (r *Runtime) furnish(l *launch) error {
+	for i, v := range l.volumes {
+		if err := l.volume(v); err != nil {
+			return err
+		}
+		l.volumes[i] = filepath.Clean(v)
+	}
+	for _, m := range l.spec.Mounts {
+		source, err := r.mountSource(l, m)
+		if err != nil {
+			return err
+		}
+		l.sources = append(l.sources, source)
+	}
+	hosts := "127.0.0.1 localhost " + l.spec.ID + "\n::1 localhost\n"
+	return errors.Join(os.WriteFile(l.hostsFile, []byte(hosts), 0o644), l.order())
+}
+
+// volume makes a folder that the image wants writable be there. No link may be on the way:
+// the host would follow it.
+func (l *launch) volume(name string) error {
+	root, err := os.OpenRoot(l.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	at := "."
+	for part := range strings.SplitSeq(strings.Trim(filepath.Clean("/"+name), "/"), "/") {
+		at = filepath.Join(at, part)
+		fi, err := root.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := errors.Join(root.Mkdir(at, 0o755), root.Lchown(at, int(l.users.First), int(l.users.First))); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if !fi.IsDir() {
+			return unusable("volume %s: %s is no folder", name, at)
+		}
+	}
+	return nil
+}
+
+// order hands the job to the init, whose user owns the record folder.
+func (l *launch) order() error {
 	if err := os.MkdirAll(l.recordDir, 0o700); err != nil {
-		return l, "", err
+		return err
+	}
+	if err := record.Write(l.recordDir, record.JobFile, l.job); err != nil {
+		return err
 	}
 	// Here before the init is, so that whoever follows them has something to watch.
 	for _, name := range []string{record.StdoutFile, record.StderrFile} {
 		if err := os.WriteFile(filepath.Join(l.recordDir, name), nil, 0o600); err != nil {
-			return l, "", err
+			return err
 		}
 	}
-	hosts := "127.0.0.1 localhost " + spec.ID + "\n::1 localhost\n"
-	return l, user, os.WriteFile(l.hostsFile, []byte(hosts), 0o644)
+	owner := int(l.users.First + record.InitID)
+	for _, name := range []string{record.JobFile, record.StdoutFile, record.StderrFile, "."} {
+		if err := os.Lchown(filepath.Join(l.recordDir, name), owner, owner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // findTask is containerd's task of an ID, nil when there is none.
@@ -211,7 +268,7 @@ func (r *Runtime) clear(ctx context.Context, c *client.Client, id string) error 
 			return err
 		}
 	}
-	if err := r.sweepTask(ctx, id); err != nil {
+	if err := errors.Join(r.sweepTask(ctx, id), r.unmountAll(id)); err != nil {
 		return err
 	}
 	container, err := c.LoadContainer(ctx, id)

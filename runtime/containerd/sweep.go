@@ -16,6 +16,7 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/mount"
+	"github.com/containerd/containerd/v2/core/snapshots"
 	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime/containerd/daemon"
@@ -37,7 +38,7 @@ func (r *Runtime) Sweep(ctx context.Context) error {
 			problems = append(problems, r.sweepTask(ctx, id))
 		}
 	}
-	problems = append(problems, r.sweepSockets(), r.releaseOrphanUsers())
+	problems = append(problems, r.sweepSockets(), r.sweepMounts(), r.sweepViews(ctx), r.releaseOrphanUsers())
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}
@@ -56,7 +57,7 @@ func (r *Runtime) liveTasks(ctx context.Context) (map[string]bool, error) {
 		}
 		for _, container := range containers {
 			id := container.ID()
-			if _, err := os.Lstat(r.paths.task(id)); errors.Is(err, fs.ErrNotExist) {
+			if r.gone(id) {
 				if err := r.clear(ctx, c, id); err != nil {
 					return err
 				}
@@ -167,6 +168,44 @@ func flags(path string) map[string]string {
 		}
 	}
 	return values
+}
+
+// sweepMounts lets go of what is mounted for tasks that are gone.
+func (r *Runtime) sweepMounts() error {
+	entries, err := os.ReadDir(filepath.Join(r.paths.state, mountsDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if r.gone(e.Name()) {
+			err = errors.Join(err, r.unmountAll(e.Name()))
+		}
+	}
+	return err
+}
+
+// sweepViews lets go of the layers that were held for tasks that are gone.
+func (r *Runtime) sweepViews(ctx context.Context) error {
+	return r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		service := c.SnapshotService(snapshotter)
+		var lost []string
+		err := service.Walk(ctx, func(_ context.Context, i snapshots.Info) error {
+			if i.Kind == snapshots.KindView && r.gone(i.Name) {
+				lost = append(lost, i.Name)
+			}
+			return nil
+		})
+		for _, name := range lost {
+			err = errors.Join(err, service.Remove(ctx, name))
+		}
+		return err
+	})
+}
+
+// gone says whether there is no such task any more.
+func (r *Runtime) gone(id string) bool {
+	_, err := os.Lstat(r.paths.task(id))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // sweepSockets removes the sockets of shims that nobody listens on.

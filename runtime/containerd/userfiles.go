@@ -3,33 +3,23 @@
 package containerd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
-	"github.com/containerd/containerd/v2/core/containers"
-	"github.com/containerd/containerd/v2/core/mount"
-	"github.com/containerd/containerd/v2/pkg/oci"
 	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
-// withPlainUserFiles refuses an image whose lists of users and groups are anything but
+// plainUserFiles refuses an image whose lists of users and groups are anything but
 // plain files. containerd opens them before it looks: a pipe would block the node for good.
-func withPlainUserFiles(ctx context.Context, c oci.Client, container *containers.Container, _ *oci.Spec) error {
-	mounts, err := c.SnapshotService(container.Snapshotter).Mounts(ctx, container.SnapshotKey)
-	if err != nil {
-		return err
-	}
-	return mount.WithReadonlyTempMount(ctx, mount.RemoveIDMapOption(mounts), func(root string) error {
-		for _, name := range []string{"etc/passwd", "etc/group"} {
-			if err := plain(root, name); err != nil {
-				return err
-			}
+func plainUserFiles(root string) error {
+	for _, name := range []string{"etc/passwd", "etc/group"} {
+		if err := plain(root, name); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // plain wants a regular file or none, behind whatever links lead to it within root.

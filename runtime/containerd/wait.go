@@ -107,6 +107,7 @@ func (r *Runtime) settle(ctx context.Context, c *client.Client, id string) (fina
 	if f.Exit, err = r.exitOf(id, status); err != nil {
 		return f, err
 	}
+	f.Exit.Full = f.Exit.Code != 0 && r.diskFull(id)
 	f.CPUTime = r.cgroup(id).cpuTime()
 	if err := record.Write(r.paths.task(id), finalFile, f); err != nil {
 		return f, err

@@ -185,6 +185,56 @@ func mounts(t *testing.T, h Harness) {
 	}
 }
 
+func ownFolders(t *testing.T, h Harness) {
+	in := t.TempDir()
+	if err := os.WriteFile(filepath.Join(in, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both := []runtime.Mount{{Source: in, Target: "/in", ReadOnly: true}, {Target: "/out/put"}}
+	id := h.start(t, runtime.Spec{Mounts: both}, "copy /in/file /out/put/copied")
+	equal(t, "code", h.wait(t, id).Code, 0)
+	h.Runtime = h.Reopen(t)
+	dir, err := h.Runtime.Folder(t.Context(), id, "/out/put")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "copied"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "copied", string(b), "content")
+	_, err = h.Runtime.Folder(t.Context(), id, "/other")
+	is(t, err, runtime.ErrNotFound)
+	if err := h.Runtime.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Runtime.Folder(t.Context(), id, "/out/put")
+	is(t, err, runtime.ErrNotFound)
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder is still there")
+	}
+}
+
+func privateMounts(t *testing.T, h Harness) {
+	in := t.TempDir()
+	for name, content := range map[string]string{"one": "first", "two": "second"} {
+		if err := os.WriteFile(filepath.Join(in, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := h.start(t, runtime.Spec{Mounts: []runtime.Mount{{Source: in, Target: "/in", Private: true}}},
+		"copy /in/one /in/two", "copy /in/two /in/three")
+	equal(t, "code", h.wait(t, id).Code, 0)
+	b, err := os.ReadFile(filepath.Join(in, "two"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "two", string(b), "second")
+	if _, err := os.Stat(filepath.Join(in, "three")); err == nil {
+		t.Error("a private mount was written to")
+	}
+}
+
 func environment(t *testing.T, h Harness) {
 	id := h.start(t, runtime.Spec{Env: []string{"WORD=a b'c"}}, "env WORD")
 	h.wait(t, id)

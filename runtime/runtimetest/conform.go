@@ -143,6 +143,8 @@ func Cases() []Case {
 		{"a paused task does nothing until it is resumed", pauses},
 		{"a paused task can be stopped", stopPaused},
 		{"mounts carry files in and out and respect read-only", mounts},
+		{"a task has folders of its own until it is removed", ownFolders},
+		{"what a task writes to a private mount stays with the task", privateMounts},
 		{"environment reaches the task", environment},
 		{"an ID is taken until its task is removed", ids},
 		{"what is not there is not found", notFound},

@@ -46,7 +46,10 @@ func (m Memory) Start(_ context.Context, spec runtime.Spec) error {
 	if !m.images[spec.Image.Digest] {
 		return fmt.Errorf("start task %s: image %s is not here: %w", spec.ID, spec.Image.Digest, runtime.ErrImage)
 	}
-	t := newTask(spec)
+	t, err := newTask(spec)
+	if err != nil {
+		return fmt.Errorf("start task %s: %w", spec.ID, err)
+	}
 	m.tasks[spec.ID] = t
 	go t.run()
 	return nil
@@ -132,6 +135,20 @@ func (m Memory) Output(ctx context.Context, id string, stream runtime.Stream, of
 	return &reader{ctx: ctx, cancel: cancel, task: t, stream: stream, offset: offset, follow: follow}, nil
 }
 
+// Folder is where a folder of the task's own lies.
+func (m Memory) Folder(_ context.Context, id, target string) (string, error) {
+	t, err := m.task("folder of", id)
+	if err != nil {
+		return "", err
+	}
+	for i, mount := range t.spec.Mounts {
+		if mount.Source == "" && mount.Target == target {
+			return t.dirs[i], nil
+		}
+	}
+	return "", fmt.Errorf("folder %s of task %s: %w", target, id, runtime.ErrNotFound)
+}
+
 // Status tells how one task stands.
 func (m Memory) Status(_ context.Context, id string) (runtime.Status, error) {
 	t, err := m.task("status of", id)
@@ -161,6 +178,7 @@ func (m Memory) Remove(_ context.Context, id string) error {
 	}
 	t.kill(9)
 	<-t.ended
+	t.clear()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.tasks[id] == t {

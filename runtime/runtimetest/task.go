@@ -23,6 +23,8 @@ const (
 // task is one running script.
 type task struct {
 	spec   runtime.Spec
+	dirs   []string      // where each mount lies on the host
+	own    string        // holds those that are the task's own
 	killed chan struct{} // closed by kill
 	warned chan struct{} // ends one sleep
 	ended  chan struct{} // closed once exit is set
@@ -37,11 +39,45 @@ type task struct {
 	dying  bool   // killed is closed
 }
 
-func newTask(spec runtime.Spec) *task {
-	return &task{
+func newTask(spec runtime.Spec) (*task, error) {
+	t := &task{
 		spec: spec, killed: make(chan struct{}), warned: make(chan struct{}, 1), ended: make(chan struct{}), change: make(chan struct{}),
 		state: runtime.Running, output: make(map[runtime.Stream][]byte), onTerm: termDies,
 		exit: runtime.Exit{Started: time.Now()},
+	}
+	for i, m := range spec.Mounts {
+		dir := m.Source
+		if dir == "" || m.Private {
+			var err error
+			if dir, err = t.ownFolder(i, m); err != nil {
+				t.clear()
+				return nil, err
+			}
+		}
+		t.dirs = append(t.dirs, dir)
+	}
+	return t, nil
+}
+
+// ownFolder makes a folder of the task's own, with a copy of the mount's source in it.
+func (t *task) ownFolder(i int, m runtime.Mount) (string, error) {
+	if t.own == "" {
+		var err error
+		if t.own, err = os.MkdirTemp("", "rigmesh-memory-*"); err != nil {
+			return "", err
+		}
+	}
+	dir := filepath.Join(t.own, strconv.Itoa(i))
+	if m.Source == "" {
+		return dir, os.Mkdir(dir, 0o755)
+	}
+	return dir, os.CopyFS(dir, os.DirFS(m.Source))
+}
+
+// clear removes the task's own folders.
+func (t *task) clear() {
+	if t.own != "" {
+		_ = os.RemoveAll(t.own)
 	}
 }
 
@@ -132,9 +168,9 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 
 // path is where a path in the task lies on the host: below a mount, or nowhere.
 func (t *task) path(inside string) string {
-	for _, m := range t.spec.Mounts {
+	for i, m := range t.spec.Mounts {
 		if rest, ok := strings.CutPrefix(inside, m.Target+"/"); ok {
-			return filepath.Join(m.Source, filepath.FromSlash(rest))
+			return filepath.Join(t.dirs[i], filepath.FromSlash(rest))
 		}
 	}
 	return filepath.Join(os.DevNull, inside)
