@@ -53,6 +53,15 @@ type Limits struct {
 	IOBytes     uint64 // a second, from and to its disk, each
 }
 
+// Egress is what a task may reach of a network. The zero value: nothing.
+type Egress struct {
+	Public bool     // all of the public internet but mail servers
+	Hosts  []string // these names there alone; "*.example.org" is every name below example.org
+}
+
+// None says whether a task reaches nothing.
+func (e Egress) None() bool { return !e.Public && len(e.Hosts) == 0 }
+
 // Spec is one task.
 type Spec struct {
 	ID         string // [a-z0-9-], at most 64 bytes, unique in the runtime
@@ -64,6 +73,7 @@ type Spec struct {
 	User       string   // empty: the image's
 	Mounts     []Mount
 	Limits     Limits
+	Egress     Egress
 	// ReadOnlyRoot leaves writable only mounts, the image's volumes, /tmp and /dev/shm.
 	ReadOnlyRoot bool
 }

@@ -17,21 +17,30 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
 )
 
 // A task's disk is an ext4 file system of its own in a sparse file, attached through a
 // loop device: its size bounds bytes and files, whatever the host's file system can do.
 const (
-	defaultDiskBytes = 10 << 30
+	defaultDiskBytes = 8 << 30 // at most
+	smallDiskBytes   = 256 << 20
 	leastDiskBytes   = 16 << 20
 	bytesPerInode    = 16 << 10
 	diskStep         = 16 << 20 // sizes are multiples of it, so that few are ever made anew
 	keptDisks        = 8        // empty file systems to copy
 )
 
-// diskSize is the size of the file for so many bytes of content.
-func diskSize(bytes uint64) int64 {
-	b := max(or(bytes, defaultDiskBytes), leastDiskBytes)
+// diskSize is the size of the file for so many bytes of content. Who asks for none gets
+// an eighth of the room there is, in a power of two and within reason.
+func diskSize(bytes uint64, room int64) int64 {
+	if bytes == 0 {
+		bytes = defaultDiskBytes
+		for bytes > smallDiskBytes && int64(bytes) > room/8 {
+			bytes /= 2
+		}
+	}
+	b := max(bytes, leastDiskBytes)
 	b += b / 32 // inodes and bitmaps
 	return int64((b + diskStep - 1) / diskStep * diskStep)
 }
@@ -43,7 +52,7 @@ func (r *Runtime) openDisk(ctx context.Context, id string, bytes uint64) error {
 		return nil
 	}
 	if _, err := os.Lstat(image); errors.Is(err, fs.ErrNotExist) {
-		if err := r.makeDisk(ctx, image, diskSize(bytes)); err != nil {
+		if err := r.makeDisk(ctx, image, bytes); err != nil {
 			return fmt.Errorf("make the task's disk: %w", err)
 		}
 	}
@@ -60,11 +69,12 @@ func (r *Runtime) openDisk(ctx context.Context, id string, bytes uint64) error {
 }
 
 // makeDisk copies an empty file system of that size; only the first of a size is made.
-func (r *Runtime) makeDisk(ctx context.Context, image string, size int64) error {
-	if err := r.roomForDisk(size); err != nil {
+func (r *Runtime) makeDisk(ctx context.Context, image string, bytes uint64) error {
+	defer r.blobs.lock("disks")()
+	size, err := r.roomForDisk(bytes)
+	if err != nil {
 		return err
 	}
-	defer r.blobs.lock("disks")()
 	template := filepath.Join(r.paths.disks, fmt.Sprintf("%d.img", size))
 	if _, err := os.Lstat(template); errors.Is(err, fs.ErrNotExist) {
 		if err := r.makeTemplate(ctx, template, size); err != nil {
@@ -78,25 +88,26 @@ func (r *Runtime) makeDisk(ctx context.Context, image string, size int64) error 
 	return os.Rename(partial, image)
 }
 
-// roomForDisk refuses a disk that all disks together could not fill.
-func (r *Runtime) roomForDisk(size int64) error {
+// roomForDisk gives the size of a disk, and refuses one that could not be filled because
+// of what other tasks were promised.
+func (r *Runtime) roomForDisk(bytes uint64) (size int64, err error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(r.cfg.DataDir, &st); err != nil {
-		return err
+		return 0, err
 	}
 	free, promised := int64(st.Bavail)*int64(st.Bsize), r.promised()
-	if free-promised < size {
-		return fmt.Errorf("%w: %d MiB for a disk of %d MiB, %d MiB of it promised to other tasks", runtime.ErrNoSpace, free>>20, size>>20, promised>>20)
+	if size = diskSize(bytes, free-promised); free-promised < size {
+		err = fmt.Errorf("%w: a disk of %d MiB where %d MiB are free and %d MiB of them promised to other tasks", runtime.ErrNoSpace, size>>20, free>>20, promised>>20)
 	}
-	return nil
+	return size, err
 }
 
-// promised is what the disks there are may still grow by.
+// promised is what the disks of tasks that run may still grow by.
 func (r *Runtime) promised() (bytes int64) {
 	images, _ := filepath.Glob(r.paths.image("*"))
 	for _, image := range images {
 		var st unix.Stat_t
-		if unix.Stat(image, &st) == nil {
+		if unix.Stat(image, &st) == nil && !record.Marked(filepath.Dir(image), finalFile) {
 			bytes += max(0, st.Size-st.Blocks*512)
 		}
 	}
@@ -189,7 +200,7 @@ func (r *Runtime) diskFull(id string) bool {
 		return false
 	}
 	const bytes, files = 1 << 20, 4
-	return st.Bfree*uint64(st.Bsize) < min(bytes, st.Blocks*uint64(st.Bsize)/64) || st.Ffree < files
+	return st.Bavail*uint64(st.Bsize) < min(bytes, st.Blocks*uint64(st.Bsize)/64) || st.Ffree < files
 }
 
 // unmountAll lets go of all that is mounted for a task. What its disk holds stays.

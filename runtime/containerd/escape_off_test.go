@@ -44,6 +44,8 @@ const (
 	processLimit     protection = "process-limit"
 	cpuLimit         protection = "cpu-limit"
 	tmpfsSize        protection = "tmpfs-size"
+	diskQuota        protection = "disk-quota"
+	nodevRoot        protection = "root-without-devices"
 )
 
 // loosened is a task without some of its protections.
@@ -61,6 +63,12 @@ func (f *fixture) loosen(l *launch) {
 	off := f.off(l.spec.ID)
 	if slices.Contains(off, userNamespace) {
 		l.users.First = 0
+	}
+	if slices.Contains(off, diskQuota) {
+		l.spec.Limits.DiskBytes = 1 << 30
+	}
+	if slices.Contains(off, nodevRoot) {
+		l.flags = nil
 	}
 	if slices.Contains(off, environment) {
 		l.job.Env = append(l.job.Env, strays...)
@@ -249,7 +257,7 @@ func TestEveryProtectionIsSwitchedOffByAnAttempt(t *testing.T) {
 	}
 	for _, p := range []protection{capabilities, seccompProfile, noNewPrivileges, userNamespace, pidNamespace, ipcNamespace,
 		networkNamespace, cgroupNamespace, cgroupReadonly, maskedPaths, readonlyPaths, readonlyMounts, devices, ownRoot,
-		separateInit, environment, coreLimit, memoryLimit, processLimit, cpuLimit, tmpfsSize} {
+		separateInit, environment, coreLimit, memoryLimit, processLimit, cpuLimit, tmpfsSize, diskQuota, nodevRoot} {
 		if !seen[p] {
 			t.Errorf("nothing tries %s", p)
 		}

@@ -31,10 +31,10 @@ var attempts = []attempt{
 
 	{name: "mknod-disk", off: hostRoot},
 	{name: "mknod-memory", off: hostRoot},
-	{name: "open-disk", off: []protection{userNamespace, capabilities, devices}},
-	{name: "open-kernel-log", off: []protection{userNamespace, capabilities, devices}},
-	{name: "open-fuse", off: []protection{userNamespace, capabilities, devices}},
-	{name: "image-device-node", off: []protection{devices}},
+	{name: "open-disk", off: hostDevice},
+	{name: "open-kernel-log", off: hostDevice},
+	{name: "open-fuse", off: hostDevice},
+	{name: "image-device-node", off: []protection{devices, nodevRoot}},
 
 	{name: "write-core-pattern", off: kernelFile},
 	{name: "write-panic-on-oom", off: kernelFile},
@@ -151,6 +151,10 @@ var attempts = []attempt{
 	{name: "take-memory", off: []protection{memoryLimit}},
 	{name: "fill-tmp", off: []protection{tmpfsSize}},
 	{name: "fill-shm", off: []protection{tmpfsSize}},
+	{name: "fill-root", off: disk},
+	{name: "fill-output", off: disk},
+	{name: "fill-input", off: disk},
+	{name: "many-files", off: disk},
 	{name: "many-processes", off: []protection{processLimit}},
 }
 
@@ -159,9 +163,11 @@ var (
 	calls       = []protection{seccompProfile}
 	caps        = []protection{capabilities}
 	ownInit     = []protection{separateInit}
+	disk        = []protection{diskQuota}
 	network     = []protection{networkNamespace}
 	admin       = []protection{capabilities, seccompProfile}
 	hostRoot    = []protection{userNamespace, capabilities}
+	hostDevice  = []protection{userNamespace, capabilities, devices, nodevRoot}
 	hostAdmin   = []protection{userNamespace, capabilities, seccompProfile}
 	hostFiles   = []protection{ownRoot, userNamespace}
 	hostProcess = []protection{pidNamespace, userNamespace, capabilities}

@@ -149,8 +149,8 @@ func (f *fixture) tryOne(t *testing.T, id string, tr *trial) error {
 	spec := runtime.Spec{
 		ID: id, Image: f.image, User: tr.user, Env: f.env,
 		Command: append([]string{"/evil/probe", "run"}, slices.Sorted(maps.Keys(tr.names))...),
-		Mounts:  []runtime.Mount{{Source: f.input, Target: "/input", ReadOnly: true}},
-		Limits:  runtime.Limits{CPUMillis: 1000, MemoryBytes: 256 << 20, Pids: 64},
+		Mounts:  []runtime.Mount{{Source: f.input, Target: "/input", ReadOnly: true}, {Source: f.input, Target: "/private", Private: true}, {Target: "/output"}},
+		Limits:  runtime.Limits{CPUMillis: 1000, MemoryBytes: 256 << 20, DiskBytes: 64 << 20, Pids: 64},
 	}
 	if err := f.Start(t.Context(), spec); err != nil {
 		return err

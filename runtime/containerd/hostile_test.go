@@ -32,6 +32,8 @@ var hostileTasks = []struct {
 	{"zombies", "for i in $(seq 1000); do (true &); done; exit 9", 9, false},
 	{"memory", "exec tail /dev/zero", 137, true},
 	{"memory-in-files", "while :; do dd if=/dev/zero of=/tmp/$((i+=1)) bs=1M count=8 2>/dev/null || break; done; tail /dev/zero; exit 9", 9, true},
+	{"fill-disk", "dd if=/dev/zero of=/filler bs=1M 2>/dev/null; exit 9", 9, false},
+	{"fill-inodes", "i=0; while : >/$((i+=1)); do :; done 2>/dev/null; exit 9", 1, false}, // what the shell says when it cannot write
 	{"log-flood", "dd if=/dev/zero bs=1M count=512 2>/dev/null; exit 9", 9, false},
 	{"log-flood-both", "yes >&2 & dd if=/dev/zero bs=1M count=256 2>/dev/null; exit 9", 9, false},
 	{"deaf", "trap '' TERM INT HUP; (trap '' TERM; sleep 1000) & kill -STOP $!; exit 9", 9, false},
@@ -47,7 +49,7 @@ func TestHostileTasksHarmNobodyElse(t *testing.T) {
 		for _, c := range hostileTasks {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				spec := runtime.Spec{ID: c.name, Limits: runtime.Limits{MemoryBytes: 64 << 20, Pids: 40}}
+				spec := runtime.Spec{ID: c.name, Limits: runtime.Limits{MemoryBytes: 64 << 20, DiskBytes: 64 << 20, Pids: 40}}
 				h.shell(t, spec, c.line)
 				exit := h.end(t, c.name)
 				if exit.Code != c.code || exit.OOM != c.oom || exit.Error != "" {

@@ -83,20 +83,20 @@ func (r *Runtime) mountRoot(l *launch, layers []string) error {
 		}
 		layers[i] = filepath.Join(seen, below)
 	}
-	return errors.Join(r.overlay(l.spec.ID, rootMount, layers), unix.Unmount(seen, unix.MNT_DETACH)) // the overlay keeps its own
+	return errors.Join(r.overlay(l.spec.ID, rootMount, layers, l.flags...), unix.Unmount(seen, unix.MNT_DETACH)) // the overlay keeps its own
 }
 
 // overlay mounts folders with a writable one on the task's disk on top, which begins with
 // the owner and mode of the first.
-func (r *Runtime) overlay(id, name string, lower []string) error {
+func (r *Runtime) overlay(id, name string, lower []string, flags ...string) error {
 	upper := filepath.Join(r.paths.mount(id, diskMount), name, "upper")
 	work := filepath.Join(filepath.Dir(upper), "work")
 	at := r.paths.mount(id, name)
 	if err := errors.Join(likeFolder(upper, lower[0]), os.MkdirAll(work, 0o700), os.MkdirAll(at, 0o711)); err != nil {
 		return err
 	}
-	m := mount.Mount{Type: "overlay", Source: "overlay", Options: []string{"nodev", "index=off",
-		"lowerdir=" + strings.Join(lower, ":"), "upperdir=" + upper, "workdir=" + work}}
+	m := mount.Mount{Type: "overlay", Source: "overlay", Options: append(flags, "index=off",
+		"lowerdir="+strings.Join(lower, ":"), "upperdir="+upper, "workdir="+work)}
 	if err := m.Mount(at); err != nil {
 		return fmt.Errorf("mount %s: %w", name, err)
 	}
@@ -143,7 +143,7 @@ func (r *Runtime) mountSource(l *launch, m runtime.Mount) (string, error) {
 	}
 	name := mountName("private", m.Target)
 	if !isMount(r.paths.mount(id, name)) {
-		err = r.overlay(id, name, []string{seen})
+		err = r.overlay(id, name, []string{seen}, "nodev")
 	}
 	return r.paths.mount(id, name), err
 }

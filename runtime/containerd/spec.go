@@ -46,6 +46,7 @@ type launch struct {
 	hostsFile string
 	volumes   []string       // folders of the image that stay writable in a read-only root
 	sources   []string       // where each of the spec's mounts is on the host
+	flags     []string       // of the mount of the root folder
 	last      []oci.SpecOpts // see Runtime.loosen
 }
 

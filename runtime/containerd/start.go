@@ -136,7 +136,7 @@ func (r *Runtime) create(ctx context.Context, c *client.Client, spec runtime.Spe
 
 // prepare makes what a task has on the host beside its container.
 func (r *Runtime) prepare(ctx context.Context, c *client.Client, img client.Image, spec runtime.Spec) (*launch, error) {
-	l := &launch{spec: spec, namespace: r.namespace, init: r.programsNow().Init, recordDir: r.paths.record(spec.ID),
+	l := &launch{spec: spec, flags: []string{"nodev"}, namespace: r.namespace, init: r.programsNow().Init, recordDir: r.paths.record(spec.ID),
 		root: r.paths.mount(spec.ID, rootMount), hostsFile: filepath.Join(r.paths.task(spec.ID), hostsFile)}
 	config, err := imageConfig(ctx, img)
 	if err != nil {
@@ -157,7 +157,7 @@ func (r *Runtime) prepare(ctx context.Context, c *client.Client, img client.Imag
 	if err != nil {
 		return nil, err
 	}
-	if err := r.openDisk(ctx, spec.ID, spec.Limits.DiskBytes); err != nil {
+	if err := r.openDisk(ctx, spec.ID, l.spec.Limits.DiskBytes); err != nil {
 		return nil, err
 	}
 	if err := r.mountRoot(l, below); err != nil {

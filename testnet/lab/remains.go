@@ -166,7 +166,7 @@ func processesOf(dir string) []Left {
 }
 
 // belongs tells whether a process is of the lab in dir: it inherited the mark,
-// or it is a task, whose environment is its own but whose root lies in dir.
+// or it is a task, whose environment is its own but whose root is one of a node in dir.
 func belongs(pid int, dir string) bool {
 	proc := fmt.Sprintf("/proc/%d/", pid)
 	environ, err := os.ReadFile(proc + "environ")
@@ -182,9 +182,10 @@ func belongs(pid int, dir string) bool {
 	if err != nil {
 		return false
 	}
+	states := statesOf(dir)
 	for line := range strings.Lines(string(mounts)) {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == "/" {
-			return strings.Contains(line, dir+"/")
+			return slices.ContainsFunc(states, func(state string) bool { return strings.Contains(line, state+"/") })
 		}
 	}
 	return false

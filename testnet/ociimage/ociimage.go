@@ -29,6 +29,7 @@ type Options struct {
 	Entrypoint []string
 	User       string
 	Workdir    string
+	Volumes    []string
 	Platform   string // empty: "linux/amd64"
 	Name       string // as after `docker pull`; empty: "local/image:latest"
 	Owner      int    // user and group of every file
@@ -101,6 +102,12 @@ func image(o Options, layers []Layer) (v1.Image, error) {
 	config.OS, config.Architecture, config.Variant = platform.OS, platform.Architecture, platform.Variant
 	config.Config.Env, config.Config.Cmd, config.Config.Entrypoint = o.Env, o.Cmd, o.Entrypoint
 	config.Config.User, config.Config.WorkingDir = o.User, o.Workdir
+	for _, v := range o.Volumes {
+		if config.Config.Volumes == nil {
+			config.Config.Volumes = make(map[string]struct{})
+		}
+		config.Config.Volumes[v] = struct{}{}
+	}
 	return mutate.ConfigFile(img, config)
 }
 

@@ -13,11 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The sizes are for a task of 256 MiB and 64 processes.
+// The sizes are for a task of 256 MiB, a disk of 64 MiB and 64 processes.
 var limitAttempts = map[string]func() error{
 	"take-memory":    takeMemory,
 	"fill-tmp":       func() error { return fill("/tmp") },
 	"fill-shm":       func() error { return fill("/dev/shm") },
+	"fill-root":      func() error { return fill("/") },
+	"fill-output":    func() error { return fill("/output") },
+	"fill-input":     func() error { return fill("/private") },
+	"many-files":     func() error { return manyFiles("/world/files") },
 	"many-processes": manyProcesses,
 	"hog-cpu":        hogCPU,
 }
@@ -46,6 +50,19 @@ func fill(dir string) error {
 	block := make([]byte, 1<<20)
 	for range 160 {
 		if _, err := f.Write(block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func manyFiles(dir string) error {
+	defer os.RemoveAll(dir)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range 10_000 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600); err != nil {
 			return err
 		}
 	}
