@@ -15,6 +15,7 @@ import (
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/requester"
+	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
@@ -58,6 +59,7 @@ type Node struct {
 	discovery *discovery.Discovery
 	gossip    *gossip.Router
 	journal   *journal.Journal
+	guard     *session.Guard // what the journal is written through
 	store     *blob.Store
 	receipts  *receipts
 	offers    *offers
@@ -135,6 +137,7 @@ func (n *Node) makeStore() error {
 	if n.journal, err = n.openJournal(); err != nil {
 		return fmt.Errorf("open the journal: %w", err)
 	}
+	n.guard = session.NewGuard(n.journal, n.key.Public().(ed25519.PublicKey))
 	if cut := n.journal.Cut(); cut > 0 {
 		n.log.Info("journal: an unfinished record at the end was cut off", "bytes", cut)
 	}
@@ -183,13 +186,16 @@ func (n *Node) makeRequester() error {
 		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace, SealRate: n.parts.SealRate,
 		Dir: n.path("jobs"), Now: n.now,
 		Market: marketSide{n}, Streams: streamSide{n}, Content: content{n.store},
-		Journal: n.journal, Receipts: n.receipts, Log: n.log,
+		Journal: n.guard, Receipts: n.receipts, Log: n.log,
 	})
 	return nil
 }
 
 // restore takes up what the last process left, before anything new can come in.
 func (n *Node) restore() error {
+	if err := n.guard.Learn(n.journal.Replay); err != nil {
+		return fmt.Errorf("read what was signed from the journal: %w", err)
+	}
 	if err := n.requester.Restore(n.journal.Replay); err != nil {
 		return fmt.Errorf("restore jobs from the journal: %w", err)
 	}

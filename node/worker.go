@@ -64,7 +64,7 @@ func (n *Node) makeWorker() error {
 	n.worker = worker.New(worker.Config{
 		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices,
 		Policy: worker.Policy{Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace},
-		Dir:    n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.journal,
+		Dir:    n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.guard,
 		Peers: workerSide{n}, Folders: folders{n.store}, Receipts: n.receipts, Log: n.log,
 	})
 	return nil

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,12 +17,15 @@ type Journal interface {
 	Append(journal.Record) error
 }
 
-// refused wraps the reason why the rules took no notice of an event. It is the
-// peer's fault or a matter of timing, never a failure of this node.
+// refused wraps the reason why an event came to nothing.
 type refused struct{ reason error }
 
 func (r refused) Error() string { return "event refused: " + r.reason.Error() }
 func (r refused) Unwrap() error { return r.reason }
+
+// muteFor is how long a session whose rules asked for what the guard refuses leaves
+// its timer alone: they would ask again at once.
+const muteFor = time.Minute
 
 // step applies an event. What it decided is durable when step returns; only then
 // may the effects be performed. A refused event leaves everything as it was; any
@@ -40,7 +45,11 @@ func (s *Session) step(ev lease.Event) ([]lease.Effect, error) {
 		return nil, fmt.Errorf("record statements of %s: %w", s.Key, err)
 	}
 	rec := journal.Record{Key: s.Key, Kind: s.Kind, At: now, Event: event, Statements: statements}
-	if err := s.Journal.Append(rec); err != nil {
+	if err := s.Journal.Append(rec); errors.Is(err, ErrSlot) {
+		s.mute = now.Add(muteFor)
+		s.Log.Error("this node was about to contradict itself, and does not", "event", fmt.Sprintf("%T", ev), "err", err)
+		return nil, refused{err}
+	} else if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", s.Key, err)
 	}
 	s.lease.Store(&next)

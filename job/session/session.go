@@ -51,6 +51,7 @@ type Session struct {
 	link   Link      // of the goroutine; nil while the other side is away
 	until  time.Time // of the goroutine; when lingering ends
 	heard  bool      // of the goroutine; the other side has our last word
+	mute   time.Time // of the goroutine; no timer before this
 	events chan lease.Event
 	links  chan Link
 	parted chan parting
@@ -166,6 +167,9 @@ func (s *Session) untilDeadline() time.Duration {
 	if d.IsZero() {
 		return time.Hour
 	}
+	if d.Before(s.mute) {
+		d = s.mute
+	}
 	return max(0, d.Sub(s.Now()))
 }
 
@@ -175,7 +179,7 @@ func (s *Session) handle(ctx context.Context, ev lease.Event) error {
 	var no refused
 	if errors.As(err, &no) {
 		s.Log.Debug("event refused", "event", fmt.Sprintf("%T", ev), "err", no.reason)
-		return nil // a peer's bad event is not our failure
+		return nil // a peer's bad event, or one that is late, is not our failure
 	}
 	if err != nil {
 		return err
