@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"math/bits"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -31,6 +32,32 @@ func (t Tree) Append(head statement.Hash) Tree {
 		complete = complete[:last]
 	}
 	return Tree{size: t.size + 1, complete: append(complete, node)}
+}
+
+// Complete is what a tree consists of: the roots of its complete subtrees, the
+// largest first. With its size it is enough to go on from.
+func (t Tree) Complete() [][]byte {
+	var out [][]byte
+	for _, h := range t.complete {
+		out = append(out, h[:])
+	}
+	return out
+}
+
+// TreeFrom is the tree that consists of these subtrees. Whether it is the tree
+// that somebody means its root says.
+func TreeFrom(size uint64, complete [][]byte) (Tree, error) {
+	if len(complete) != bits.OnesCount64(size) {
+		return Tree{}, wrong(true, "not the subtrees of a tree of that size")
+	}
+	t := Tree{size: size}
+	for _, b := range complete {
+		if err := hash("subtree", b); err != nil {
+			return Tree{}, err
+		}
+		t.complete = append(t.complete, tlog.Hash(b))
+	}
+	return t, nil
 }
 
 // Root is the RFC 6962 root, and the zero hash of a tree without heads.

@@ -19,6 +19,7 @@ type chain struct {
 	interval uint64         // of the last co-signed beat, if any
 	creditMS uint64         // cumulative, as co-signed
 	amount   uint64
+	unknown  bool              // the last beat itself is not known: see leap
 	evidence *leasev1.Evidence // of the last co-signed beat; never nil
 	beat     *marketv1.Signed  // the last one, with its ack
 	ack      *marketv1.Signed
@@ -45,6 +46,14 @@ func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 		ack:      ack,
 		sealed:   c.sealed + c.names(b.GetPrevSeal()),
 	}
+}
+
+// leap is the chain just before a beat that is more than one ahead: of the beats
+// between nothing is known but what its head and tree say.
+func (c chain) leap(b *leasev1.Beat, tree heartbeat.Tree) chain {
+	c.head, c.tree, c.beats, c.unknown = statement.Hash(b.GetPrevHead()), tree, b.GetSeq(), true
+	c.beat, c.ack, c.seal, c.sealHash = nil, nil, nil, nil
+	return c
 }
 
 // names is 1 if a statement that follows names the seal of the last beat.

@@ -6,41 +6,79 @@ import "time"
 // its end plus grace; after that no beat for it is acked. The worker does not
 // know that start, so it counts from the arrival of the last challenge whose
 // beat is co-signed: an interval later than the requester at most.
+//
+// Where the terms have a first interval, intervals are that short until an ack
+// credits something, so that a stranger who never pays has little for nothing.
 
-// intervalAt is the interval that a moment falls into, counted from start.
+// pace is how long intervals are on one side now, and how long they stay open
+// after their end.
+func (l Lease) pace() (interval, grace time.Duration) {
+	if l.settled {
+		return l.interval, l.grace
+	}
+	return l.first, min(l.grace, l.first/4)
+}
+
+// settle makes intervals as long as the terms have them once an ack has credited
+// something: those that begin at a moment with the given number.
+func (t *turn) settle(interval uint64, at time.Time) {
+	if !t.settled && t.chain.creditMS > 0 {
+		t.settled, t.longFrom, t.longAt = true, interval, at
+	}
+}
+
+// intervalAt is the interval that a moment falls into. On the worker it is a
+// bound: no requester can be further.
 func (l Lease) intervalAt(at time.Time) uint64 {
-	return uint64(max(0, at.Sub(l.start)) / l.interval)
+	if l.Role == Requester && l.settled && !at.Before(l.longAt) {
+		return l.longFrom + uint64(at.Sub(l.longAt)/l.interval)
+	}
+	return uint64(max(0, at.Sub(l.start)) / l.first)
 }
 
 // begins is when an interval begins, on the requester.
 func (l Lease) begins(interval uint64) time.Time {
-	const far = 1 << 62 // beyond every term, and no overflow in a product
-	if interval > uint64(far/int64(l.interval)) {
-		return l.start.Add(far)
+	from, at, length := uint64(0), l.start, l.first
+	if l.settled && interval >= l.longFrom {
+		from, at, length = l.longFrom, l.longAt, l.interval
 	}
-	return l.start.Add(time.Duration(interval) * l.interval)
+	const far = 1 << 62 // beyond every term, and no overflow in a product
+	if interval-from > uint64(far/int64(length)) {
+		return at.Add(far)
+	}
+	return at.Add(time.Duration(interval-from) * length)
 }
 
 // closes is the moment from which on a beat for the interval is not acked.
 func (l Lease) closes(interval uint64) time.Time {
-	return l.begins(interval).Add(l.interval + l.grace)
+	grace := l.grace
+	if !l.settled || interval < l.longFrom {
+		grace = min(l.grace, l.first/4)
+	}
+	return l.begins(interval + 1).Add(grace)
 }
 
-// missed is how many intervals closed since the one that anchor lies in
-// without a co-signed beat.
+// missed is how many intervals closed since the last that was co-signed in, which
+// ended at anchor.
 func (l Lease) missed() int {
 	if l.phase != phaseLive {
 		return 0
 	}
-	return max(0, int(l.now.Sub(l.anchor.Add(l.grace))/l.interval)-1)
+	interval, grace := l.pace()
+	return max(0, int(l.now.Sub(l.anchor.Add(grace))/interval))
 }
 
-// missedAt is when the n-th interval after the anchor's is missed.
+// missedAt is when the n-th interval after that one is missed.
 func (l Lease) missedAt(n int) time.Time {
-	return l.anchor.Add(time.Duration(n+1)*l.interval + l.grace)
+	interval, grace := l.pace()
+	return l.anchor.Add(time.Duration(n)*interval + grace)
 }
 
-func (l Lease) maxMissed() int { return int(l.maxUnpaid / l.interval) }
+// maxUnpaid is the credit that may be unpaid at once.
+func (l Lease) maxUnpaid() uint64 {
+	interval, _ := l.pace()
+	return uint64(l.maxMissed) * uint64(interval.Milliseconds())
+}
 
 // lapses is when silence ends the lease.
 func (l Lease) lapses() time.Time { return l.agreed.Add(l.absentGrace) }
@@ -100,7 +138,7 @@ func (l Lease) derive() State {
 		return Waiting
 	case l.phase == phaseClosing:
 		return Closing
-	case missed >= l.maxMissed():
+	case missed >= l.maxMissed:
 		return Suspended
 	case missed > 0:
 		return Suspect
@@ -122,7 +160,7 @@ func (l Lease) Deadline() time.Time {
 		}
 	case phaseLive:
 		d.at(l.lapses())
-		if n := l.missed(); n < l.maxMissed() {
+		if n := l.missed(); n < l.maxMissed {
 			d.at(l.missedAt(n + 1))
 		}
 	case phaseClosing:

@@ -77,7 +77,7 @@ func (t *turn) closeReceived(v statement.Verified[*leasev1.Close]) error {
 		return err
 	}
 	at := t.chain
-	if c.GetBeats()+1 == at.beats {
+	if c.GetBeats()+1 == at.beats && !t.prior.unknown {
 		at = t.prior
 	}
 	root := at.tree.Root()

@@ -54,12 +54,17 @@ type Lease struct {
 	changed time.Time // when state last changed
 	reason  string    // why it ended
 
-	chain   chain
-	prior   chain     // without the last co-signed beat
-	anchor  time.Time // intervals are missed from here on: see missed
-	agreed  time.Time // when the last beat was co-signed, or the lease became live
-	closing closing
-	proof   []*marketv1.Signed // two statements for one slot
+	chain  chain
+	prior  chain     // without the last co-signed beat
+	anchor time.Time // intervals are missed from here on: see missed
+	// settled: intervals are as long as the terms have them, on the requester those
+	// from longFrom on, which begin at longAt.
+	settled  bool
+	longFrom uint64
+	longAt   time.Time
+	agreed   time.Time // when the last beat was co-signed, or the lease became live
+	closing  closing
+	proof    []*marketv1.Signed // two statements for one slot
 
 	worker    worker
 	requester requester
@@ -101,6 +106,7 @@ func New(c Config, now time.Time) (Lease, error) {
 		Config: c, numbers: n,
 		id: c.Agreement.ID(), start: now, now: now, changed: now,
 		chain: chain, prior: chain,
+		settled: n.first == n.interval, longAt: now,
 		requester: requester{next: now},
 	}, nil
 }

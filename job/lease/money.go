@@ -16,11 +16,12 @@ import (
 // numbers are the terms in the units that the rules count in.
 type numbers struct {
 	interval    time.Duration
+	first       time.Duration // length of intervals before anything is credited
 	grace       time.Duration
 	absentGrace time.Duration
 	maxDuration time.Duration
 	startBy     time.Time
-	maxUnpaid   time.Duration // max_unpaid intervals
+	maxMissed   int // max_unpaid
 	price       uint64
 	gpus        int
 	maxAmount   uint64
@@ -60,7 +61,13 @@ func newNumbers(t *leasev1.Terms) (numbers, error) {
 	if len(t.GetWitnesses()) != 0 || t.GetWitnessQuorum() != 0 {
 		return numbers{}, fmt.Errorf("%w: witnesses are not supported", ErrTerms)
 	}
-	n.maxUnpaid = time.Duration(t.GetMaxUnpaid()) * n.interval
+	n.maxMissed = int(t.GetMaxUnpaid())
+	if n.first = n.interval; t.GetFirstIntervalMs() != 0 {
+		n.first = milliseconds(t.GetFirstIntervalMs())
+	}
+	if n.first <= 0 || n.first > n.interval {
+		return numbers{}, fmt.Errorf("%w: first_interval_ms is not within a millisecond and interval_ms", ErrTerms)
+	}
 	n.maxCreditMS = min(uint64(t.GetMaxDurationMs()), affordable(n.maxAmount, n.price, n.gpus))
 	return n, nil
 }

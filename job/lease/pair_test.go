@@ -192,15 +192,15 @@ func fingerprint(l Lease) [sha256.Size]byte {
 		b = append(append(b, byte(len(signed.GetSignature()))), signed.GetSignature()...)
 	}
 	b = append(append(append(b, l.chain.head[:]...), l.prior.head[:]...), root[:]...)
-	for _, t := range []time.Time{l.anchor, l.agreed, l.closing.retry, w.slot.arrived, w.meter.since, w.running, w.stopBy, r.next, r.first, r.paid} {
+	for _, t := range []time.Time{l.anchor, l.longAt, l.agreed, l.closing.retry, w.slot.arrived, w.meter.since, w.running, w.stopBy, r.next, r.first, r.paid} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(t.UnixMilli()))
 	}
 	b = append(b, l.chain.sealHash...)
-	for _, n := range []uint64{l.chain.sealed, l.chain.beats, l.chain.creditMS, w.slot.seq, w.slot.interval, w.meter.countedMS, r.floor, uint64(r.stopGrace)} {
+	for _, n := range []uint64{l.longFrom, l.chain.sealed, l.chain.beats, l.chain.creditMS, w.floor, w.slot.seq, w.slot.interval, w.meter.countedMS, r.floor, uint64(r.stopGrace)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	b = append(b, byte(l.phase), byte(l.state), byte(w.stop))
-	b = fmt.Append(b, w.slot.used, w.slot.open, w.frozen, w.ended, w.timedOut, r.stopAsked)
+	b = fmt.Append(b, l.settled, l.chain.unknown, l.prior.unknown, w.slot.used, w.slot.open, w.frozen, w.ended, w.timedOut, r.stopAsked)
 	if r.open != nil {
 		b = fmt.Append(append(b, r.open.hash[:]...), r.open.shown)
 	}

@@ -31,7 +31,7 @@ type challenge struct {
 	hash     statement.Hash
 	sent     time.Time
 	signed   *marketv1.Signed
-	shown    bool // it was sent again after a resync, which happens once
+	shown    bool // our chain was shown after it, which happens once
 }
 
 func (t *turn) applyRequester(ev Event) error {
@@ -117,7 +117,8 @@ func (t *turn) challengeIfDue(random [RandomSize]byte) error {
 // offset is a moment in the first 60 % of an interval that the worker cannot
 // foresee.
 func (l Lease) offset(random []byte) time.Duration {
-	span := uint64(l.interval.Milliseconds())*6/10 + 1
+	interval, _ := l.pace()
+	span := uint64(interval.Milliseconds())*6/10 + 1
 	return time.Duration(binary.BigEndian.Uint64(random)%span) * time.Millisecond
 }
 
@@ -178,7 +179,8 @@ func (t *turn) newAck(beat statement.Verified[*leasev1.Beat], seen *leasev1.Obse
 func (t *turn) advance(beat statement.Verified[*leasev1.Beat], ack *marketv1.Signed, sent time.Time) {
 	b := beat.Message()
 	t.extend(beat.Signed(), b, ack)
-	t.phase, t.anchor = phaseLive, t.begins(b.GetInterval())
+	t.settle(b.GetInterval()+1, t.begins(b.GetInterval()+1))
+	t.phase, t.anchor = phaseLive, t.begins(b.GetInterval()+1)
 	t.requester.open, t.requester.paid = nil, sent
 	t.requester.floor = max(t.requester.floor, b.GetInterval()+1)
 }
@@ -232,11 +234,12 @@ func (l Lease) checkMoney(creditMS, amount uint64) error {
 	if creditMS < l.chain.creditMS || creditMS > l.maxCreditMS {
 		return ErrCredit
 	}
+	interval, grace := l.pace()
 	slack := func(elapsed time.Duration) uint64 {
-		return uint64((elapsed + min(l.grace+elapsed/1000, l.interval)).Milliseconds())
+		return uint64((elapsed + min(grace+elapsed/1000, interval)).Milliseconds())
 	}
 	more := creditMS - l.chain.creditMS
-	if more > slack(l.now.Sub(l.requester.paid)) || more > uint64(l.maxUnpaid.Milliseconds()) {
+	if more > slack(l.now.Sub(l.requester.paid)) || more > l.maxUnpaid() {
 		return ErrCredit
 	}
 	if l.requester.first.IsZero() && creditMS > 0 || creditMS > slack(l.now.Sub(l.requester.first)) {

@@ -11,14 +11,18 @@ import (
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
-// A resync shows the highest co-signed beat that its sender holds. It matters
-// when a side lost the end of its journal: what it signed itself comes back to
-// it, and it signs nothing at or below that again. Whoever is further behind
-// than one beat cannot rebuild the tree over the heads and gives up.
+// A resync shows the highest co-signed beat that its sender holds, and the tree
+// over the heads before it. It matters when a side lost the end of its journal:
+// what it signed itself comes back to it, and it signs nothing at or below that
+// again, nor for the interval in which it found out. What cannot be shown is not
+// signed over: then the lease ends.
 
 // showChain tells the peer how far the chain goes on this side.
 func (t *turn) showChain() {
 	r := &leasev1.Resync{Beat: t.chain.beat, Ack: t.chain.ack}
+	if t.chain.beats > 0 {
+		r.Tree = t.prior.tree.Complete()
+	}
 	if t.Role == Worker && t.worker.slot.used {
 		r.SlotInterval, r.SlotBeat = t.worker.slot.interval, t.worker.slot.beat
 	}
@@ -58,13 +62,34 @@ func (t *turn) takeShown(r *leasev1.Resync) error {
 		shown = beat.Message().GetSeq() + 1
 	}
 	switch {
-	case shown == t.chain.beats+1:
-		return t.takeUp(beat, ack)
 	case shown > t.chain.beats:
-		t.giveUp("our own records are behind what we signed")
+		return t.catchUp(r, beat, ack)
 	case shown < t.chain.beats && t.Role == Requester:
 		t.helpUp()
 	}
+	return nil
+}
+
+// catchUp takes up what only the peer remembers. Both of us signed the beat or its
+// ack, and with them the root over all heads before: so it is one chain with ours.
+func (t *turn) catchUp(r *leasev1.Resync, beat statement.Verified[*leasev1.Beat], ack statement.Verified[*leasev1.Ack]) error {
+	b, own := beat.Message(), t.chain.tree.Root()
+	if b.GetSeq() == t.chain.beats {
+		switch {
+		case !bytes.Equal(b.GetPrevHead(), t.chain.head[:]):
+			return ErrHead
+		case !bytes.Equal(b.GetTreeRoot(), own[:]):
+			return ErrTree
+		}
+	} else {
+		tree, err := heartbeat.TreeFrom(b.GetSeq()+1, r.GetTree())
+		if root := tree.Root(); err != nil || !bytes.Equal(b.GetTreeRoot(), root[:]) {
+			t.giveUp("our own records are behind what we signed, and what we signed was not shown")
+			return nil
+		}
+		t.chain = t.chain.leap(b, tree)
+	}
+	t.takeUp(beat, ack)
 	return nil
 }
 
@@ -74,8 +99,8 @@ func sameStatement(a, b *marketv1.Signed) bool {
 		bytes.Equal(a.GetSignature(), b.GetSignature())
 }
 
-// helpUp shows a worker that lost the end of its journal what it signed, and
-// asks the open question again: once, or two sides could keep this up for ever.
+// helpUp shows a worker that lost the end of its journal what it signed: once for
+// each challenge, or two sides could keep this up for ever.
 func (t *turn) helpUp() {
 	open := t.requester.open
 	if open == nil || open.shown {
@@ -85,7 +110,6 @@ func (t *turn) helpUp() {
 	again.shown = true
 	t.requester.open = &again
 	t.showChain()
-	t.send(open.signed)
 }
 
 // openPair checks a co-signed beat, both signatures included.
@@ -113,33 +137,31 @@ func (t *turn) openPair(r *leasev1.Resync) (beat statement.Verified[*leasev1.Bea
 }
 
 // takeUp extends the chain by a co-signed beat that only the peer remembered.
-func (t *turn) takeUp(beat statement.Verified[*leasev1.Beat], ack statement.Verified[*leasev1.Ack]) error {
-	b, root := beat.Message(), t.chain.tree.Root()
-	if !bytes.Equal(b.GetPrevHead(), t.chain.head[:]) {
-		return ErrHead
-	}
-	if !bytes.Equal(b.GetTreeRoot(), root[:]) {
-		return ErrTree
-	}
+func (t *turn) takeUp(beat statement.Verified[*leasev1.Beat], ack statement.Verified[*leasev1.Ack]) {
+	b := beat.Message()
 	if t.Role == Requester {
+		t.extend(beat.Signed(), b, ack.Signed())
+		t.settle(b.GetInterval()+1, t.now) // when it was is forgotten: intervals are numbered from now on
+		t.phase, t.anchor = phaseLive, t.begins(b.GetInterval()+1)
 		// When its challenge was sent is forgotten; it was in the interval
 		// before our own signature, as a rule.
 		sent := time.UnixMilli(ack.Message().GetRequesterMs()).Add(-t.interval)
-		t.advance(beat, ack.Signed(), sent)
+		t.requester.open, t.requester.paid = nil, sent
+		t.requester.floor = max(t.requester.floor, b.GetInterval()+1)
 		if t.requester.first.IsZero() {
 			t.requester.first = t.start
 		}
-		return nil
+		return
 	}
 	t.extend(beat.Signed(), b, ack.Signed())
 	if t.phase == phaseWaiting {
 		t.phase = phaseLive
 		t.do(StartTask{})
 	}
-	t.anchor = t.now
+	t.settle(0, t.now)
+	t.anchor = t.now.Add(t.interval)
 	t.worker.slot = slot{used: true, seq: b.GetSeq(), interval: max(t.worker.slot.interval, b.GetInterval())}
 	t.worker.meter = t.worker.meter.from(b.GetCreditMs(), time.UnixMilli(b.GetWorkerMs()))
-	return nil
 }
 
 // takeSlot looks at the beat that the worker signed last: it may be the very

@@ -9,7 +9,7 @@ import (
 // creditLimit is the most that may be claimed now: what the terms pay for, and
 // no more than max_unpaid intervals beyond what is co-signed.
 func (l Lease) creditLimit() uint64 {
-	return min(l.maxCreditMS, l.chain.creditMS+uint64(l.maxUnpaid.Milliseconds()))
+	return min(l.maxCreditMS, l.chain.creditMS+l.maxUnpaid())
 }
 
 func (t *turn) taskRunning() error {
@@ -72,7 +72,7 @@ func (t *turn) stopForEnd() {
 // suspend freezes the task when too many intervals went unpaid. The count of
 // credit stops at that moment, however late this is noticed.
 func (t *turn) suspend() {
-	due := t.missedAt(t.maxMissed())
+	due := t.missedAt(t.maxMissed)
 	if t.phase != phaseLive || t.now.Before(due) || !t.worker.meter.running() {
 		return
 	}
@@ -86,7 +86,7 @@ func (t *turn) thaw() {
 	if t.worker.held {
 		return
 	}
-	if t.phase != phaseLive || !t.worker.frozen || t.missed() >= t.maxMissed() {
+	if t.phase != phaseLive || !t.worker.frozen || t.missed() >= t.maxMissed {
 		return
 	}
 	t.worker.frozen, t.worker.meter.since = false, t.now

@@ -157,7 +157,11 @@ func (s *scene) happen(verb string, rest []string) error {
 	case "die":
 		s.dies = s.role(arg)
 	case "forget":
-		s.forget(s.role(arg))
+		n := 1
+		if len(rest) > 1 {
+			n = must(strconv.Atoi(rest[1]))
+		}
+		s.forget(s.role(rest[0]), n)
 	case "forge":
 		if err := s.forge(arg); err != nil {
 			return err
@@ -217,6 +221,8 @@ func (s *scene) setTerms(pairs []string) error {
 		switch name {
 		case "interval":
 			s.terms.IntervalMs = d.Milliseconds()
+		case "first_interval":
+			s.terms.FirstIntervalMs = d.Milliseconds()
 		case "grace":
 			s.terms.GraceMs = d.Milliseconds()
 		case "absent_grace":
@@ -430,14 +436,14 @@ func (s *scene) crash(r Role) {
 	s.pending(r)
 }
 
-// forget drops the last record that holds a statement and all after it, as a
+// forget drops the last n records that hold a statement and all after them, as a
 // disk that lied about being durable would, and restarts.
-func (s *scene) forget(r Role) {
+func (s *scene) forget(r Role, n int) {
 	side := s.sides[r]
-	for i := len(side.journal) - 1; i >= 0; i-- {
+	for i := len(side.journal) - 1; i >= 0 && n > 0; i-- {
 		if len(side.journal[i].Statements) > 0 {
 			side.journal = side.journal[:i]
-			break
+			n--
 		}
 	}
 	s.crash(r)

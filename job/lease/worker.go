@@ -17,6 +17,7 @@ const stopGrace = 10 * time.Second
 // worker is what only the worker keeps.
 type worker struct {
 	slot    slot
+	floor   uint64 // the lowest interval that may be signed for
 	meter   meter
 	running time.Time // when the task started; zero before
 	frozen  bool
@@ -95,6 +96,10 @@ func (t *turn) challenged(ev Challenged) error {
 		return nil
 	}
 	if !t.follows(c) {
+		if c.GetSeq() > t.chain.beats {
+			// We forgot what we signed, perhaps also for this interval.
+			t.worker.floor = max(t.worker.floor, c.GetInterval()+1)
+		}
 		t.showChain()
 		return nil
 	}
@@ -113,7 +118,7 @@ func (l Lease) sameSlot(c *leasev1.Challenge) bool {
 // in an interval that nothing was signed for.
 func (l Lease) follows(c *leasev1.Challenge) bool {
 	fresh := !l.worker.slot.used || c.GetInterval() > l.worker.slot.interval
-	return fresh && c.GetSeq() == l.chain.beats && bytes.Equal(c.GetPrevHead(), l.chain.head[:])
+	return fresh && c.GetInterval() >= l.worker.floor && c.GetSeq() == l.chain.beats && bytes.Equal(c.GetPrevHead(), l.chain.head[:])
 }
 
 // beat signs the answer to a challenge that follows. The first one starts the
@@ -131,7 +136,7 @@ func (t *turn) beat(ev Challenged) error {
 	}
 	t.worker.slot = slot{used: true, open: true, seq: b.Seq, interval: b.Interval, arrived: t.now, beat: signed, content: b}
 	if first {
-		t.phase, t.agreed, t.anchor = phaseLive, t.now, t.now.Add(-t.interval)
+		t.phase, t.agreed, t.anchor = phaseLive, t.now, t.now
 		t.do(StartTask{})
 	}
 	t.send(signed)
@@ -233,7 +238,9 @@ func (t *turn) takeAck(ack statement.Verified[*leasev1.Ack]) error {
 		return ErrAck
 	}
 	t.extend(s.beat, s.content, ack.Signed())
-	t.anchor, t.worker.slot.open = s.arrived, false
+	interval, _ := t.pace()
+	t.anchor, t.worker.slot.open = s.arrived.Add(interval), false
+	t.settle(0, t.now)
 	return nil
 }
 
