@@ -41,16 +41,18 @@ var workerKey, requesterKey, strangerKey = sessiontest.Key("worker"), sessiontes
 
 // bench is a machine with one worker on it at a time.
 type bench struct {
-	t       *testing.T
-	runtime runtimetest.Memory
-	journal *sessiontest.Journal
-	dir     string
-	samples string
-	image   runtime.Image
-	peers   *peers
-	kept    receipts
-	devices *gpu.Reservations
-	unread  atomic.Bool // the requester has not all of the output yet
+	t         *testing.T
+	runtime   runtimetest.Memory
+	journal   *sessiontest.Journal
+	dir       string
+	samples   string
+	telemetry worker.Telemetry
+	wrap      func(runtime.Runtime) runtime.Runtime // what the worker sees of the runtime; may be nil
+	image     runtime.Image
+	peers     *peers
+	kept      receipts
+	devices   *gpu.Reservations
+	unread    atomic.Bool // the requester has not all of the output yet
 
 	*worker.Worker
 	cancel context.CancelFunc
@@ -76,7 +78,7 @@ func (b *bench) start() {
 		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, SamplesDir: b.samples, Now: time.Now,
 		Policy:  worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute},
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
-		Runtime: b.runtime.Reopen(), Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,
+		Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	if err := b.Restore(b.journal.Replay); err != nil {
@@ -86,6 +88,13 @@ func (b *bench) start() {
 	b.cancel, b.done = cancel, make(chan error, 1)
 	go func() { b.done <- b.Run(ctx) }()
 	synctest.Wait()
+}
+
+func (b *bench) seen() runtime.Runtime {
+	if b.wrap == nil {
+		return b.runtime.Reopen()
+	}
+	return b.wrap(b.runtime.Reopen())
 }
 
 // stop ends the worker. Its tasks run on.

@@ -63,7 +63,7 @@ func (t *task) sample(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if st, err := t.s.w.Runtime.Status(ctx, t.id); err == nil {
-			if err := t.s.keepSample(kept, st); err != nil {
+			if err := t.s.keepSample(ctx, kept, st); err != nil {
 				t.s.log.Warn("sample", "err", err)
 			}
 		}
@@ -75,7 +75,7 @@ func (t *task) sample(ctx context.Context) {
 	}
 }
 
-func (n *tenancy) keepSample(kept *samples, st runtime.Status) error {
+func (n *tenancy) keepSample(ctx context.Context, kept *samples, st runtime.Status) error {
 	before, err := evidence.Open(kept.newest())
 	if err != nil {
 		return err
@@ -84,6 +84,7 @@ func (n *tenancy) keepSample(kept *samples, st runtime.Status) error {
 		AtMs: n.w.Now().UnixMilli(), Running: st.State == runtime.Running, Freezes: n.freezes.Load(),
 		CpuMs: uint64(st.CPUTime.Milliseconds()), MemoryBytes: st.MemoryBytes,
 	}
+	n.readDevices(ctx, s)
 	evidence.Accumulate(before, s)
 	b, err := evidence.Marshal(s)
 	if err != nil {

@@ -28,6 +28,15 @@ func lastEvidence(t *testing.T, r *leasev1.Receipt) (beat, end *leasev1.Evidence
 	return b.Evidence, evidence.Complete(c.Evidence, b.Evidence)
 }
 
+func lastAck(t *testing.T, r *leasev1.Receipt) *leasev1.Ack {
+	t.Helper()
+	var a leasev1.Ack
+	if err := proto.Unmarshal(r.LastAck.GetPayload(), &a); err != nil {
+		t.Fatal(err)
+	}
+	return &a
+}
+
 func samplesOf(t *testing.T, b *bench, id []byte, e *leasev1.Evidence) [][]byte {
 	t.Helper()
 	resp, err := b.Samples(sessiontest.Peer(t, requesterKey), &leasev1.SamplesRequest{LeaseId: id, First: e.FirstSample, Count: e.Samples})

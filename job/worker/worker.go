@@ -44,12 +44,13 @@ type Config struct {
 	SamplesDir string
 	Now        func() time.Time
 
-	Runtime  runtime.Runtime
-	Journal  session.Journal
-	Peers    Peers
-	Folders  Folders
-	Receipts Receipts
-	Log      *slog.Logger
+	Runtime   runtime.Runtime
+	Telemetry Telemetry // nil: no device is read
+	Journal   session.Journal
+	Peers     Peers
+	Folders   Folders
+	Receipts  Receipts
+	Log       *slog.Logger
 }
 
 // Worker lends devices. Create it with New, give it what the journal holds with

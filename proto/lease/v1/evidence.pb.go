@@ -163,7 +163,8 @@ type DeviceSample struct {
 	XidCounter      uint64                 `protobuf:"varint,10,opt,name=xid_counter,json=xidCounter,proto3" json:"xid_counter,omitempty"`
 	EccCounter      uint64                 `protobuf:"varint,11,opt,name=ecc_counter,json=eccCounter,proto3" json:"ecc_counter,omitempty"`   // uncorrected
 	Foreign         uint32                 `protobuf:"varint,12,opt,name=foreign,proto3" json:"foreign,omitempty"`                           // compute processes that are not the task's
-	ForeignHash     []byte                 `protobuf:"bytes,13,opt,name=foreign_hash,json=foreignHash,proto3" json:"foreign_hash,omitempty"` // H("foreign", SHA-256 of their names and numbers); empty without any
+	ForeignHash     []byte                 `protobuf:"bytes,13,opt,name=foreign_hash,json=foreignHash,proto3" json:"foreign_hash,omitempty"` // H("foreign", SHA-256 of the SHA-256 of each name and its PID); empty without any
+	Lacks           uint32                 `protobuf:"varint,14,opt,name=lacks,proto3" json:"lacks,omitempty"`                               // readings that the device does not give, one bit each; their fields are 0
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -287,6 +288,13 @@ func (x *DeviceSample) GetForeignHash() []byte {
 		return x.ForeignHash
 	}
 	return nil
+}
+
+func (x *DeviceSample) GetLacks() uint32 {
+	if x != nil {
+		return x.Lacks
+	}
+	return 0
 }
 
 // SamplesRequest asks a worker to open samples that a beat committed to. Only
@@ -417,7 +425,7 @@ const file_lease_v1_evidence_proto_rawDesc = "" +
 	"xid_errors\x18\n" +
 	" \x01(\x04R\txidErrors\x12\x1d\n" +
 	"\n" +
-	"ecc_errors\x18\v \x01(\x04R\teccErrors\"\xbb\x03\n" +
+	"ecc_errors\x18\v \x01(\x04R\teccErrors\"\xd1\x03\n" +
 	"\fDeviceSample\x12\x10\n" +
 	"\x03tag\x18\x01 \x01(\fR\x03tag\x12 \n" +
 	"\vutilization\x18\x02 \x01(\rR\vutilization\x12!\n" +
@@ -434,7 +442,8 @@ const file_lease_v1_evidence_proto_rawDesc = "" +
 	"\vecc_counter\x18\v \x01(\x04R\n" +
 	"eccCounter\x12\x18\n" +
 	"\aforeign\x18\f \x01(\rR\aforeign\x12!\n" +
-	"\fforeign_hash\x18\r \x01(\fR\vforeignHash\"W\n" +
+	"\fforeign_hash\x18\r \x01(\fR\vforeignHash\x12\x14\n" +
+	"\x05lacks\x18\x0e \x01(\rR\x05lacks\"W\n" +
 	"\x0eSamplesRequest\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\fR\aleaseId\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x14\n" +

@@ -1,0 +1,110 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/statement"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// Telemetry reads devices.
+type Telemetry interface {
+	// Samples are the readings of these devices that were taken later than since,
+	// the oldest first; none of a device that cannot be read. It does not block.
+	Samples(uuids []string, since time.Time) []gpu.Sample
+}
+
+// ownProcesses is a runtime that knows which processes of the host are a task's.
+// Without it nobody's processes are called foreign.
+type ownProcesses interface {
+	Processes(ctx context.Context, id string) ([]uint32, error)
+}
+
+// freshFor is how old a reading may be to be one of now.
+const freshFor = 5 * time.Second
+
+// readDevices adds to a sample what the lease's devices said last.
+func (n *tenancy) readDevices(ctx context.Context, s *leasev1.Sample) {
+	if n.w.Telemetry == nil {
+		return
+	}
+	var uuids []string
+	for _, d := range n.devices() {
+		uuids = append(uuids, d.UUID)
+	}
+	newest := map[string]gpu.Sample{}
+	for _, r := range n.w.Telemetry.Samples(uuids, n.w.Now().Add(-freshFor)) {
+		newest[r.UUID] = r
+	}
+	own, known := n.processes(ctx)
+	for _, d := range n.devices() {
+		if r, ok := newest[d.UUID]; ok {
+			s.Devices = append(s.Devices, deviceSample(n.w.Network, r, own, known))
+			s.Driver = job.CleanText(string(d.Driver))
+		}
+	}
+}
+
+// devices are the lease's, in the order of its terms.
+func (n *tenancy) devices() []gpu.Device {
+	byTag := map[statement.Hash]gpu.Device{}
+	for _, d := range n.w.Config.Devices.All() {
+		byTag[statement.GPUTag(n.w.Network, d.UUID)] = d
+	}
+	var out []gpu.Device
+	for _, tag := range n.terms.GpuTags {
+		if d, ok := byTag[statement.Hash(tag)]; ok {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// processes are the task's own, as the host numbers them; false when nobody knows.
+func (n *tenancy) processes(ctx context.Context) ([]uint32, bool) {
+	r, ok := n.w.Runtime.(ownProcesses)
+	if !ok {
+		return nil, false
+	}
+	own, err := r.Processes(ctx, taskID(n.id))
+	return own, err == nil
+}
+
+func deviceSample(network string, r gpu.Sample, own []uint32, known bool) *leasev1.DeviceSample {
+	tag := statement.GPUTag(network, r.UUID)
+	d := &leasev1.DeviceSample{
+		Tag: tag[:], Utilization: min(uint32(r.Utilisation), 100), MemoryBytes: r.MemoryUsed,
+		PowerMw: uint64(r.Power), PowerLimitMw: uint64(r.PowerLimit), EnergyCounterMj: r.Energy,
+		Temperature: int32(r.Temperature), ClockMhz: r.ClockSM, ThrottleReasons: uint64(r.Throttle),
+		XidCounter: uint64(r.Xids), EccCounter: r.ECCUncorrected, Lacks: uint32(r.Lacks),
+	}
+	if known {
+		d.Foreign, d.ForeignHash = foreign(r.Processes, own)
+	}
+	return d
+}
+
+// foreign counts the compute processes that are not the task's. Their names stay
+// here: the hash only ties the owner to what it could say about them later.
+func foreign(all []gpu.Process, own []uint32) (uint32, []byte) {
+	sum, count := sha256.New(), uint32(0)
+	for _, p := range all {
+		if p.Kind != gpu.ProcessCompute || slices.Contains(own, p.PID) {
+			continue
+		}
+		count++
+		name := sha256.Sum256([]byte(p.Name))
+		sum.Write(binary.BigEndian.AppendUint32(name[:], p.PID))
+	}
+	if count == 0 {
+		return 0, nil
+	}
+	h := statement.H("foreign", sum.Sum(nil))
+	return count, h[:]
+}

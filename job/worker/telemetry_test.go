@@ -1,0 +1,67 @@
+package worker_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job/evidence"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// meter reads devices that take 100 W and are half busy.
+type meter struct{ began time.Time }
+
+func (m meter) Samples(uuids []string, since time.Time) []gpu.Sample {
+	var out []gpu.Sample
+	for _, id := range uuids {
+		for _, at := range []time.Time{time.Now().Add(-time.Second), time.Now()} {
+			out = append(out, gpu.Sample{
+				UUID: id, At: at, Utilisation: 50, MemoryUsed: 1 << 30, Power: 100_000, PowerLimit: 450_000,
+				Energy: 9_000_000 + uint64(100*at.Sub(m.began).Milliseconds()), Temperature: 60,
+				Processes: []gpu.Process{
+					{PID: 11, Name: "train", Kind: gpu.ProcessCompute},
+					{PID: 12, Name: "miner", Kind: gpu.ProcessCompute},
+					{PID: 13, Name: "Xorg", Kind: gpu.ProcessGraphics},
+				},
+			})
+		}
+	}
+	return out
+}
+
+// numbered is a runtime that knows the host's number of a task's process.
+type numbered struct{ runtime.Runtime }
+
+func (numbered) Processes(context.Context, string) ([]uint32, error) { return []uint32{11}, nil }
+
+func TestDevicesAreReadAndOthersProcessesOnThemDisputed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.telemetry = meter{time.Now()}
+		b.wrap = func(r runtime.Runtime) runtime.Runtime { return numbered{r} }
+		b.start()
+		defer b.stop()
+		s, id := running(b, nil, "sleep 20s", "exit 0")
+		<-s.Done()
+		time.Sleep(time.Second)
+		r := b.kept.last()
+		_, end := lastEvidence(t, r)
+		if err := evidence.Check(end, samplesOf(t, b, id, end)); err != nil {
+			t.Error(err)
+		}
+		d := end.GetDevices()
+		if d.GetEnergyMj() < 1_800_000 || d.GetEnergyMj() > 2_000_000 || d.GetBusyMs() < 9_000 || d.GetBusyMs() > 10_000 {
+			t.Errorf("%v after 20 s at 100 W, half busy", d)
+		}
+		if d.GetForeign() != 1 || len(d.GetForeignHash()) != 32 || d.GetUtilizationMean() != 50 {
+			t.Errorf("%v; one compute process is not the task's", d)
+		}
+		if ack := lastAck(t, r); ack.Verdict != leasev1.Verdict_VERDICT_DISPUTED || ack.Mismatches[0] != leasev1.Mismatch_MISMATCH_FOREIGN {
+			t.Errorf("acked with %v", ack)
+		}
+	})
+}
