@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -123,6 +124,8 @@ type workerSide struct{ n *Node }
 
 func (w workerSide) PeerRecord() ([]byte, error)             { return w.n.host.PeerRecord() }
 func (w workerSide) AddPeerRecord(b []byte) (peer.ID, error) { return w.n.host.AddPeerRecord(b) }
+
+func (w workerSide) Origins(id peer.ID) []netip.Prefix { return w.n.host.Origins(id) }
 
 func (w workerSide) Connect(ctx context.Context, id peer.ID) error {
 	if id == w.n.host.ID() {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -154,7 +155,7 @@ func (j *run) terms(b *marketv1.Bid, spec []byte) *leasev1.Terms {
 		Version: 1, Network: j.r.Network, Worker: b.Worker, Requester: j.r.self,
 		WorkerNonce: b.Nonce, RequesterNonce: nonce, JobId: j.id[:], GpuTags: tags,
 		Price: b.Price, MaxAmount: most,
-		IntervalMs: interval, GraceMs: interval / 4, MaxUnpaid: maxUnpaid,
+		IntervalMs: interval, FirstIntervalMs: min(interval, market.StrangerInterval.Milliseconds()), GraceMs: interval / 4, MaxUnpaid: maxUnpaid,
 		AbsentGraceMs: min(j.r.AbsentGrace.Milliseconds(), b.MaxAbsentGraceMs),
 		YieldNoticeMs: b.YieldNoticeMs,
 		StartByMs:     now.Add(startWithin).UnixMilli(), MaxDurationMs: duration,

@@ -94,6 +94,10 @@ func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signe
 	if w.taken(nonce) {
 		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "the bid was taken up already")
 	}
+	stranger, err := w.checkStranger(a)
+	if err != nil {
+		return nil, err
+	}
 	if err := w.reserve(id, a.terms.Message().GpuTags); err != nil {
 		return nil, err
 	}
@@ -102,6 +106,7 @@ func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signe
 		w.Config.Devices.Release(id.String())
 		return nil, err
 	}
+	s.stranger, s.origins = stranger, w.Peers.Origins(from)
 	w.bids[nonce] = a.bid.ExpiresMs
 	w.tenancies[id.String()] = s
 	w.start(s)

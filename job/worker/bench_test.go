@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
 	"github.com/rigmesh/rigmesh/job/statement"
@@ -47,6 +49,7 @@ type bench struct {
 	dir       string
 	samples   string
 	telemetry worker.Telemetry
+	strangers market.Strangers
 	wrap      func(runtime.Runtime) runtime.Runtime // what the worker sees of the runtime; may be nil
 	image     runtime.Image
 	peers     *peers
@@ -61,7 +64,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	image, blobs := runtimetest.Image("test")
-	return &bench{t: t, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}}
+	return &bench{t: t, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}, strangers: market.Strangers{Leases: 8, Budget: time.Hour}}
 }
 
 // start starts a worker from what the journal, the disk and the runtime hold.
@@ -76,7 +79,7 @@ func (b *bench) start() {
 	}
 	b.Worker = worker.New(worker.Config{
 		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, SamplesDir: b.samples, Now: time.Now,
-		Policy:  worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute},
+		Policy:  worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute, Strangers: b.strangers},
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
 		Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
@@ -268,6 +271,7 @@ type peers struct {
 	mu       sync.Mutex
 	blobs    runtimetest.Blobs
 	away     bool // nothing can be fetched
+	origins  map[peer.ID][]netip.Prefix
 	answered []*marketv1.Answer
 }
 
@@ -275,6 +279,12 @@ func (p *peers) PeerRecord() ([]byte, error) { return []byte("worker"), nil }
 func (p *peers) AddPeerRecord(b []byte) (peer.ID, error) {
 	return job.PeerID(sessiontest.Public(sessiontest.Key(string(b))))
 }
+func (p *peers) Origins(id peer.ID) []netip.Prefix {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.origins[id]
+}
+
 func (p *peers) Connect(context.Context, peer.ID) error { return nil }
 
 func (p *peers) Answer(_ context.Context, _ peer.ID, a *marketv1.Answer) error {

@@ -72,6 +72,9 @@ func (w *Worker) willing(now time.Time, a *marketv1.Announcement) (market.Willin
 	standing := w.standing()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, decline := w.mayLend(peerOf(a.Requester)); decline != nil {
+		return market.Willing{}, decline
+	}
 	maps.DeleteFunc(w.bidAt, func(_ string, at time.Time) bool { return now.Sub(at) >= rest })
 	rested := standing
 	rested.Free = slices.DeleteFunc(slices.Clone(standing.Free), func(d gpu.Device) bool { return !w.bidAt[d.UUID].IsZero() })

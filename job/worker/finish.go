@@ -34,6 +34,7 @@ func (n *tenancy) finish(ctx context.Context) {
 	l := n.session.Lease()
 	n.stopTask(clean)
 	n.w.Config.Devices.Release(n.id.String())
+	n.settle()
 	if r := l.Receipt(); r != nil {
 		if err := n.w.Receipts.Keep("worker", r); err != nil {
 			n.log.Error("receipt not kept", "err", err)

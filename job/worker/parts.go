@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -21,6 +22,9 @@ type Peers interface {
 	AddPeerRecord(record []byte) (peer.ID, error)
 	// Connect dials a peer at the addresses known of it.
 	Connect(ctx context.Context, id peer.ID) error
+	// Origins are the blocks of public addresses that a connected peer comes from;
+	// none of one that is reached through a relay, or on this network.
+	Origins(id peer.ID) []netip.Prefix
 	// Answer brings a bid or decline to a requester that announced a job.
 	Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) error
 	// Blobs gives the content a lease entitles us to.

@@ -24,6 +24,9 @@ type history struct {
 	events  []lease.Recorded
 	last    time.Time
 	removed bool
+	settled bool
+	// stranger: its requester had not paid for anything by then.
+	stranger bool
 }
 
 // Restore takes up the leases of a journal. Call it once, before Run.
@@ -33,8 +36,17 @@ func (w *Worker) Restore(replay func(func(journal.Record) error) error) error {
 	err := replay(func(rec journal.Record) error {
 		switch rec.Kind {
 		case KindAward:
-			leases[rec.Key] = &history{award: rec, last: rec.At}
+			stranger, err := w.wasStranger(rec)
+			if err != nil {
+				return err
+			}
+			leases[rec.Key] = &history{award: rec, last: rec.At, stranger: stranger}
 			order = append(order, rec.Key)
+		case KindSettled:
+			if h, ok := leases[rec.Key]; ok {
+				h.settled = true
+			}
+			return w.recallSettled(rec)
 		case KindEvent, KindRemoved:
 			h, ok := leases[rec.Key]
 			if !ok {
@@ -96,7 +108,7 @@ func (w *Worker) restore(h *history) error {
 	if err != nil {
 		return err
 	}
-	s.created = h.award.At
+	s.created, s.stranger, s.settled = h.award.At, h.stranger, h.settled
 	s.touched.Store(h.last.UnixMilli())
 	if err := s.recall(h.events); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,9 @@ type tenancy struct {
 	spec          *marketv1.Spec
 	countersigned *marketv1.Signed
 	created       time.Time
+	stranger      bool           // it had not paid for anything when it was awarded
+	origins       []netip.Prefix // of the requester
+	settled       bool
 	log           *slog.Logger
 
 	session  *session.Session

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -30,6 +31,7 @@ type Policy struct {
 	MaxDuration    time.Duration // of one lease
 	MaxAbsentGrace time.Duration // how long a silent requester's lease is kept
 	Notice         time.Duration // before a task is ended because the owner takes the machine back
+	Strangers      market.Strangers
 }
 
 // Config is everything a worker needs.
@@ -63,6 +65,7 @@ type Worker struct {
 	tenancies map[string]*tenancy  // by lease id, also ended ones whose output is still here
 	bids      map[[16]byte]int64   // nonce of a taken bid → when it expires, Unix ms
 	bidAt     map[string]time.Time // when a device was last bid, by UUID
+	accounts  accounts
 	offerSeq  uint64
 	draining  bool
 	run       context.Context // set while Run is running

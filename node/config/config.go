@@ -40,6 +40,12 @@ type Config struct {
 	// AbsentGrace is the longest silence of a requester that this worker sits through
 	// before a lease lapses.
 	AbsentGrace time.Duration
+	// StrangerLeases is how many leases a requester that has not paid for anything here yet
+	// may have at a time; also all such requesters of one block of addresses.
+	StrangerLeases int
+	// StrangerBudget is how much time on devices such requesters may have for nothing in a
+	// day, all of them together; 0: only those that paid before get anything.
+	StrangerBudget time.Duration
 	// Name is shown to this node's owner; nobody else sees it.
 	Name string
 	// LogLevel is one of debug, info, warn and error.
@@ -77,6 +83,9 @@ func Default(dataDir string) Config {
 		AbsentGrace: 30 * time.Minute,
 		LogLevel:    "info",
 		Lending:     defaultLending(),
+
+		StrangerLeases: 1,
+		StrangerBudget: time.Hour,
 	}
 }
 
@@ -97,6 +106,8 @@ func (c Config) Level() slog.Level {
 const (
 	maxAbsentGrace = 24 * time.Hour
 	maxDuration    = 30 * 24 * time.Hour
+
+	maxStrangerLeases = 1000
 )
 
 var networkName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
@@ -129,6 +140,12 @@ func (c Config) Validate() error {
 	}
 	if c.AbsentGrace < time.Second || c.AbsentGrace > maxAbsentGrace {
 		wrong("absent-grace %s: want 1s to %s", c.AbsentGrace, maxAbsentGrace)
+	}
+	if c.StrangerLeases < 1 || c.StrangerLeases > maxStrangerLeases {
+		wrong("stranger-leases %d: want 1 to %d", c.StrangerLeases, maxStrangerLeases)
+	}
+	if c.StrangerBudget < 0 {
+		wrong("stranger-budget %s: want 0 or more", c.StrangerBudget)
 	}
 	if c.IdleExit < 0 {
 		wrong("idle-exit %s: want 0 or more", c.IdleExit)

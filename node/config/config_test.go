@@ -30,17 +30,19 @@ price: {floor: 0.35}
 listen: [/ip4/0.0.0.0/tcp/4001]
 max-duration: 2d
 log-level: debug
+stranger-leases: 2
+stranger-budget: 90m
 `
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(dir, env("RIGMESH_NETWORK", "other", "RIGMESH_BOOTSTRAP", "/a, /b", "RIGMESH_ABSENT_GRACE", "5m"))
+	got, err := Load(dir, env("RIGMESH_NETWORK", "other", "RIGMESH_BOOTSTRAP", "/a, /b", "RIGMESH_ABSENT_GRACE", "5m", "RIGMESH_STRANGER_LEASES", "3"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
 		DataDir: dir, Network: "other", Listen: []string{"/ip4/0.0.0.0/tcp/4001"}, Bootstrap: []string{"/a", "/b"},
-		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, LogLevel: "debug",
+		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, StrangerLeases: 3, StrangerBudget: 90 * time.Minute, LogLevel: "debug",
 		Lending: defaultLending(),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

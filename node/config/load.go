@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,6 +31,9 @@ type file struct {
 	MaxDuration *Duration    `yaml:"max-duration"`
 	AbsentGrace *Duration    `yaml:"absent-grace"`
 	LogLevel    *string      `yaml:"log-level"`
+
+	StrangerLeases *int      `yaml:"stranger-leases"`
+	StrangerBudget *Duration `yaml:"stranger-budget"`
 }
 
 // Load gives the defaults for dataDir, with what its config.yaml and then the environment say
@@ -69,6 +73,7 @@ func (f file) over(c *Config) {
 	set(&c.Name, f.Name)
 	set(&c.SimulateGPU, f.SimulateGPU)
 	set(&c.LogLevel, f.LogLevel)
+	set(&c.StrangerLeases, f.StrangerLeases)
 	if f.Listen != nil {
 		c.Listen = f.Listen
 	}
@@ -88,6 +93,9 @@ func (f file) over(c *Config) {
 	set(&c.Metrics, f.Metrics)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
+	}
+	if f.StrangerBudget != nil {
+		c.StrangerBudget = time.Duration(*f.StrangerBudget)
 	}
 	if f.AbsentGrace != nil {
 		c.AbsentGrace = time.Duration(*f.AbsentGrace)
@@ -125,6 +133,13 @@ func environment(c *Config, getenv func(string) string) error {
 	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
 	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)
+	parsed("RIGMESH_STRANGER_LEASES", func(s string) (err error) {
+		if c.StrangerLeases, err = strconv.Atoi(s); err != nil {
+			err = fmt.Errorf("%q: want a number of leases", s)
+		}
+		return err
+	})
+	parsed("RIGMESH_STRANGER_BUDGET", (*Duration)(&c.StrangerBudget).Set)
 	parsed("RIGMESH_ABSENT_GRACE", (*Duration)(&c.AbsentGrace).Set)
 	return errors.Join(problems...)
 }

@@ -274,8 +274,7 @@ type Settled struct {
 	Requester     []byte                 `protobuf:"bytes,1,opt,name=requester,proto3" json:"requester,omitempty"`                // key
 	Agreed        bool                   `protobuf:"varint,2,opt,name=agreed,proto3" json:"agreed,omitempty"`                     // the close has both signatures
 	CreditMs      uint64                 `protobuf:"varint,3,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"` // co-signed, per device
-	UnpaidMs      uint64                 `protobuf:"varint,4,opt,name=unpaid_ms,json=unpaidMs,proto3" json:"unpaid_ms,omitempty"` // that devices were held without pay, all devices together
-	Origins       []string               `protobuf:"bytes,5,rep,name=origins,proto3" json:"origins,omitempty"`                    // address blocks it came from
+	UnpaidMs      uint64                 `protobuf:"varint,4,opt,name=unpaid_ms,json=unpaidMs,proto3" json:"unpaid_ms,omitempty"` // for which a stranger had devices for nothing, all devices together
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -338,13 +337,6 @@ func (x *Settled) GetUnpaidMs() uint64 {
 	return 0
 }
 
-func (x *Settled) GetOrigins() []string {
-	if x != nil {
-		return x.Origins
-	}
-	return nil
-}
-
 var File_lease_v1_journal_proto protoreflect.FileDescriptor
 
 const file_lease_v1_journal_proto_rawDesc = "" +
@@ -364,13 +356,12 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	" \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal\x129\n" +
 	"\bobserved\x18\v \x01(\v2\x1d.rigmesh.lease.v1.ObservationR\bobserved\x12\x18\n" +
 	"\awitness\x18\f \x01(\rR\awitness\x12\x14\n" +
-	"\x05nonce\x18\r \x01(\fR\x05nonce\"\x93\x01\n" +
+	"\x05nonce\x18\r \x01(\fR\x05nonce\"y\n" +
 	"\aSettled\x12\x1c\n" +
 	"\trequester\x18\x01 \x01(\fR\trequester\x12\x16\n" +
 	"\x06agreed\x18\x02 \x01(\bR\x06agreed\x12\x1b\n" +
 	"\tcredit_ms\x18\x03 \x01(\x04R\bcreditMs\x12\x1b\n" +
-	"\tunpaid_ms\x18\x04 \x01(\x04R\bunpaidMs\x12\x18\n" +
-	"\aorigins\x18\x05 \x03(\tR\aorigins*\xe9\x04\n" +
+	"\tunpaid_ms\x18\x04 \x01(\x04R\bunpaidMs*\xe9\x04\n" +
 	"\vJournalKind\x12\x1c\n" +
 	"\x18JOURNAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOURNAL_KIND_TICK\x10\x01\x12\x1b\n" +
