@@ -62,6 +62,20 @@ type Egress struct {
 // None says whether a task reaches nothing.
 func (e Egress) None() bool { return !e.Public && len(e.Hosts) == 0 }
 
+// Devices are what a task needs of its host to use the devices it was lent. What
+// is not named is not there.
+type Devices struct {
+	Nodes []File   // device files, to read and write; everybody on the host may
+	Files []File   // of a driver: read-only
+	Env   []string // NAME=value, over the image's and under the spec's
+}
+
+// File is one file of the host in a task.
+type File struct {
+	Source string // absolute, on the host
+	Target string // absolute, in the task
+}
+
 // Spec is one task.
 type Spec struct {
 	ID         string // [a-z0-9-], at most 64 bytes, unique in the runtime
@@ -73,6 +87,7 @@ type Spec struct {
 	User       string   // empty: the image's
 	Mounts     []Mount
 	Limits     Limits
+	Devices    Devices
 	Egress     Egress
 	// ReadOnlyRoot leaves writable only mounts, the image's volumes, /tmp and /dev/shm.
 	ReadOnlyRoot bool

@@ -90,7 +90,7 @@ func jobOf(spec runtime.Spec, config ocispec.ImageConfig) (job record.Job, workd
 		return job, "", "", fmt.Errorf("neither image nor spec says what to run: %w", runtime.ErrImage)
 	}
 	job.Env = mergeEnv([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + spec.ID},
-		withoutStrays(config.Env), spec.Env)
+		withoutStrays(config.Env), spec.Devices.Env, spec.Env)
 	workdir, user = config.WorkingDir, config.User
 	if spec.Workdir != "" {
 		workdir = spec.Workdir

@@ -83,6 +83,7 @@ func (l *launch) options() []oci.SpecOpts {
 		withRlimits,
 		oci.WithoutMounts("/dev/shm", "/run"),
 		oci.WithMounts(l.mounts(memory)),
+		withDeviceRules(l.spec.Devices),
 		seccomp.WithDefaultProfile(), // after the capabilities, which it looks at
 	}, root, l.last)
 }
@@ -144,7 +145,7 @@ func (l *launch) mounts(memory int64) []specs.Mount {
 		}
 		mounts = append(mounts, specs.Mount{Type: "bind", Source: l.sources[i], Destination: m.Target, Options: ours(access)})
 	}
-	return append(mounts,
+	return append(append(mounts, deviceMounts(l.spec.Devices)...),
 		specs.Mount{Type: "bind", Source: l.init, Destination: record.InitPath, Options: ours("ro")},
 		specs.Mount{Type: "bind", Source: l.recordDir, Destination: record.DirPath, Options: ours("noexec")})
 }

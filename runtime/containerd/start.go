@@ -82,6 +82,11 @@ func checkSpec(spec runtime.Spec) error {
 			problems = append(problems, fmt.Errorf("mount on %s: that place is the init's", m.Target))
 		}
 	}
+	for _, f := range slices.Concat(spec.Devices.Nodes, spec.Devices.Files) {
+		if !filepath.IsAbs(f.Source) || !filepath.IsAbs(f.Target) {
+			problems = append(problems, fmt.Errorf("device file %s on %s: not absolute paths", f.Source, f.Target))
+		}
+	}
 	return errors.Join(problems...)
 }
 
