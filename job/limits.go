@@ -39,6 +39,12 @@ const (
 	SealRSA2048    uint32 = 1 // modulus
 )
 
+// Limits of a task's way out.
+const (
+	MaxHosts     = 16
+	MaxHostBytes = 253
+)
+
 // Limits of time.
 const (
 	MinDuration         = time.Second            // of a lease or a task

@@ -36,6 +36,7 @@ func CheckAnnouncement(a *marketv1.Announcement) error {
 	p.life(a.GetIssuedMs(), a.GetExpiresMs(), MaxAnnouncementLife)
 	p.requirement(a.GetGpu())
 	p.resources(a.GetResources())
+	p.egress(a.GetEgress())
 	p.digest("image_digest", a.GetImageDigest())
 	p.platform(a.GetPlatform())
 	p.most("image_bytes", a.GetImageBytes(), MaxBlobTotal)

@@ -25,6 +25,7 @@ func CheckSpec(s *marketv1.Spec) error {
 	p.requirement(s.GetGpu())
 	p.resources(s.GetResources())
 	p.folders(s.GetInputs(), s.GetOutputs())
+	p.egress(s.GetEgress())
 	if s.GetTimeoutMs() != 0 {
 		p.span("timeout_ms", s.GetTimeoutMs(), MinDuration, MaxDuration)
 	}

@@ -64,7 +64,7 @@ func (n *Node) makeWorker() error {
 	}
 	n.worker = worker.New(worker.Config{
 		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices,
-		Policy: worker.Policy{Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget}},
+		Policy: worker.Policy{Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Access: n.cfg.Egress, Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget}},
 		Dir:    n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.guard,
 		Peers: workerSide{n}, Folders: folders{n.store}, Receipts: n.receipts, Log: n.log,
 	})

@@ -22,6 +22,8 @@ type jobFile struct {
 	Env        variables       `yaml:"env,omitempty"`
 	Workdir    string          `yaml:"workdir,omitempty"`
 	User       string          `yaml:"user,omitempty"`
+	Egress     egress          `yaml:"egress,omitempty"`
+	ReadOnly   bool            `yaml:"read-only,omitempty"`
 	Resources  resources       `yaml:"resources"`
 	Inputs     []string        `yaml:"inputs,omitempty"`
 	Outputs    []string        `yaml:"outputs,omitempty"`

@@ -43,6 +43,8 @@ func runFlags() []cli.Flag {
 		text(box, "memory", "`SIZE` of memory, such as 8GiB", "m"),
 		text(box, "cpus", "`NUMBER` of cores, such as 4 or 0.5"),
 		text(box, "disk", "`SIZE` of the writable root"),
+		text(box, "egress", "what it may reach of the internet: `public`, or hosts such as pypi.org,*.pythonhosted.org (default: nothing)"),
+		yes(box, "read-only", "a root that cannot be written; outputs, inputs, the image's volumes, /tmp and /dev/shm can"),
 		text(box, "timeout", "end the task after `TIME` (exit code 124)"),
 		text(how, "wait", "keep asking for `TIME` when nobody bids"),
 		yes(how, "broadcast", "announce to everybody at once, beside asking known workers"),
@@ -71,7 +73,7 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 		flagValue{"gpu", &count}, flagValue{"vram", &j.Resources.GPU.VRAM}, flagValue{"max-price", &j.Price.Max},
 		flagValue{"compute", &j.Resources.GPU.Compute}, flagValue{"driver", &j.Resources.GPU.Driver}, flagValue{"cuda", &j.Resources.GPU.CUDA},
 		flagValue{"memory", &j.Resources.Memory}, flagValue{"cpus", &j.Resources.CPU}, flagValue{"disk", &j.Resources.Disk},
-		flagValue{"timeout", &j.Timeout}, flagValue{"interval", &j.Heartbeat.Interval})
+		flagValue{"egress", &j.Egress}, flagValue{"timeout", &j.Timeout}, flagValue{"interval", &j.Heartbeat.Interval})
 	if err != nil {
 		return j, err
 	}
@@ -85,6 +87,7 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	j.Resources.GPU.Simulated = j.Resources.GPU.Simulated || c.Bool("simulated")
 	j.Resources.GPU.NVLink = j.Resources.GPU.NVLink || c.Bool("nvlink")
 	j.Resources.GPU.Exclusive = j.Resources.GPU.Exclusive || c.Bool("exclusive")
+	j.ReadOnly = j.ReadOnly || c.Bool("read-only")
 	if c.IsSet("entrypoint") {
 		j.Entrypoint = words{c.String("entrypoint")}
 	}

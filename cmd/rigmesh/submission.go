@@ -78,9 +78,12 @@ func (j jobFile) spec(image *marketv1.Image, inputs []*marketv1.Input) *marketv1
 			MemoryBytes: uint64(j.Resources.Memory),
 			DiskBytes:   uint64(j.Resources.Disk),
 		},
-		Inputs:    inputs,
-		TimeoutMs: time.Duration(j.Timeout).Milliseconds(),
-		Name:      j.Name,
+		Inputs: inputs,
+
+		Egress:       j.Egress.message(),
+		ReadOnlyRoot: j.ReadOnly,
+		TimeoutMs:    time.Duration(j.Timeout).Milliseconds(),
+		Name:         j.Name,
 	}
 	if j.Resources.GPU.Model != "" {
 		s.Gpu.Models = strings.Split(j.Resources.GPU.Model, ",")

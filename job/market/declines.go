@@ -166,6 +166,9 @@ func explainBusy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 func explainPolicy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 	at := freeAt(ds)
 	if at.IsZero() {
+		if slices.ContainsFunc(ds, func(d *marketv1.Decline) bool { return d.GetText() != "" }) {
+			return said(ds), ""
+		}
 		return "against the owner's rules", ""
 	}
 	s := clock(at, w)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
@@ -25,6 +26,7 @@ type Worker struct {
 	BackAt         time.Time     // when the owner next lends more; zero when not known
 	Draining       bool          // takes no new work
 	MaxDuration    time.Duration // of a lease; 0: as long as anybody wants
+	Access         job.Access    // the most that a task may have
 	MaxAbsentGrace time.Duration // silence the worker sits through; for its bids
 }
 

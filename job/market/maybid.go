@@ -55,6 +55,7 @@ var rules = []func(question) *marketv1.Decline{
 	question.platform,
 	question.machine,
 	question.devices,
+	question.access,
 	question.duration,
 	question.draining,
 	question.price,
@@ -121,6 +122,17 @@ func (q question) devices() *marketv1.Decline {
 		d.Count = uint32(m.Count)
 	}
 	return d
+}
+
+// access asks for the owner's leave: what a task does out there comes from this machine.
+func (q question) access() *marketv1.Decline {
+	if job.AccessOf(q.wanted.GetEgress()) <= q.worker.Access {
+		return nil
+	}
+	if q.worker.Access == job.AccessNone {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_POLICY, "the owner lends no network access")
+	}
+	return decline(marketv1.DeclineReason_DECLINE_REASON_POLICY, "network access to listed hosts only")
 }
 
 func (q question) tooLong() bool {

@@ -29,7 +29,7 @@ func (j *run) announce() (*auction, error) {
 		Version: 1, Network: r.Network, Requester: r.self, JobId: j.id[:], Sequence: seq,
 		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(announcementLife).UnixMilli(),
 		Gpu: sub.Spec.Gpu, Resources: sub.Spec.Resources,
-		ImageDigest: sub.Spec.Image.Digest, Platform: sub.Spec.Image.Platform, ImageBytes: sub.Spec.Image.TotalBytes,
+		ImageDigest: sub.Spec.Image.Digest, Platform: sub.Spec.Image.Platform, ImageBytes: sub.Spec.Image.TotalBytes, Egress: sub.Spec.Egress,
 		MaxPrice: sub.MaxPrice, MaxDurationMs: sub.MaxDurationMs, PeerRecord: record,
 	})
 	if err != nil {

@@ -168,7 +168,7 @@ func (w *Worker) fits(a award) error {
 	idle.Lent, idle.Free, idle.Draining = idle.Devices, idle.Devices, false
 	_, d := market.MayBid(now, idle, &marketv1.Announcement{
 		Network: w.Network, IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(BidLife).UnixMilli(),
-		Gpu: a.spec.Gpu, Resources: a.spec.Resources, Platform: a.spec.Image.Platform,
+		Gpu: a.spec.Gpu, Resources: a.spec.Resources, Platform: a.spec.Image.Platform, Egress: a.spec.Egress,
 		MaxPrice: t.Price, MaxDurationMs: t.MaxDurationMs,
 	})
 	if d != nil {

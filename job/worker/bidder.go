@@ -137,6 +137,7 @@ func (w *Worker) standing() market.Worker {
 		Draining:       draining,
 		MaxDuration:    w.Policy.MaxDuration,
 		MaxAbsentGrace: w.Policy.MaxAbsentGrace,
+		Access:         w.Policy.Access,
 	}
 }
 

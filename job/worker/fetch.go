@@ -102,7 +102,9 @@ func (t *task) spec() runtime.Spec {
 	spec := runtime.Spec{
 		ID: t.id, Image: imageOf(s), Entrypoint: s.spec.Entrypoint, Command: s.spec.Command,
 		Env: s.spec.Env, Workdir: s.spec.Workdir, User: s.spec.User,
-		Limits: runtime.Limits{CPUMillis: r.GetCpuMillis(), MemoryBytes: r.GetMemoryBytes(), DiskBytes: r.GetDiskBytes(), Pids: r.GetPids()},
+		Limits:       runtime.Limits{CPUMillis: r.GetCpuMillis(), MemoryBytes: r.GetMemoryBytes(), DiskBytes: r.GetDiskBytes(), Pids: r.GetPids()},
+		Egress:       runtime.Egress{Public: s.spec.GetEgress().GetPublic(), Hosts: s.spec.GetEgress().GetHosts()},
+		ReadOnlyRoot: s.spec.ReadOnlyRoot,
 	}
 	for i, in := range s.spec.Inputs {
 		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly, Private: !in.ReadOnly})

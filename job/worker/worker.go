@@ -29,6 +29,7 @@ import (
 type Policy struct {
 	Floor          uint64        // micro-credits per GPU-hour
 	MaxDuration    time.Duration // of one lease
+	Access         job.Access    // the most of a network that a task may have
 	MaxAbsentGrace time.Duration // how long a silent requester's lease is kept
 	Notice         time.Duration // before a task is ended because the owner takes the machine back
 	Strangers      market.Strangers

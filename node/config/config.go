@@ -46,6 +46,8 @@ type Config struct {
 	// StrangerBudget is how much time on devices such requesters may have for nothing in a
 	// day, all of them together; 0: only those that paid before get anything.
 	StrangerBudget time.Duration
+	// Egress is the most of a network that a task may have.
+	Egress job.Access
 	// Name is shown to this node's owner; nobody else sees it.
 	Name string
 	// LogLevel is one of debug, info, warn and error.

@@ -26,6 +26,7 @@ type file struct {
 	} `yaml:"price"`
 	Lend        *lendFile    `yaml:"lend"`
 	Devices     []deviceFile `yaml:"devices"`
+	Egress      *Access      `yaml:"egress"`
 	Metrics     *string      `yaml:"metrics"`
 	SimulateGPU *string      `yaml:"simulate-gpu"`
 	MaxDuration *Duration    `yaml:"max-duration"`
@@ -90,6 +91,7 @@ func (f file) over(c *Config) {
 	for _, d := range f.Devices {
 		c.Devices = append(c.Devices, d.rule())
 	}
+	set((*Access)(&c.Egress), f.Egress)
 	set(&c.Metrics, f.Metrics)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
@@ -131,6 +133,7 @@ func environment(c *Config, getenv func(string) string) error {
 	text("RIGMESH_METRICS", &c.Metrics)
 	list("RIGMESH_LISTEN", &c.Listen)
 	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
+	parsed("RIGMESH_EGRESS", c.Egress.Set)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
 	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)
 	parsed("RIGMESH_STRANGER_LEASES", func(s string) (err error) {

@@ -154,3 +154,9 @@ func (d Duration) MarshalYAML() (any, error) { return d.String(), nil }
 
 // MarshalYAML implements yaml.Marshaler.
 func (c CPUs) MarshalYAML() (any, error) { return c.String(), nil }
+
+// Access is a job.Access as a file has it.
+type Access job.Access
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (a *Access) UnmarshalYAML(n *yaml.Node) error { return scalar(n, (*job.Access)(a).Set) }

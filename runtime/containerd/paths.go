@@ -66,4 +66,7 @@ const (
 	finalFile = "exit.json"  // runtime.Exit, once it is settled
 	killFile  = "killed"     // we are about to kill it: no OOM, no accident
 	hostsFile = "hosts"      // its /etc/hosts
+
+	resolvFile = "resolv.conf" // its /etc/resolv.conf, when it has a way out
+	egressFile = "egress.json" // runtime.Egress, likewise
 )

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/containerd/assets"
+	"github.com/rigmesh/rigmesh/runtime/containerd/egress"
 )
 
 // Runtime is a runtime.Runtime over containerd.
@@ -28,6 +29,7 @@ type Runtime struct {
 	paths     paths
 	namespace string // in containerd, and the parent of the tasks' cgroups
 	log       *slog.Logger
+	gate      *egress.Gate // ways out of the tasks
 	ids       keyedLocks   // a task's ID: starting, settling and removing exclude each other
 	blobs     keyedLocks   // a digest: containerd refuses a second writer
 	sweeping  sync.RWMutex // Start and Remove read-lock it: a sweep must not see half a task
@@ -50,11 +52,13 @@ func New(cfg Config) (*Runtime, error) {
 	if err := assets.Check(); err != nil {
 		return nil, err
 	}
+	name := "rigmesh-" + cfg.Prefix
 	return &Runtime{
 		cfg:       cfg,
 		paths:     pathsOf(cfg.DataDir),
-		namespace: "rigmesh-" + cfg.Prefix,
+		namespace: name,
 		log:       cfg.Log,
+		gate:      egress.New(egress.Config{Name: name, Rate: cfg.EgressBytes, Lookup: cfg.Lookup, Log: cfg.Log}),
 	}, nil
 }
 
@@ -73,6 +77,7 @@ func (r *Runtime) Open(ctx context.Context) error {
 
 // Close lets go of the daemon. It and the tasks run on.
 func (r *Runtime) Close() error {
+	r.gate.Forget()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.client == nil {

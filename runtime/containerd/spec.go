@@ -44,10 +44,12 @@ type launch struct {
 	root      string // and of its root folder
 	recordDir string
 	hostsFile string
-	volumes   []string       // folders of the image that stay writable in a read-only root
-	sources   []string       // where each of the spec's mounts is on the host
-	flags     []string       // of the mount of the root folder
-	last      []oci.SpecOpts // see Runtime.loosen
+
+	resolvFile string         // empty: no way out
+	volumes    []string       // folders of the image that stay writable in a read-only root
+	sources    []string       // where each of the spec's mounts is on the host
+	flags      []string       // of the mount of the root folder
+	last       []oci.SpecOpts // see Runtime.loosen
 }
 
 // options are the whole of a task's OCI spec, on top of containerd's defaults. The
@@ -134,6 +136,9 @@ func (l *launch) mounts(memory int64) []specs.Mount {
 		inMemory("/dev/shm", memory/2, "noexec"), // containerd's 64 MiB are too few for data loaders
 		{Type: "cgroup", Source: "cgroup", Destination: "/sys/fs/cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
 		{Type: "bind", Source: l.hostsFile, Destination: "/etc/hosts", Options: ours("ro", "noexec")},
+	}
+	if l.resolvFile != "" {
+		mounts = append(mounts, specs.Mount{Type: "bind", Source: l.resolvFile, Destination: "/etc/resolv.conf", Options: ours("ro", "noexec")})
 	}
 	for _, v := range l.volumes {
 		mounts = append(mounts, specs.Mount{Type: "bind", Source: filepath.Join(l.root, v), Destination: v, Options: ours("rw")})

@@ -52,7 +52,7 @@ func (r *Runtime) Start(ctx context.Context, spec runtime.Spec) error {
 			fresh = false
 			task, err := r.create(ctx, c, spec)
 			if err == nil {
-				return task.Start(ctx)
+				return r.begin(ctx, task)
 			}
 			if !errdefs.IsAlreadyExists(err) {
 				return err
@@ -104,7 +104,7 @@ func (r *Runtime) launch(ctx context.Context, c *client.Client, spec runtime.Spe
 			return err
 		}
 		if status.Status == client.Created {
-			return task.Start(ctx)
+			return r.begin(ctx, task)
 		}
 		began = status.Status == client.Running || status.Status == client.Paused
 	}
@@ -115,6 +115,14 @@ func (r *Runtime) launch(ctx context.Context, c *client.Client, spec runtime.Spe
 		return err
 	}
 	if task, err = r.create(ctx, c, spec); err != nil {
+		return err
+	}
+	return r.begin(ctx, task)
+}
+
+// begin lets a created task run, once its way out is there.
+func (r *Runtime) begin(ctx context.Context, task client.Task) error {
+	if err := r.connectTask(task.ID(), task.Pid()); err != nil {
 		return err
 	}
 	return task.Start(ctx)
@@ -193,7 +201,7 @@ func (r *Runtime) furnish(l *launch) error {
 		l.sources = append(l.sources, source)
 	}
 	hosts := "127.0.0.1 localhost " + l.spec.ID + "\n::1 localhost\n"
-	return errors.Join(os.WriteFile(l.hostsFile, []byte(hosts), 0o644), l.order())
+	return errors.Join(os.WriteFile(l.hostsFile, []byte(hosts), 0o644), r.keepEgress(l), l.order())
 }
 
 // volume makes a folder that the image wants writable be there. No link may be on the way:
@@ -273,7 +281,7 @@ func (r *Runtime) clear(ctx context.Context, c *client.Client, id string) error 
 			return err
 		}
 	}
-	if err := errors.Join(r.sweepTask(ctx, id), r.unmountAll(id)); err != nil {
+	if err := errors.Join(r.disconnect(id), r.sweepTask(ctx, id), r.unmountAll(id)); err != nil {
 		return err
 	}
 	container, err := c.LoadContainer(ctx, id)

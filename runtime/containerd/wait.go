@@ -112,6 +112,9 @@ func (r *Runtime) settle(ctx context.Context, c *client.Client, id string) (fina
 	if err := record.Write(r.paths.task(id), finalFile, f); err != nil {
 		return f, err
 	}
+	if err := r.disconnect(id); err != nil {
+		r.log.Warn("network of an ended task stays for now", "task", id, "err", err)
+	}
 	if task != nil {
 		// With the task goes its shim. Should that fail, a sweep does it.
 		if _, err := task.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {

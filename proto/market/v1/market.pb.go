@@ -711,6 +711,59 @@ func (x *Resources) GetPids() uint32 {
 	return 0
 }
 
+// Egress is what a task may reach of a network. Neither field set, like no message: nothing.
+type Egress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Public        bool                   `protobuf:"varint,1,opt,name=public,proto3" json:"public,omitempty"` // all of the public internet but mail servers
+	Hosts         []string               `protobuf:"bytes,2,rep,name=hosts,proto3" json:"hosts,omitempty"`    // or these names there alone: "example.org"; "*.example.org" is all names below it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Egress) Reset() {
+	*x = Egress{}
+	mi := &file_market_v1_market_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Egress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Egress) ProtoMessage() {}
+
+func (x *Egress) ProtoReflect() protoreflect.Message {
+	mi := &file_market_v1_market_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Egress.ProtoReflect.Descriptor instead.
+func (*Egress) Descriptor() ([]byte, []int) {
+	return file_market_v1_market_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Egress) GetPublic() bool {
+	if x != nil {
+		return x.Public
+	}
+	return false
+}
+
+func (x *Egress) GetHosts() []string {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
 // Image names an OCI image by content.
 type Image struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -726,7 +779,7 @@ type Image struct {
 
 func (x *Image) Reset() {
 	*x = Image{}
-	mi := &file_market_v1_market_proto_msgTypes[6]
+	mi := &file_market_v1_market_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +791,7 @@ func (x *Image) String() string {
 func (*Image) ProtoMessage() {}
 
 func (x *Image) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[6]
+	mi := &file_market_v1_market_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +804,7 @@ func (x *Image) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Image.ProtoReflect.Descriptor instead.
 func (*Image) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{6}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Image) GetDigest() string {
@@ -809,7 +862,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_market_v1_market_proto_msgTypes[7]
+	mi := &file_market_v1_market_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +874,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[7]
+	mi := &file_market_v1_market_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +887,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{7}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Input) GetManifest() string {
@@ -875,7 +928,7 @@ type Manifest struct {
 
 func (x *Manifest) Reset() {
 	*x = Manifest{}
-	mi := &file_market_v1_market_proto_msgTypes[8]
+	mi := &file_market_v1_market_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +940,7 @@ func (x *Manifest) String() string {
 func (*Manifest) ProtoMessage() {}
 
 func (x *Manifest) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[8]
+	mi := &file_market_v1_market_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +953,7 @@ func (x *Manifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Manifest.ProtoReflect.Descriptor instead.
 func (*Manifest) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{8}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Manifest) GetEntries() []*Entry {
@@ -925,7 +978,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_market_v1_market_proto_msgTypes[9]
+	mi := &file_market_v1_market_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +990,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[9]
+	mi := &file_market_v1_market_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1003,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{9}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Entry) GetPath() string {
@@ -1011,13 +1064,15 @@ type Spec struct {
 	Outputs       []string               `protobuf:"bytes,11,rep,name=outputs,proto3" json:"outputs,omitempty"`                       // absolute folders in the task
 	TimeoutMs     int64                  `protobuf:"varint,12,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // of the task; 0: the lease's own limit
 	Name          string                 `protobuf:"bytes,13,opt,name=name,proto3" json:"name,omitempty"`
+	Egress        *Egress                `protobuf:"bytes,14,opt,name=egress,proto3" json:"egress,omitempty"`
+	ReadOnlyRoot  bool                   `protobuf:"varint,15,opt,name=read_only_root,json=readOnlyRoot,proto3" json:"read_only_root,omitempty"` // writable stay outputs, inputs, the image's volumes, /tmp and /dev/shm
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Spec) Reset() {
 	*x = Spec{}
-	mi := &file_market_v1_market_proto_msgTypes[10]
+	mi := &file_market_v1_market_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1084,7 @@ func (x *Spec) String() string {
 func (*Spec) ProtoMessage() {}
 
 func (x *Spec) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[10]
+	mi := &file_market_v1_market_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1097,7 @@ func (x *Spec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spec.ProtoReflect.Descriptor instead.
 func (*Spec) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{10}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Spec) GetVersion() uint32 {
@@ -1136,6 +1191,20 @@ func (x *Spec) GetName() string {
 	return ""
 }
 
+func (x *Spec) GetEgress() *Egress {
+	if x != nil {
+		return x.Egress
+	}
+	return nil
+}
+
+func (x *Spec) GetReadOnlyRoot() bool {
+	if x != nil {
+		return x.ReadOnlyRoot
+	}
+	return false
+}
+
 // Announcement is a requester's signed "I want this run".
 type Announcement struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1154,13 +1223,14 @@ type Announcement struct {
 	MaxPrice      uint64                 `protobuf:"varint,13,opt,name=max_price,json=maxPrice,proto3" json:"max_price,omitempty"` // micro-credits per GPU-hour
 	MaxDurationMs int64                  `protobuf:"varint,14,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"`
 	PeerRecord    []byte                 `protobuf:"bytes,15,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"` // libp2p signed peer record (envelope bytes)
+	Egress        *Egress                `protobuf:"bytes,16,opt,name=egress,proto3" json:"egress,omitempty"`                           // as in the spec
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_market_v1_market_proto_msgTypes[11]
+	mi := &file_market_v1_market_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1242,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[11]
+	mi := &file_market_v1_market_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1255,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{11}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Announcement) GetVersion() uint32 {
@@ -1293,6 +1363,13 @@ func (x *Announcement) GetPeerRecord() []byte {
 	return nil
 }
 
+func (x *Announcement) GetEgress() *Egress {
+	if x != nil {
+		return x.Egress
+	}
+	return nil
+}
+
 // Bid is a worker's signed answer to one announcement. It reserves nothing.
 type Bid struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
@@ -1316,7 +1393,7 @@ type Bid struct {
 
 func (x *Bid) Reset() {
 	*x = Bid{}
-	mi := &file_market_v1_market_proto_msgTypes[12]
+	mi := &file_market_v1_market_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1405,7 @@ func (x *Bid) String() string {
 func (*Bid) ProtoMessage() {}
 
 func (x *Bid) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[12]
+	mi := &file_market_v1_market_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1418,7 @@ func (x *Bid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bid.ProtoReflect.Descriptor instead.
 func (*Bid) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{12}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Bid) GetVersion() uint32 {
@@ -1463,7 +1540,7 @@ type Decline struct {
 
 func (x *Decline) Reset() {
 	*x = Decline{}
-	mi := &file_market_v1_market_proto_msgTypes[13]
+	mi := &file_market_v1_market_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1552,7 @@ func (x *Decline) String() string {
 func (*Decline) ProtoMessage() {}
 
 func (x *Decline) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[13]
+	mi := &file_market_v1_market_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1565,7 @@ func (x *Decline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decline.ProtoReflect.Descriptor instead.
 func (*Decline) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{13}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Decline) GetAnnouncementHash() []byte {
@@ -1577,7 +1654,7 @@ type OfferRequest struct {
 
 func (x *OfferRequest) Reset() {
 	*x = OfferRequest{}
-	mi := &file_market_v1_market_proto_msgTypes[14]
+	mi := &file_market_v1_market_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1666,7 @@ func (x *OfferRequest) String() string {
 func (*OfferRequest) ProtoMessage() {}
 
 func (x *OfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[14]
+	mi := &file_market_v1_market_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1679,7 @@ func (x *OfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferRequest.ProtoReflect.Descriptor instead.
 func (*OfferRequest) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{14}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{15}
 }
 
 // OfferResponse is the worker's signed offer.
@@ -1615,7 +1692,7 @@ type OfferResponse struct {
 
 func (x *OfferResponse) Reset() {
 	*x = OfferResponse{}
-	mi := &file_market_v1_market_proto_msgTypes[15]
+	mi := &file_market_v1_market_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1704,7 @@ func (x *OfferResponse) String() string {
 func (*OfferResponse) ProtoMessage() {}
 
 func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[15]
+	mi := &file_market_v1_market_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1717,7 @@ func (x *OfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
 func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{15}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OfferResponse) GetOffer() *Signed {
@@ -1660,7 +1737,7 @@ type AskRequest struct {
 
 func (x *AskRequest) Reset() {
 	*x = AskRequest{}
-	mi := &file_market_v1_market_proto_msgTypes[16]
+	mi := &file_market_v1_market_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1672,7 +1749,7 @@ func (x *AskRequest) String() string {
 func (*AskRequest) ProtoMessage() {}
 
 func (x *AskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[16]
+	mi := &file_market_v1_market_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1685,7 +1762,7 @@ func (x *AskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskRequest.ProtoReflect.Descriptor instead.
 func (*AskRequest) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{16}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AskRequest) GetAnnouncement() *Signed {
@@ -1710,7 +1787,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_market_v1_market_proto_msgTypes[17]
+	mi := &file_market_v1_market_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1799,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[17]
+	mi := &file_market_v1_market_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1812,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{17}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Answer) GetAnswer() isAnswer_Answer {
@@ -1788,7 +1865,7 @@ type AnswerReceived struct {
 
 func (x *AnswerReceived) Reset() {
 	*x = AnswerReceived{}
-	mi := &file_market_v1_market_proto_msgTypes[18]
+	mi := &file_market_v1_market_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1877,7 @@ func (x *AnswerReceived) String() string {
 func (*AnswerReceived) ProtoMessage() {}
 
 func (x *AnswerReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[18]
+	mi := &file_market_v1_market_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1890,7 @@ func (x *AnswerReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerReceived.ProtoReflect.Descriptor instead.
 func (*AnswerReceived) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{18}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{19}
 }
 
 var File_market_v1_market_proto protoreflect.FileDescriptor
@@ -1885,7 +1962,10 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\x02 \x01(\x04R\vmemoryBytes\x12\x1d\n" +
 	"\n" +
 	"disk_bytes\x18\x03 \x01(\x04R\tdiskBytes\x12\x12\n" +
-	"\x04pids\x18\x04 \x01(\rR\x04pids\"\xae\x01\n" +
+	"\x04pids\x18\x04 \x01(\rR\x04pids\"6\n" +
+	"\x06Egress\x12\x16\n" +
+	"\x06public\x18\x01 \x01(\bR\x06public\x12\x14\n" +
+	"\x05hosts\x18\x02 \x03(\tR\x05hosts\"\xae\x01\n" +
 	"\x05Image\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1d\n" +
 	"\n" +
@@ -1912,7 +1992,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1f\n" +
 	"\vlink_target\x18\x05 \x01(\tR\n" +
 	"linkTarget\x12\x1c\n" +
-	"\tdirectory\x18\x06 \x01(\bR\tdirectory\"\xb7\x03\n" +
+	"\tdirectory\x18\x06 \x01(\bR\tdirectory\"\x90\x04\n" +
 	"\x04Spec\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x05image\x18\x02 \x01(\v2\x18.rigmesh.market.v1.ImageR\x05image\x12\x1e\n" +
@@ -1930,7 +2010,9 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\aoutputs\x18\v \x03(\tR\aoutputs\x12\x1d\n" +
 	"\n" +
 	"timeout_ms\x18\f \x01(\x03R\ttimeoutMs\x12\x12\n" +
-	"\x04name\x18\r \x01(\tR\x04name\"\x83\x04\n" +
+	"\x04name\x18\r \x01(\tR\x04name\x121\n" +
+	"\x06egress\x18\x0e \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12$\n" +
+	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\"\xb6\x04\n" +
 	"\fAnnouncement\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +
@@ -1950,7 +2032,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\tmax_price\x18\r \x01(\x04R\bmaxPrice\x12&\n" +
 	"\x0fmax_duration_ms\x18\x0e \x01(\x03R\rmaxDurationMs\x12\x1f\n" +
 	"\vpeer_record\x18\x0f \x01(\fR\n" +
-	"peerRecord\"\xcc\x03\n" +
+	"peerRecord\x121\n" +
+	"\x06egress\x18\x10 \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\"\xcc\x03\n" +
 	"\x03Bid\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -2035,7 +2118,7 @@ func file_market_v1_market_proto_rawDescGZIP() []byte {
 }
 
 var file_market_v1_market_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_market_v1_market_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_market_v1_market_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_market_v1_market_proto_goTypes = []any{
 	(DeclineReason)(0),     // 0: rigmesh.market.v1.DeclineReason
 	(*Signed)(nil),         // 1: rigmesh.market.v1.Signed
@@ -2044,41 +2127,44 @@ var file_market_v1_market_proto_goTypes = []any{
 	(*Offer)(nil),          // 4: rigmesh.market.v1.Offer
 	(*Requirement)(nil),    // 5: rigmesh.market.v1.Requirement
 	(*Resources)(nil),      // 6: rigmesh.market.v1.Resources
-	(*Image)(nil),          // 7: rigmesh.market.v1.Image
-	(*Input)(nil),          // 8: rigmesh.market.v1.Input
-	(*Manifest)(nil),       // 9: rigmesh.market.v1.Manifest
-	(*Entry)(nil),          // 10: rigmesh.market.v1.Entry
-	(*Spec)(nil),           // 11: rigmesh.market.v1.Spec
-	(*Announcement)(nil),   // 12: rigmesh.market.v1.Announcement
-	(*Bid)(nil),            // 13: rigmesh.market.v1.Bid
-	(*Decline)(nil),        // 14: rigmesh.market.v1.Decline
-	(*OfferRequest)(nil),   // 15: rigmesh.market.v1.OfferRequest
-	(*OfferResponse)(nil),  // 16: rigmesh.market.v1.OfferResponse
-	(*AskRequest)(nil),     // 17: rigmesh.market.v1.AskRequest
-	(*Answer)(nil),         // 18: rigmesh.market.v1.Answer
-	(*AnswerReceived)(nil), // 19: rigmesh.market.v1.AnswerReceived
+	(*Egress)(nil),         // 7: rigmesh.market.v1.Egress
+	(*Image)(nil),          // 8: rigmesh.market.v1.Image
+	(*Input)(nil),          // 9: rigmesh.market.v1.Input
+	(*Manifest)(nil),       // 10: rigmesh.market.v1.Manifest
+	(*Entry)(nil),          // 11: rigmesh.market.v1.Entry
+	(*Spec)(nil),           // 12: rigmesh.market.v1.Spec
+	(*Announcement)(nil),   // 13: rigmesh.market.v1.Announcement
+	(*Bid)(nil),            // 14: rigmesh.market.v1.Bid
+	(*Decline)(nil),        // 15: rigmesh.market.v1.Decline
+	(*OfferRequest)(nil),   // 16: rigmesh.market.v1.OfferRequest
+	(*OfferResponse)(nil),  // 17: rigmesh.market.v1.OfferResponse
+	(*AskRequest)(nil),     // 18: rigmesh.market.v1.AskRequest
+	(*Answer)(nil),         // 19: rigmesh.market.v1.Answer
+	(*AnswerReceived)(nil), // 20: rigmesh.market.v1.AnswerReceived
 }
 var file_market_v1_market_proto_depIdxs = []int32{
 	2,  // 0: rigmesh.market.v1.Offer.devices:type_name -> rigmesh.market.v1.Device
 	3,  // 1: rigmesh.market.v1.Offer.machine:type_name -> rigmesh.market.v1.Machine
-	10, // 2: rigmesh.market.v1.Manifest.entries:type_name -> rigmesh.market.v1.Entry
-	7,  // 3: rigmesh.market.v1.Spec.image:type_name -> rigmesh.market.v1.Image
+	11, // 2: rigmesh.market.v1.Manifest.entries:type_name -> rigmesh.market.v1.Entry
+	8,  // 3: rigmesh.market.v1.Spec.image:type_name -> rigmesh.market.v1.Image
 	5,  // 4: rigmesh.market.v1.Spec.gpu:type_name -> rigmesh.market.v1.Requirement
 	6,  // 5: rigmesh.market.v1.Spec.resources:type_name -> rigmesh.market.v1.Resources
-	8,  // 6: rigmesh.market.v1.Spec.inputs:type_name -> rigmesh.market.v1.Input
-	5,  // 7: rigmesh.market.v1.Announcement.gpu:type_name -> rigmesh.market.v1.Requirement
-	6,  // 8: rigmesh.market.v1.Announcement.resources:type_name -> rigmesh.market.v1.Resources
-	2,  // 9: rigmesh.market.v1.Bid.devices:type_name -> rigmesh.market.v1.Device
-	0,  // 10: rigmesh.market.v1.Decline.reason:type_name -> rigmesh.market.v1.DeclineReason
-	1,  // 11: rigmesh.market.v1.OfferResponse.offer:type_name -> rigmesh.market.v1.Signed
-	1,  // 12: rigmesh.market.v1.AskRequest.announcement:type_name -> rigmesh.market.v1.Signed
-	1,  // 13: rigmesh.market.v1.Answer.bid:type_name -> rigmesh.market.v1.Signed
-	14, // 14: rigmesh.market.v1.Answer.decline:type_name -> rigmesh.market.v1.Decline
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	9,  // 6: rigmesh.market.v1.Spec.inputs:type_name -> rigmesh.market.v1.Input
+	7,  // 7: rigmesh.market.v1.Spec.egress:type_name -> rigmesh.market.v1.Egress
+	5,  // 8: rigmesh.market.v1.Announcement.gpu:type_name -> rigmesh.market.v1.Requirement
+	6,  // 9: rigmesh.market.v1.Announcement.resources:type_name -> rigmesh.market.v1.Resources
+	7,  // 10: rigmesh.market.v1.Announcement.egress:type_name -> rigmesh.market.v1.Egress
+	2,  // 11: rigmesh.market.v1.Bid.devices:type_name -> rigmesh.market.v1.Device
+	0,  // 12: rigmesh.market.v1.Decline.reason:type_name -> rigmesh.market.v1.DeclineReason
+	1,  // 13: rigmesh.market.v1.OfferResponse.offer:type_name -> rigmesh.market.v1.Signed
+	1,  // 14: rigmesh.market.v1.AskRequest.announcement:type_name -> rigmesh.market.v1.Signed
+	1,  // 15: rigmesh.market.v1.Answer.bid:type_name -> rigmesh.market.v1.Signed
+	15, // 16: rigmesh.market.v1.Answer.decline:type_name -> rigmesh.market.v1.Decline
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_market_v1_market_proto_init() }
@@ -2086,7 +2172,7 @@ func file_market_v1_market_proto_init() {
 	if File_market_v1_market_proto != nil {
 		return
 	}
-	file_market_v1_market_proto_msgTypes[17].OneofWrappers = []any{
+	file_market_v1_market_proto_msgTypes[18].OneofWrappers = []any{
 		(*Answer_Bid)(nil),
 		(*Answer_Decline)(nil),
 	}
@@ -2096,7 +2182,7 @@ func file_market_v1_market_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_market_v1_market_proto_rawDesc), len(file_market_v1_market_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5,6 +5,7 @@
 // writing, or stops right behind the check of permission.
 //
 //	probe run NAME…    one line each: NAME, a tab, ok, denied or absent, a tab, why
+//	probe reach NAME=tcp:ADDRESS…    the same of targets on a network
 //	probe one NAME     one attempt in this process; exit 0, 41 (denied) or 42 (absent)
 //	probe naive        PID 1 without the precautions of rigmesh-init
 package main
@@ -59,6 +60,8 @@ func main() {
 		}
 	case "one":
 		os.Exit(one(os.Args[2]))
+	case "reach":
+		reach(os.Args[2:])
 	case "capable": // behind an exec: has it given us raw sockets?
 		os.Exit(report(capable(unix.CAP_NET_RAW)))
 	case "root": // behind an exec of a setuid file: are we user 0?
