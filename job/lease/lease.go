@@ -150,10 +150,6 @@ func (l Lease) Amount() uint64 {
 // Exit is how the task ended, and nil before that is known.
 func (l Lease) Exit() *leasev1.Exit { return l.closing.close.GetExit() }
 
-// Proof is two statements that the peer signed for one slot, and nil without a
-// fault.
-func (l Lease) Proof() []*marketv1.Signed { return l.proof }
-
 // Pending is what to send again after a restart or on a new stream, always the
 // same bytes: the worker's unacknowledged beat or close, the requester's open
 // challenge or its signature under the close.

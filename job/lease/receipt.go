@@ -6,6 +6,22 @@ import (
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
+// Equivocation is the proof that the peer signed two statements for one slot, and
+// nil without a fault.
+func (l Lease) Equivocation() *leasev1.Equivocation {
+	if len(l.proof) != 2 {
+		return nil
+	}
+	return &leasev1.Equivocation{
+		Version:                 statement.Version,
+		Terms:                   l.Agreement.Payload,
+		TermsWorkerSignature:    l.Agreement.WorkerSig,
+		TermsRequesterSignature: l.Agreement.RequesterSig,
+		First:                   l.proof[0],
+		Second:                  l.proof[1],
+	}
+}
+
 // Receipt is the best receipt there is now: the terms, the last co-signed beat,
 // and the close once there is one. It is nil before the first of these.
 func (l Lease) Receipt() *leasev1.Receipt {

@@ -20,19 +20,46 @@ type Seals struct {
 	Squarings uint64 `json:"squarings"` // one after the other, in each seal
 }
 
-// VerifyChain checks every beat and ack behind a receipt, and the seals among
-// them: each by its own proof, or all by the one that folds them. A seal that is
-// missing is not an error, and counts for nothing; one that is another than the
-// chain names, or that does not hold, is refused.
-func VerifyChain(r *leasev1.Receipt, chain *leasev1.Chain) (Seals, error) {
-	e, err := check(r)
-	if err != nil {
-		return Seals{}, err
+// pair is one co-signed beat that was checked.
+type pair struct {
+	beat *leasev1.Beat
+	ack  *leasev1.Ack
+	hash statement.Hash // of the beat
+}
+
+// walk checks the links from head 0 to the last beat of the receipt.
+func (e *checked) walk(r *leasev1.Receipt, links []*leasev1.Link) ([]pair, error) {
+	head := heartbeat.Head0(r.GetTerms(), r.GetTermsWorkerSignature(), r.GetTermsRequesterSignature())
+	tree := heartbeat.Tree{}.Append(head)
+	beats := make([]pair, 0, len(links))
+	for i, link := range links {
+		at := checked{terms: e.terms, id: e.id, head: head}
+		beat, err := at.takePair(link.GetBeat(), link.GetAck())
+		if err != nil {
+			return nil, fmt.Errorf("beat %d: %w", i, err)
+		}
+		b, root := at.beat, tree.Root()
+		follows := b.GetSeq() == uint64(i) && bytes.Equal(b.GetPrevHead(), head[:]) && bytes.Equal(b.GetTreeRoot(), root[:]) &&
+			(i == 0 || b.GetInterval() > beats[i-1].beat.GetInterval() && b.GetCreditMs() >= beats[i-1].beat.GetCreditMs())
+		if !follows {
+			return nil, fmt.Errorf("beat %d: does not follow the one before: %w", i, ErrChain)
+		}
+		head = at.head
+		tree, beats = tree.Append(head), append(beats, pair{b, at.ack, beat.Hash()})
 	}
-	beats, err := e.walk(r, chain.GetLinks())
-	if err != nil {
-		return Seals{}, err
+	if head != e.head {
+		return nil, fmt.Errorf("the chain ends elsewhere than the receipt: %w", ErrChain)
 	}
+	if root := tree.Root(); e.close != nil && !bytes.Equal(e.close.GetTreeRoot(), root[:]) {
+		return nil, fmt.Errorf("close: tree_root: %w", ErrChain)
+	}
+	return beats, nil
+}
+
+// seals checks the seals of a chain: each by its own proof, or all by the one that
+// folds them. A seal that is missing is not an error, and counts for nothing; one
+// that is another than the chain names, or that does not hold, is refused.
+func (e *checked) seals(beats []pair, chain *leasev1.Chain) (Seals, error) {
 	params, _ := seal.Of(e.terms)
 	s := Seals{Beats: uint64(len(beats)), Squarings: params.T}
 	var items []seal.Item
@@ -48,7 +75,7 @@ func VerifyChain(r *leasev1.Receipt, chain *leasev1.Chain) (Seals, error) {
 		if hash, err := seal.Hash(link.GetSeal()); err != nil || !bytes.Equal(hash[:], name) {
 			return Seals{}, fmt.Errorf("seal of beat %d: not the one that the chain names: %w", i, ErrChain)
 		}
-		items = append(items, seal.Item{Beat: beats[i].Hash(), Seal: link.GetSeal()})
+		items = append(items, seal.Item{Beat: beats[i].hash, Seal: link.GetSeal()})
 	}
 	if err := checkSeals(params, items, chain.GetFold()); err != nil {
 		return Seals{}, fmt.Errorf("seals: %w", err)
@@ -67,40 +94,12 @@ func checkSeals(p seal.Params, items []seal.Item, fold *leasev1.Seal) error {
 	return seal.VerifyBatch(p, items)
 }
 
-type verifiedBeat = statement.Verified[*leasev1.Beat]
-
-// walk checks the links from head 0 to the last beat of the receipt.
-func (e *evidence) walk(r *leasev1.Receipt, links []*leasev1.Link) ([]verifiedBeat, error) {
-	head := heartbeat.Head0(r.GetTerms(), r.GetTermsWorkerSignature(), r.GetTermsRequesterSignature())
-	tree := heartbeat.Tree{}.Append(head)
-	beats := make([]verifiedBeat, 0, len(links))
-	for i, link := range links {
-		at := evidence{terms: e.terms, id: e.id, head: head}
-		beat, err := at.takePair(link.GetBeat(), link.GetAck())
-		if err != nil {
-			return nil, fmt.Errorf("beat %d: %w", i, err)
-		}
-		b, root := at.beat, tree.Root()
-		follows := b.GetSeq() == uint64(i) && bytes.Equal(b.GetPrevHead(), head[:]) && bytes.Equal(b.GetTreeRoot(), root[:]) &&
-			(i == 0 || b.GetInterval() > beats[i-1].Message().GetInterval() && b.GetCreditMs() >= beats[i-1].Message().GetCreditMs())
-		if !follows {
-			return nil, fmt.Errorf("beat %d: does not follow the one before: %w", i, ErrChain)
-		}
-		head = at.head
-		tree, beats = tree.Append(head), append(beats, beat)
-	}
-	if head != e.head {
-		return nil, fmt.Errorf("the chain ends elsewhere than the receipt: %w", ErrChain)
-	}
-	return beats, nil
-}
-
 // nameOf is the hash by which the chain names the seal of a beat, if it does.
-func (e *evidence) nameOf(beats []verifiedBeat, i int) []byte {
+func (e *checked) nameOf(beats []pair, i int) []byte {
 	if i+1 < len(beats) {
-		return beats[i+1].Message().GetPrevSeal()
+		return beats[i+1].beat.GetPrevSeal()
 	}
 	return e.close.GetLastSeal()
 }
 
-func (e *evidence) sealed() bool { return e.terms.GetSealSuite() != job.SealNone }
+func (e *checked) sealed() bool { return e.terms.GetSealSuite() != job.SealNone }

@@ -52,7 +52,7 @@ func exampleTerms() *leasev1.Terms {
 
 // sides are both sides of a lease, wired to each other.
 type sides struct {
-	t     *testing.T
+	t     testing.TB
 	at    time.Time
 	lease map[lease.Role]lease.Lease
 	said  []*marketv1.Signed // everything that was signed, in order
@@ -62,7 +62,7 @@ type sides struct {
 	records map[lease.Role][]lease.Recorded // the journals
 }
 
-func begin(t *testing.T, terms *leasev1.Terms) *sides {
+func begin(t testing.TB, terms *leasev1.Terms) *sides {
 	s := &sides{
 		t: t, at: time.UnixMilli(beginMs), lease: map[lease.Role]lease.Lease{},
 		config: map[lease.Role]lease.Config{}, records: map[lease.Role][]lease.Recorded{},
@@ -164,7 +164,7 @@ func (s *sides) exit() {
 
 // twoBeats is the whole lease: a beat at 0 s, the task from 1 s to 15.25 s, a
 // beat at 13 s, and the close at 15.25 s.
-func twoBeats(t *testing.T) *sides {
+func twoBeats(t testing.TB) *sides {
 	s := begin(t, exampleTerms())
 	s.tick(0xa0)
 	s.after(time.Second)
@@ -175,7 +175,7 @@ func twoBeats(t *testing.T) *sides {
 	return s
 }
 
-func closed(t *testing.T) *leasev1.Receipt {
+func closed(t testing.TB) *leasev1.Receipt {
 	s := twoBeats(t)
 	s.exit()
 	return s.lease[lease.Worker].Receipt()

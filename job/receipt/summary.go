@@ -3,16 +3,15 @@ package receipt
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/evidence"
 )
 
-// Level is how much a receipt rests on.
+// Level is which signatures the end of a receipt rests on.
 type Level string
 
 // The levels, from the most to the least.
@@ -33,11 +32,13 @@ type Summary struct {
 	Worker    string    `json:"worker"`    // peer id
 	Requester string    `json:"requester"` // peer id
 	JobID     string    `json:"job"`       // hex
+	Image     string    `json:"image"`     // digest
 	Level     Level     `json:"level"`
+	Proof     string    `json:"proof"` // the level and what is beyond it, in words
 	Ended     string    `json:"ended"` // how, in words
 	From      time.Time `json:"from"`  // as the signers' own clocks had it
 	To        time.Time `json:"to"`
-	GPUs      int       `json:"gpus"`
+	GPUs      []string  `json:"gpus"`      // their tags, hex
 	Price     uint64    `json:"price"`     // micro-credits per GPU-hour
 	CreditMS  uint64    `json:"credit_ms"` // per device
 	Amount    uint64    `json:"amount"`    // micro-credits
@@ -45,12 +46,13 @@ type Summary struct {
 	Claimed   *Claim    `json:"claimed,omitempty"`
 	Exit      *Exit     `json:"exit,omitempty"`
 	Outputs   string    `json:"outputs,omitempty"` // SHA-256 of the output manifests, hex
+	Measured  *Measured `json:"measured,omitempty"`
 	Simulated bool      `json:"simulated"`
 	SelfDealt bool      `json:"self_dealt"`
-	Witnesses int       `json:"witnesses"`
-	Disputed  bool      `json:"disputed"` // the last ack disputes the evidence
+	Witnesses Witnesses `json:"witnesses"`
+	Disputed  []string  `json:"disputed,omitempty"` // what the last ack disputes in the evidence, in words
 	// Squarings is what each seal takes, and 0 when beats are not sealed. The
-	// seals themselves are not attached: see VerifyChain.
+	// seals themselves are not attached: see VerifyWhole.
 	Squarings uint64 `json:"squarings,omitempty"`
 }
 
@@ -66,9 +68,21 @@ type Exit struct {
 	Signal int32  `json:"signal,omitempty"`
 	OOM    bool   `json:"oom,omitempty"`
 	Error  string `json:"error,omitempty"`
+	RanMS  uint64 `json:"ran_ms"` // from the task's start to its end, frozen or not
 }
 
-func (e *evidence) summary() (Summary, error) {
+// Measured is what the worker's machine says of the devices, all together, over
+// the whole lease. It is the worker's word.
+type Measured struct {
+	EnergyMJ    uint64 `json:"energy_mj"` // millijoules
+	BusyMS      uint64 `json:"busy_ms"`   // utilization over time
+	Driver      string `json:"driver,omitempty"`
+	MemoryBytes uint64 `json:"memory_bytes"` // the most in the last interval
+	XidErrors   uint64 `json:"xid_errors"`
+	ECCErrors   uint64 `json:"ecc_errors"`
+}
+
+func (e *checked) summary(p Policy) (Summary, error) {
 	worker, err := job.PeerID(e.terms.GetWorker())
 	if err != nil {
 		return Summary{}, fmt.Errorf("terms: worker: %w", err)
@@ -79,27 +93,38 @@ func (e *evidence) summary() (Summary, error) {
 	}
 	s := Summary{
 		LeaseID: hex.EncodeToString(e.id[:]), Network: e.terms.GetNetwork(), JobID: hex.EncodeToString(e.terms.GetJobId()),
-		Worker: worker.String(), Requester: requester.String(),
+		Worker: worker.String(), Requester: requester.String(), Image: e.terms.GetImageDigest(),
 		Level: LevelLastAck, Ended: "no close: one side went silent",
-		From: moment(e.terms.GetCreatedMs()), GPUs: len(e.terms.GetGpuTags()), Price: e.terms.GetPrice(),
-		Simulated: e.terms.GetSimulated(), SelfDealt: e.terms.GetSelfDealt(), Witnesses: len(e.terms.GetWitnesses()),
+		From: moment(e.terms.GetCreatedMs()), Price: e.terms.GetPrice(),
+		Simulated: e.terms.GetSimulated(), SelfDealt: e.terms.GetSelfDealt(), Witnesses: e.witnessing(p),
+	}
+	for _, tag := range e.terms.GetGpuTags() {
+		s.GPUs = append(s.GPUs, hex.EncodeToString(tag))
 	}
 	if e.sealed() {
 		s.Squarings = e.terms.GetSealT()
 	}
 	s.To = s.From
 	if e.ack != nil {
-		s.CreditMS, s.Amount, s.Beats = e.ack.GetCreditMs(), e.ack.GetAmount(), e.ack.GetSeq()+1
-		s.To = moment(e.ack.GetRequesterMs())
-		s.Disputed = e.ack.GetVerdict() == leasev1.Verdict_VERDICT_DISPUTED
+		e.addAck(&s)
 	}
 	if e.close != nil {
 		e.addClose(&s)
 	}
+	s.Measured = measured(e.lastEvidence().GetDevices())
+	s.Proof = s.proof()
 	return s, nil
 }
 
-func (e *evidence) addClose(s *Summary) {
+func (e *checked) addAck(s *Summary) {
+	s.CreditMS, s.Amount, s.Beats = e.ack.GetCreditMs(), e.ack.GetAmount(), e.ack.GetSeq()+1
+	s.To = moment(e.ack.GetRequesterMs())
+	for _, m := range e.ack.GetMismatches() {
+		s.Disputed = append(s.Disputed, evidence.Words(m))
+	}
+}
+
+func (e *checked) addClose(s *Summary) {
 	c, x := e.close, e.close.GetExit()
 	s.Ended = endings[c.GetReason()]
 	s.To = moment(c.GetClosedMs())
@@ -107,6 +132,7 @@ func (e *evidence) addClose(s *Summary) {
 	s.Exit = &Exit{Code: x.GetCode(), Signal: x.GetSignal(), OOM: x.GetOom(), Error: job.CleanText(x.GetError())}
 	if x.GetStartedMs() > 0 {
 		s.From = moment(x.GetStartedMs())
+		s.Exit.RanMS = uint64(max(0, x.GetEndedMs()-x.GetStartedMs()))
 	}
 	if e.both {
 		s.Level, s.CreditMS, s.Amount = LevelBoth, c.GetCreditMs(), c.GetAmount()
@@ -114,6 +140,25 @@ func (e *evidence) addClose(s *Summary) {
 	}
 	s.Level = LevelWorker
 	s.Claimed = &Claim{CreditMS: c.GetCreditMs(), Amount: c.GetAmount()}
+}
+
+// lastEvidence is the worker's last word on what it measured.
+func (e *checked) lastEvidence() *leasev1.Evidence {
+	if last := evidence.Complete(e.close.GetEvidence(), e.beat.GetEvidence()); last.GetDevices() != nil {
+		return last
+	}
+	return e.beat.GetEvidence()
+}
+
+// measured is nil when no device was read.
+func measured(d *leasev1.DeviceEvidence) *Measured {
+	if d == nil {
+		return nil
+	}
+	return &Measured{
+		EnergyMJ: d.GetEnergyMj(), BusyMS: d.GetBusyMs(), Driver: job.CleanText(d.GetDriver()), MemoryBytes: d.GetMemoryBytes(),
+		XidErrors: d.GetXidErrors(), ECCErrors: d.GetEccErrors(),
+	}
 }
 
 var endings = map[leasev1.CloseReason]string{
@@ -124,84 +169,19 @@ var endings = map[leasev1.CloseReason]string{
 	leasev1.CloseReason_CLOSE_REASON_FAILED:  "the task could not be run",
 }
 
+// signed names the levels.
+var signed = map[Level]string{
+	LevelBoth:    "signed by both",
+	LevelLastAck: "signed by both up to the last heartbeat",
+	LevelWorker:  "signed by both up to the last heartbeat, the rest by the worker alone",
+}
+
+func (s Summary) proof() string {
+	text := signed[s.Level]
+	if w := s.Witnesses; w.Attested > 0 {
+		text += fmt.Sprintf("; witnessed %d of %d", w.Attested, w.Counting)
+	}
+	return text
+}
+
 func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
-
-// levels says in a sentence what a level means.
-var levels = map[Level]string{
-	LevelBoth:    "Signed by both sides, to the end.",
-	LevelLastAck: "Signed by both sides up to the last heartbeat. There is no closing statement.",
-	LevelWorker:  "The end is signed by the worker alone: only time up to the last heartbeat counts.",
-}
-
-// Text writes the summary for people, one fact a line.
-func (s Summary) Text(w io.Writer) error {
-	var b strings.Builder
-	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-11s%s\n", name, fmt.Sprintf(format, args...))
-	}
-	line("lease", "%s", s.LeaseID)
-	line("worker", "%s", s.Worker)
-	line("requester", "%s", s.Requester)
-	line("from", "%s", s.From.Format(time.RFC3339))
-	line("to", "%s", s.To.Format(time.RFC3339))
-	line("paid time", "%s on %s, %d heartbeats", span(s.CreditMS), devices(s.GPUs), s.Beats)
-	line("amount", "%s credits, at %s per GPU-hour", job.FormatPrice(s.Amount), job.FormatPrice(s.Price))
-	line("ended", "%s", s.Ended)
-	if s.Exit != nil {
-		line("exit", "%s", s.Exit)
-	}
-	line("signed", "%s", levels[s.Level])
-	if c := s.Claimed; c != nil {
-		line("claimed", "%s credits for %s, by the worker alone", job.FormatPrice(c.Amount), span(c.CreditMS))
-	}
-	for _, note := range s.notes() {
-		line("note", "%s", note)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// notes are what a reader must not miss.
-func (s Summary) notes() []string {
-	var notes []string
-	if s.Simulated {
-		notes = append(notes, "Simulated: no real GPU was lent.")
-	}
-	if s.SelfDealt {
-		notes = append(notes, "Self-dealt: worker and requester are one node. This proves nothing to anyone else.")
-	}
-	if s.Disputed {
-		notes = append(notes, "The requester disputes the worker's evidence.")
-	}
-	if s.Squarings > 0 {
-		notes = append(notes, fmt.Sprintf("Seals of %d squarings a heartbeat are agreed on. They are not attached, and not checked here.", s.Squarings))
-	}
-	return append(notes, "Times are the signers' own; no witness confirms them, nor that a GPU did the work.")
-}
-
-// String is the exit in a few words.
-func (e *Exit) String() string {
-	switch {
-	case e.Error != "":
-		return fmt.Sprintf("%d (%s)", e.Code, e.Error)
-	case e.OOM:
-		return fmt.Sprintf("%d (out of memory)", e.Code)
-	case e.Signal != 0:
-		return fmt.Sprintf("%d (signal %d)", e.Code, e.Signal)
-	}
-	return fmt.Sprint(e.Code)
-}
-
-func span(ms uint64) string {
-	if ms > 1<<52 {
-		return fmt.Sprintf("%d ms", ms)
-	}
-	return (time.Duration(ms) * time.Millisecond).String()
-}
-
-func devices(n int) string {
-	if n == 1 {
-		return "1 GPU"
-	}
-	return fmt.Sprintf("%d GPUs", n)
-}

@@ -208,7 +208,7 @@ func addOrder(signature []byte) []byte {
 
 // sample is one statement of a type, with the key that signed it: those of a
 // lease are the last of their type in the worked example.
-func sample(t *testing.T, typ statement.Type) (*marketv1.Signed, ed25519.PrivateKey) {
+func sample(t testing.TB, typ statement.Type) (*marketv1.Signed, ed25519.PrivateKey) {
 	tag := exampleTerms().GpuTags[0]
 	device := &marketv1.Device{Tag: tag, Model: "rtx-4090", VramBytes: 24 << 30, Price: 350_000}
 	machine := &marketv1.Machine{Cpus: 16, MemoryBytes: 64 << 30, DiskBytes: 500 << 30, Platform: "linux/amd64"}
@@ -257,7 +257,7 @@ func sample(t *testing.T, typ statement.Type) (*marketv1.Signed, ed25519.Private
 
 // sampleAttest is what the witness with seed 32 × 61 says of the last head of the
 // worked example, as if the terms named it.
-func sampleAttest(t *testing.T) (*marketv1.Signed, ed25519.PrivateKey) {
+func sampleAttest(t testing.TB) (*marketv1.Signed, ed25519.PrivateKey) {
 	key, s := keyFrom(0x61), twoBeats(t)
 	id := s.lease[lease.Worker].ID()
 	v := makeLeaseVector(t)
@@ -319,7 +319,7 @@ func TestWorkedLeaseHolds(t *testing.T) {
 	}
 }
 
-func makeLeaseVector(t *testing.T) leaseVector {
+func makeLeaseVector(t testing.TB) leaseVector {
 	s := twoBeats(t)
 	s.exit()
 	v := leaseVector{WorkerSeed: hex.EncodeToString(workerKey.Seed()), RequesterSeed: hex.EncodeToString(requesterKey.Seed())}

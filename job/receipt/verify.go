@@ -19,8 +19,8 @@ var ErrChain = errors.New("does not follow from the rest of the receipt")
 // ErrEmpty: there are terms, and nothing came of them.
 var ErrEmpty = errors.New("holds neither a co-signed beat nor a close")
 
-// evidence is a receipt whose every signature was checked.
-type evidence struct {
+// checked is a receipt whose every signature was checked.
+type checked struct {
 	terms *leasev1.Terms
 	beat  *leasev1.Beat // nil without a co-signed beat
 	ack   *leasev1.Ack
@@ -28,30 +28,41 @@ type evidence struct {
 	both  bool           // both signed the close
 	head  statement.Hash // after the last co-signed beat
 	id    statement.Hash
+
+	attests []attested // in the order of the receipt
 }
 
 // Verify checks a receipt's file in full: every signature, that the statements
 // belong to one lease and follow from each other, and the sums. The error names
 // the part that is wrong. It needs no network and no clock.
-func Verify(file []byte) (Summary, error) {
+func Verify(file []byte) (Summary, error) { return Policy{}.Verify(file) }
+
+// VerifyReceipt checks a receipt that is not in a file.
+func VerifyReceipt(r *leasev1.Receipt) (Summary, error) { return Policy{}.verify(r) }
+
+// Verify is the package's Verify for a policy. With ErrQuorum the summary is good all the same.
+func (p Policy) Verify(file []byte) (Summary, error) {
 	r, err := Parse(file)
 	if err != nil {
 		return Summary{}, err
 	}
-	return VerifyReceipt(r)
+	return p.verify(r)
 }
 
-// VerifyReceipt checks a receipt that is not in a file.
-func VerifyReceipt(r *leasev1.Receipt) (Summary, error) {
+func (p Policy) verify(r *leasev1.Receipt) (Summary, error) {
 	e, err := check(r)
 	if err != nil {
 		return Summary{}, err
 	}
-	return e.summary()
+	s, err := e.summary(p)
+	if err != nil {
+		return Summary{}, err
+	}
+	return s, p.demand(s.Witnesses)
 }
 
-func check(r *leasev1.Receipt) (*evidence, error) {
-	var e evidence
+func check(r *leasev1.Receipt) (*checked, error) {
+	var e checked
 	if err := e.takeTerms(r); err != nil {
 		return nil, fmt.Errorf("terms: %w", err)
 	}
@@ -66,10 +77,10 @@ func check(r *leasev1.Receipt) (*evidence, error) {
 	if e.ack == nil && e.close == nil {
 		return nil, ErrEmpty
 	}
-	return &e, nil
+	return &e, e.takeWitnessed(r)
 }
 
-func (e *evidence) takeTerms(r *leasev1.Receipt) error {
+func (e *checked) takeTerms(r *leasev1.Receipt) error {
 	typ := string(statement.TypeTerms)
 	w, err := statement.OpenWorkerTerms(&marketv1.Signed{Type: typ, Payload: r.GetTerms(), Signature: r.GetTermsWorkerSignature()})
 	if err != nil {
@@ -86,7 +97,7 @@ func (e *evidence) takeTerms(r *leasev1.Receipt) error {
 
 // takePair checks a co-signed beat. The head before it is head 0 if it is the
 // first, and the one after it is e.head from then on.
-func (e *evidence) takePair(b, a *marketv1.Signed) (beat statement.Verified[*leasev1.Beat], err error) {
+func (e *checked) takePair(b, a *marketv1.Signed) (beat statement.Verified[*leasev1.Beat], err error) {
 	beat, err = statement.Open[*leasev1.Beat](b, statement.TypeBeat, e.terms.GetWorker())
 	if err != nil {
 		return beat, fmt.Errorf("beat: worker: %w", err)
@@ -111,7 +122,7 @@ func (e *evidence) takePair(b, a *marketv1.Signed) (beat statement.Verified[*lea
 }
 
 // acks checks that the ack is one of this very beat.
-func (e *evidence) acks(beat statement.Hash) error {
+func (e *checked) acks(beat statement.Hash) error {
 	same := bytes.Equal(e.ack.GetBeatHash(), beat[:]) &&
 		e.ack.GetSeq() == e.beat.GetSeq() && e.ack.GetInterval() == e.beat.GetInterval() &&
 		e.ack.GetCreditMs() == e.beat.GetCreditMs()
@@ -121,7 +132,7 @@ func (e *evidence) acks(beat statement.Hash) error {
 	return nil
 }
 
-func (e *evidence) takeClose(r *leasev1.Receipt) error {
+func (e *checked) takeClose(r *leasev1.Receipt) error {
 	if len(r.GetClose()) == 0 && len(r.GetCloseWorkerSignature()) == 0 && len(r.GetCloseRequesterSignature()) == 0 {
 		return nil
 	}
@@ -144,7 +155,7 @@ func (e *evidence) takeClose(r *leasev1.Receipt) error {
 }
 
 // follows checks that the close ends this very chain.
-func (e *evidence) follows() error {
+func (e *checked) follows() error {
 	beats, credit := uint64(0), uint64(0)
 	if e.beat != nil {
 		beats, credit = e.beat.GetSeq()+1, e.beat.GetCreditMs()
@@ -160,7 +171,7 @@ func (e *evidence) follows() error {
 	return nil
 }
 
-func (e *evidence) mine(leaseID []byte) error {
+func (e *checked) mine(leaseID []byte) error {
 	if !bytes.Equal(leaseID, e.id[:]) {
 		return fmt.Errorf("of another lease: %w", ErrChain)
 	}
@@ -168,7 +179,7 @@ func (e *evidence) mine(leaseID []byte) error {
 }
 
 // price checks the sums of one statement against the terms.
-func (e *evidence) price(s interface {
+func (e *checked) price(s interface {
 	GetCreditMs() uint64
 	GetAmount() uint64
 }) error {
