@@ -15,12 +15,26 @@ import (
 // What comes is not checked: see evidence.Check. Fewer come when the worker does not
 // have the rest any more.
 func (n *Node) Samples(ctx context.Context, from peer.ID, leaseID []byte, first, count uint64) ([][]byte, error) {
+	all, err := readSamples(leaseID, first, count, func(req *leasev1.SamplesRequest) (*leasev1.SamplesResponse, error) {
+		if from == n.host.ID() {
+			return n.serveSamples(ctx, from, req)
+		}
+		var resp leasev1.SamplesResponse
+		return &resp, stream.Call(ctx, n.host, from, "samples", req, &resp)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("samples of lease %x from %s: %w", leaseID, from, err)
+	}
+	return all, nil
+}
+
+// readSamples asks until all are here, or no more come.
+func readSamples(leaseID []byte, first, count uint64, ask func(*leasev1.SamplesRequest) (*leasev1.SamplesResponse, error)) ([][]byte, error) {
 	var all [][]byte
 	for uint64(len(all)) < count {
-		req := &leasev1.SamplesRequest{LeaseId: leaseID, First: first + uint64(len(all)), Count: count - uint64(len(all))}
-		resp, err := n.askSamples(ctx, from, req)
+		resp, err := ask(&leasev1.SamplesRequest{LeaseId: leaseID, First: first + uint64(len(all)), Count: count - uint64(len(all))})
 		if err != nil {
-			return nil, fmt.Errorf("samples of lease %x from %s: %w", leaseID, from, err)
+			return nil, err
 		}
 		if len(resp.Samples) == 0 {
 			break
@@ -28,14 +42,6 @@ func (n *Node) Samples(ctx context.Context, from peer.ID, leaseID []byte, first,
 		all = append(all, resp.Samples...)
 	}
 	return all, nil
-}
-
-func (n *Node) askSamples(ctx context.Context, from peer.ID, req *leasev1.SamplesRequest) (*leasev1.SamplesResponse, error) {
-	if from == n.host.ID() {
-		return n.serveSamples(ctx, from, req)
-	}
-	var resp leasev1.SamplesResponse
-	return &resp, stream.Call(ctx, n.host, from, "samples", req, &resp)
 }
 
 func (n *Node) serveSamples(_ context.Context, from peer.ID, req *leasev1.SamplesRequest) (*leasev1.SamplesResponse, error) {

@@ -23,6 +23,11 @@ func (t *tenure) conclude() *leasev1.JobEnded {
 	} else {
 		end.LeaseId = ""
 	}
+	if p := l.Equivocation(); p != nil {
+		if err := t.j.r.Receipts.KeepProof("requester", p); err != nil {
+			t.log.Error("proof of an equivocation not kept", "err", err)
+		}
+	}
 	select {
 	case <-t.received:
 		end.Exit, end.Outputs = cleanExit(t.ended.Exit), t.fetched

@@ -203,11 +203,7 @@ func (j *run) reopen(h *records) (*tenure, error) {
 	if err := proto.Unmarshal(h.leased.Event, &req); err != nil {
 		return nil, fmt.Errorf("award in the journal: %w", err)
 	}
-	var counter marketv1.Signed
-	if err := proto.Unmarshal(h.leased.Statements[0], &counter); err != nil {
-		return nil, fmt.Errorf("countersignature in the journal: %w", err)
-	}
-	agreement, err := lease.NewAgreement(&counter, req.Terms)
+	agreement, err := agreementOf(h.leased, &req)
 	if err != nil {
 		return nil, err
 	}
@@ -217,4 +213,13 @@ func (j *run) reopen(h *records) (*tenure, error) {
 		return nil, err
 	}
 	return j.newTenure(agreement, l), nil
+}
+
+// agreementOf is what both sides signed, from the record of a lease and its award.
+func agreementOf(leased *journal.Record, req *leasev1.AwardRequest) (lease.Agreement, error) {
+	var counter marketv1.Signed
+	if err := proto.Unmarshal(leased.Statements[0], &counter); err != nil {
+		return lease.Agreement{}, fmt.Errorf("countersignature in the journal: %w", err)
+	}
+	return lease.NewAgreement(&counter, req.Terms)
 }

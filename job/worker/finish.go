@@ -40,6 +40,11 @@ func (n *tenancy) finish(ctx context.Context) {
 			n.log.Error("receipt not kept", "err", err)
 		}
 	}
+	if p := l.Equivocation(); p != nil {
+		if err := n.w.Receipts.KeepProof("worker", p); err != nil {
+			n.log.Error("proof of an equivocation not kept", "err", err)
+		}
+	}
 	if l.State() != lease.Closed && l.State() != lease.Refused && !n.expire(ctx) {
 		return
 	}

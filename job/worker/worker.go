@@ -208,7 +208,9 @@ func (w *Worker) forget(s *tenancy) {
 	delete(w.tenancies, s.id.String())
 }
 
-// Receipts is told of every receipt a lease ends with.
+// Receipts is told of every receipt a lease ends with, and of every proof that the
+// other side signed two things for one slot.
 type Receipts interface {
 	Keep(role string, r *leasev1.Receipt) error
+	KeepProof(role string, e *leasev1.Equivocation) error
 }

@@ -20,6 +20,7 @@ import (
 // words and match this package's sentinels. It is safe for concurrent use.
 type Client struct {
 	api       controlv1connect.ControlServiceClient
+	leases    controlv1connect.ReceiptServiceClient
 	transport *http.Transport
 }
 
@@ -53,9 +54,12 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		}
 		return nil, fmt.Errorf("talk to the node on %s: %w", dataDir, err)
 	}
-	api := controlv1connect.NewControlServiceClient(&http.Client{Transport: t}, origin,
-		connect.WithAcceptCompression("gzip", nil, nil))
-	return &Client{api: api, transport: t}, nil
+	over, plain := &http.Client{Transport: t}, connect.WithAcceptCompression("gzip", nil, nil)
+	return &Client{
+		api:       controlv1connect.NewControlServiceClient(over, origin, plain),
+		leases:    controlv1connect.NewReceiptServiceClient(over, origin, plain),
+		transport: t,
+	}, nil
 }
 
 // origin stands where a host would; the socket is the only one there is.

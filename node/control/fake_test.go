@@ -181,7 +181,7 @@ func digestOf(content []byte) string {
 }
 
 func (f *fakeNode) server(dir string) *Server {
-	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Node: f, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Node: f, Log: slog.New(slog.DiscardHandler)})
 }
 
 // serve runs a server over f in dir until the test ends.
@@ -234,4 +234,30 @@ func mustDial(t *testing.T, dir string) *Client {
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// wholeSize is more than one message holds.
+const wholeSize = 3*piece + 7
+
+func (f *fakeNode) OpenLease(_ context.Context, id string, samples bool) ([]byte, []string, error) {
+	if id != "lease" {
+		return nil, nil, fmt.Errorf("receipt %q: %w", id, ErrNotFound)
+	}
+	if !samples {
+		return nil, nil, nil
+	}
+	return bytes.Repeat([]byte{7}, wholeSize), []string{"the samples"}, nil
+}
+
+func (f *fakeNode) ReadReceipts(from, to time.Time, fn func(string, []byte) error) error {
+	for at := from; at.Before(to); at = at.Add(time.Hour) {
+		if err := fn("worker", []byte(at.UTC().Format(time.TimeOnly))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeNode) Proof(id string) (string, []byte, error) {
+	return "", nil, fmt.Errorf("proof %q: %w", id, ErrNotFound)
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Blobs    Blobs
 	Offers   Offers
 	Receipts Receipts
+	Leases   Leases
 	Node     Node
 	Log      *slog.Logger
 }
@@ -55,9 +56,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer endCalls(nil)
 	defer context.AfterFunc(ctx, func() { endCalls(ErrStopping) })()
 	mux := http.NewServeMux()
-	mux.Handle(controlv1connect.NewControlServiceHandler(s,
+	options := connect.WithHandlerOptions(
 		connect.WithReadMaxBytes(maxMessage),
-		connect.WithCompression("gzip", nil, nil))) // the other end is on this machine
+		connect.WithCompression("gzip", nil, nil)) // the other end is on this machine
+	mux.Handle(controlv1connect.NewControlServiceHandler(s, options))
+	mux.Handle(controlv1connect.NewReceiptServiceHandler(leaseServer{s.Leases}, options))
 	srv := &http.Server{
 		Handler:           s.idle.count(mux),
 		Protocols:         plainHTTP2(),

@@ -1,0 +1,44 @@
+package requester
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/lease"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// Whole collects from a journal what stands behind the lease of a job: every co-signed
+// beat, and the bid that was taken up. The receipt and the samples are for the caller
+// to add. ErrNoJob when the journal does not hold that lease.
+func Whole(replay func(func(journal.Record) error) error, jobID string, id job.LeaseID) (*leasev1.Whole, error) {
+	var h records
+	err := replay(func(rec journal.Record) error {
+		if rec.Key != jobID || h.leased == nil && rec.Kind == KindEvent {
+			return nil
+		}
+		return h.add(rec)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if h.leased == nil {
+		return nil, ErrNoJob
+	}
+	req := &leasev1.AwardRequest{}
+	if err := proto.Unmarshal(h.leased.Event, req); err != nil {
+		return nil, fmt.Errorf("award in the journal: %w", err)
+	}
+	agreement, err := agreementOf(h.leased, req)
+	if err != nil {
+		return nil, err
+	}
+	if job.LeaseID(agreement.ID()) != id {
+		return nil, ErrNoJob
+	}
+	chain, err := lease.Chain(lease.Config{Role: lease.Requester, Agreement: agreement}, h.leased.At, h.events)
+	return &leasev1.Whole{Version: 1, Chain: chain, Bid: req.Bid}, err
+}
