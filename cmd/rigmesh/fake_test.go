@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -43,6 +44,10 @@ type fakeNode struct {
 	stdout, stderr string
 	offers         []*controlv1.SeenOffer
 	jobs           []*controlv1.Job
+
+	receipt, whole, proof []byte
+	missing               []string // of whole
+	month                 string   // that was asked for
 }
 
 func startFakeNode(t *testing.T) *fakeNode {
@@ -52,13 +57,13 @@ func startFakeNode(t *testing.T) *fakeNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakeNode{Store: store, dir: dir, stops: make(chan bool, 4), down: make(chan bool, 1)}
+	f := &fakeNode{Store: store, dir: dir, receipt: []byte("not a receipt"), stops: make(chan bool, 4), down: make(chan bool, 1)}
 	log := slog.New(slog.DiscardHandler)
 	l, err := control.Listen(dir, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := control.New(control.Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Node: f, Log: log})
+	s := control.New(control.Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Node: f, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, l) }()
@@ -138,8 +143,23 @@ func (f *fakeNode) List(bool) []*controlv1.Job                                  
 func (f *fakeNode) Offers(context.Context, time.Duration) []*controlv1.SeenOffer { return f.offers }
 func (f *fakeNode) ListReceipts() ([]*controlv1.ReceiptLine, error)              { return nil, nil }
 func (f *fakeNode) Receipt(id string) (lease string, receipt []byte, err error) {
-	return id, []byte("not a receipt"), nil
+	return id, f.receipt, nil
 }
+
+func (f *fakeNode) OpenLease(context.Context, string, bool) ([]byte, []string, error) {
+	if f.whole == nil {
+		return nil, nil, fmt.Errorf("heartbeats of lease 77aa: %w", control.ErrNotFound)
+	}
+	return f.whole, f.missing, nil
+}
+
+func (f *fakeNode) ReadReceipts(from, to time.Time, fn func(string, []byte) error) error {
+	f.month = from.Format(time.DateOnly) + " to " + to.Format(time.DateOnly)
+	return errors.Join(fn("worker", f.receipt), fn("requester", f.receipt))
+}
+
+func (f *fakeNode) Proof(id string) (string, []byte, error) { return id, f.proof, nil }
+
 func (f *fakeNode) Join([]string) error { return nil }
 
 func (f *fakeNode) Shutdown(drain bool) { f.down <- drain }

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/receipt"
+	"github.com/rigmesh/rigmesh/job/statement"
+	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -15,12 +21,13 @@ import (
 func receiptCommand(k console) *cli.Command {
 	group := &cli.Command{
 		Name:      "receipt",
-		Usage:     "show, check, list and save receipts",
+		Usage:     "show, check, replay, list and save receipts",
 		UsageText: "rigmesh receipt COMMAND [flags] [arguments]",
 		Category:  categoryAll,
 		Description: "A receipt says how long a lease was served and what it cost, signed by both sides.\n" +
 			"Anybody can check one, with nothing but the file.\n\n" +
-			examples("rigmesh receipt list", "rigmesh receipt export 3f2a lease.receipt", "rigmesh receipt verify lease.receipt"),
+			examples("rigmesh receipt list", "rigmesh receipt show 3f2a", "rigmesh receipt export 3f2a lease.receipt",
+				"rigmesh receipt verify lease.receipt", "rigmesh receipt export --month 2026-11 november.csv"),
 		HideHelpCommand: true,
 		OnUsageError:    func(c *cli.Context, err error, _ bool) error { return flagProblem(c, err) },
 		Flags:           globalFlags(),
@@ -28,54 +35,172 @@ func receiptCommand(k console) *cli.Command {
 	}
 	group.Subcommands = []*cli.Command{
 		command(&cli.Command{
-			Name: "show", Usage: "print a receipt for people", ArgsUsage: "ID|FILE",
-			Description: examples("rigmesh receipt show 3f2a", "rigmesh receipt show --json lease.receipt"),
-			Flags:       []cli.Flag{jsonFlag()},
-			Action:      func(c *cli.Context) error { return receiptShow(c, k) },
+			Name: "show", Usage: "say for people what a receipt says, and what it does not", ArgsUsage: "ID|FILE",
+			Description: "A receipt of this node is shown with what its journal has of the heartbeats.\n\n" +
+				examples("rigmesh receipt show 3f2a", "rigmesh receipt show --json lease.receipt"),
+			Flags:  append(policyFlags(), jsonFlag()),
+			Action: func(c *cli.Context) error { return receiptShow(c, k) },
 		}, arguments{1, 1}),
 		command(&cli.Command{
-			Name: "verify", Usage: "check a receipt, offline", ArgsUsage: "FILE",
-			Description: "Needs no node, no data directory and no network. - reads standard input.\n\n" + examples("rigmesh receipt verify lease.receipt"),
-			Flags:       []cli.Flag{jsonFlag()},
-			Action:      func(c *cli.Context) error { return receiptVerify(c, k) },
+			Name: "verify", Usage: "check a receipt, a whole lease or a proof of fraud, offline", ArgsUsage: "FILE",
+			Description: "Needs no node, no data directory and no network. - reads standard input. Exits with 0 when all\n" +
+				"of it holds and as many witnesses attested as --quorum demands, with 1 otherwise.\n\n" +
+				examples("rigmesh receipt verify lease.receipt", "rigmesh receipt verify --witness 12D3Koo… --witness 12D3Kop… --quorum 2 lease.receipt"),
+			Flags:  append(policyFlags(), jsonFlag()),
+			Action: func(c *cli.Context) error { return receiptVerify(c, k) },
 		}, arguments{1, 1}),
+		auditCommand(k),
 		command(&cli.Command{
 			Name: "list", Usage: "list this node's receipts", Description: examples("rigmesh receipt list --json"),
 			Flags:  []cli.Flag{jsonFlag()},
 			Action: func(c *cli.Context) error { return receiptList(c, k) },
 		}, arguments{0, 0}),
-		command(&cli.Command{
-			Name: "export", Usage: "save a receipt as a file", ArgsUsage: "ID FILE",
-			Description: "- writes to standard output.\n\n" + examples("rigmesh receipt export 3f2a lease.receipt"),
-			Action:      func(c *cli.Context) error { return receiptExport(c, k) },
-		}, arguments{2, 2}),
+		exportCommand(k),
 	}
 	return group
 }
 
+func policyFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "witness", Usage: "count only this witness: a peer `ID`, or its key in hexadecimal; repeatable"},
+		&cli.IntFlag{Name: "quorum", Usage: "demand that this `number` of witnesses attested; with --witness all of them", DefaultText: "none"},
+	}
+}
+
+// policyOf is whose word counts for whoever typed the flags.
+func policyOf(c *cli.Context) (p receipt.Policy, err error) {
+	for _, name := range c.StringSlice("witness") {
+		key, err := witnessKey(name)
+		if err != nil {
+			return receipt.Policy{}, &usageError{err}
+		}
+		p.Witnesses = append(p.Witnesses, key)
+	}
+	p.Quorum = len(p.Witnesses)
+	if c.IsSet("quorum") {
+		p.Quorum = c.Int("quorum")
+	}
+	if p.Quorum < 0 {
+		return receipt.Policy{}, usagef("--quorum wants a number of witnesses, not %d", p.Quorum)
+	}
+	return p, nil
+}
+
+func witnessKey(name string) (ed25519.PublicKey, error) {
+	if key, err := hex.DecodeString(name); err == nil && statement.CheckKey(key) == nil {
+		return key, nil
+	}
+	id, err := peer.Decode(name)
+	if err != nil {
+		return nil, fmt.Errorf("--witness %q is neither a peer id nor an Ed25519 key in hexadecimal", name)
+	}
+	return job.PublicKey(id)
+}
+
+// finding is what a file turned out to say.
+type finding interface{ Text(io.Writer) error }
+
+// check verifies a file of any kind. With receipt.ErrQuorum the finding is good all the same.
+func check(p receipt.Policy, file []byte) (finding, error) {
+	switch receipt.KindOf(file) {
+	case receipt.KindWhole:
+		return p.VerifyWhole(file)
+	case receipt.KindEquivocation:
+		return receipt.VerifyEquivocation(file)
+	default:
+		return p.Verify(file)
+	}
+}
+
+// refusal words why a file is not accepted.
+func refusal(err error) error {
+	if errors.Is(err, receipt.ErrQuorum) {
+		return hint(fmt.Errorf("a valid receipt, but %w", err), "who counts and how many is up to you: --witness and --quorum")
+	}
+	return hint(fmt.Errorf("this receipt proves nothing: %w", err), "ask whoever gave it to you for the original file; a receipt cannot be edited")
+}
+
 func receiptVerify(c *cli.Context, k console) error {
-	text, err := readReceipt(c.Args().First(), k)
+	p, err := policyOf(c)
 	if err != nil {
 		return err
 	}
-	return printReceipt(c, k, text)
+	file, err := readReceipt(c.Args().First(), k)
+	if err != nil {
+		return err
+	}
+	found, err := check(p, file)
+	if err != nil {
+		return refusal(err)
+	}
+	if c.Bool("json") {
+		return printJSON(k.out, found)
+	}
+	return verdict(k.out, found)
 }
 
-// receiptShow is receiptVerify for a file or an id: nothing unchecked is ever shown.
+// verdict says in a few lines that a file holds, and what it comes to.
+func verdict(w io.Writer, found finding) error {
+	var s receipt.Summary
+	switch found := found.(type) {
+	case receipt.Fault:
+		fmt.Fprintln(w, "A valid proof of equivocation.")
+		return found.Text(w)
+	case receipt.Audit:
+		s = found.Summary
+	case receipt.Summary:
+		s = found
+	}
+	fmt.Fprintf(w, "A valid receipt: %s.\n", s.Proof)
+	if s.Simulated {
+		fmt.Fprintln(w, "Simulated: no real GPU was lent.")
+	}
+	_, err := fmt.Fprintf(w, "%s credits for %s, from %s for %s, lease %s\n",
+		credits(s.Amount), spanMS(s.CreditMS), shortPeer(s.Worker), shortPeer(s.Requester), s.LeaseID)
+	return err
+}
+
+// receiptShow tells all there is to tell: nothing unchecked is ever shown.
 func receiptShow(c *cli.Context, k console) error {
+	p, err := policyOf(c)
+	if err != nil {
+		return err
+	}
 	name := c.Args().First()
-	text, err := readReceipt(name, k)
+	file, err := readReceipt(name, k)
 	if errors.Is(err, fs.ErrNotExist) {
-		text, err = fetchReceipt(c, k, name)
+		file, err = fetchLease(c, k, name)
 	}
 	if err != nil {
 		return err
 	}
-	return printReceipt(c, k, text)
+	return printFinding(c, k, p, file)
 }
 
-// maxReceipt is more than any receipt has, in bytes.
-const maxReceipt = 1 << 20
+func printFinding(c *cli.Context, k console, p receipt.Policy, file []byte) error {
+	found, err := check(p, file)
+	if err != nil {
+		return refusal(err)
+	}
+	if c.Bool("json") {
+		return printJSON(k.out, found)
+	}
+	return found.Text(k.out)
+}
+
+// fetchLease asks the node for a receipt and all that its journal has behind it, or else
+// for the receipt alone.
+func fetchLease(c *cli.Context, k console, id string) ([]byte, error) {
+	client, err := dial(c, k)
+	if err != nil {
+		return nil, err
+	}
+	file, _, err := client.OpenLease(c.Context, id, false)
+	if errors.Is(err, control.ErrNotFound) {
+		_, file, err = client.Receipt(c.Context, id)
+	}
+	return file, err
+}
 
 func readReceipt(name string, k console) ([]byte, error) {
 	in := k.in
@@ -87,43 +212,11 @@ func readReceipt(name string, k console) ([]byte, error) {
 		defer f.Close()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxReceipt+1))
+	file, err := io.ReadAll(io.LimitReader(in, receipt.MaxWholeSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read receipt: %w", err)
 	}
-	if len(text) > maxReceipt {
-		return nil, fmt.Errorf("read receipt %s: more than %d bytes, so it is none", name, maxReceipt)
-	}
-	return text, nil
-}
-
-func fetchReceipt(c *cli.Context, k console, id string) ([]byte, error) {
-	client, err := dial(c, k)
-	if err != nil {
-		return nil, err
-	}
-	_, text, err := client.Receipt(c.Context, id)
-	return text, err
-}
-
-func receiptExport(c *cli.Context, k console) error {
-	text, err := fetchReceipt(c, k, c.Args().First())
-	if err != nil {
-		return err
-	}
-	file := c.Args().Get(1)
-	if file == "-" {
-		_, err = k.out.Write(text)
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("save receipt: %w", err)
-	}
-	if _, err := f.Write(text); err != nil {
-		return fmt.Errorf("save receipt: %w", errors.Join(err, f.Close()))
-	}
-	return f.Close()
+	return file, nil // one that is too large is refused as any other that is wrong
 }
 
 func receiptList(c *cli.Context, k console) error {
@@ -164,17 +257,4 @@ func receiptViews(lines []*controlv1.ReceiptLine) []receiptView {
 		views = append(views, receiptView{r.LeaseId, r.JobId, r.Role, r.PeerId, rfc3339(r.EndedMs), r.CreditMs, r.Amount, r.Simulated})
 	}
 	return views
-}
-
-// printReceipt checks a receipt and says what it proves, or what is wrong with it.
-func printReceipt(c *cli.Context, k console, text []byte) error {
-	summary, err := receipt.Verify(text)
-	if err != nil {
-		return hint(fmt.Errorf("this receipt proves nothing: %w", err), "ask whoever gave it to you for the original file; a receipt cannot be edited")
-	}
-	if c.Bool("json") {
-		return printJSON(k.out, summary)
-	}
-	fmt.Fprintln(k.out, "A valid receipt.")
-	return summary.Text(k.out)
 }

@@ -7,8 +7,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -26,7 +28,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("RIGMESH_DATA", e.WorkDir+"/data")
-			return writeArchive(e.WorkDir + "/image.tar")
+			return errors.Join(writeArchive(e.WorkDir+"/image.tar"), writeReceipts(e.WorkDir))
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -35,6 +37,33 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 	})
+}
+
+// writeReceipts writes the files of proto/vectors that a script names.
+func writeReceipts(dir string) error {
+	b, err := os.ReadFile("../../proto/vectors/files.json")
+	if err != nil {
+		return err
+	}
+	var v struct {
+		Good []struct{ Name, File string }
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return err
+	}
+	names := map[string]string{
+		"a closed lease": "lease.receipt", "a lease with witnesses": "witnessed.receipt",
+		"a whole lease with samples": "lease.whole", "two acks of one beat": "fraud.equivocation",
+	}
+	for _, g := range v.Good {
+		if name := names[g.Name]; name != "" {
+			file, err := hex.DecodeString(g.File)
+			if err := errors.Join(err, os.WriteFile(filepath.Join(dir, name), file, 0o600)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // asNobody is rigmesh as an ordinary user, when the test is root.
