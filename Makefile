@@ -63,7 +63,7 @@ sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
 
 matrix: build failpoints ## the power goes at every step of both journals, 50 times each; real processes die at each, once
-	go test -count=1 -timeout 3h ./testnet/sim -run PowerCut -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
+	go test -count=1 -timeout 3h ./testnet/sim -run 'PowerCut|DiskThatFails' -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
 	go test -count=1 -timeout 3h ./testnet/e2e -run BothSidesDie -v -fail-seeds 1 | grep -v -e level= -e '=== ' -e PASS:
 
 bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"

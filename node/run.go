@@ -76,6 +76,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 // running lists the parts of this node.
 func (n *Node) running() ([]part, error) {
 	parts := []part{
+		{"journal", n.watchJournal},
 		{"network", n.host.Run},
 		{"discovery", n.discovery.Run},
 		{"requester", n.requester.Run},
@@ -106,6 +107,17 @@ func (n *Node) running() ([]part, error) {
 		}})
 	}
 	return parts, nil
+}
+
+// watchJournal ends the node when its journal takes no more records: it could promise
+// nothing any more. Tasks go on, and are taken up again by a node that can.
+func (n *Node) watchJournal(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-n.journal.Broken():
+		return n.journal.Err()
+	}
 }
 
 func (p part) start(ctx context.Context, failed chan<- error) running {

@@ -76,9 +76,10 @@ type Journal struct {
 	mu      sync.Mutex // guards pending
 	pending *batch
 
-	commit sync.Mutex // held while a batch is written; guards the rest
-	end    position   // of what is committed
-	failed error      // sticky
+	commit sync.Mutex    // held while a batch is written; guards the rest
+	end    position      // of what is committed
+	failed error         // sticky
+	broken chan struct{} // closed when failed is more than ErrClosed
 }
 
 // batch is the records that one sync will make durable together.
@@ -100,7 +101,7 @@ func Open(dir string) (*Journal, error) {
 
 // OpenFS is Open on any file layer.
 func OpenFS(files FS) (*Journal, error) {
-	j := &Journal{files: files}
+	j := &Journal{files: files, broken: make(chan struct{})}
 	if err := j.open(); err != nil {
 		return nil, fmt.Errorf("open journal: %w", errors.Join(err, j.closeFiles()))
 	}
@@ -187,6 +188,7 @@ func (j *Journal) writeLog(frames []byte) error {
 
 func (j *Journal) fail(cause error) error {
 	j.failed = fmt.Errorf("%w: %w", ErrFailed, cause)
+	close(j.broken)
 	return j.failed
 }
 
@@ -236,6 +238,9 @@ func (j *Journal) Err() error {
 	defer j.commit.Unlock()
 	return j.failed
 }
+
+// Broken is closed when the journal takes no more records before it was closed: Err says why.
+func (j *Journal) Broken() <-chan struct{} { return j.broken }
 
 // Close waits for the batch being written and closes the files. Appends that come later get
 // ErrClosed. Closing twice is no error.

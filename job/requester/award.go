@@ -51,7 +51,7 @@ func (j *run) award(ctx context.Context, b bid) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := j.record(KindAward, event, nil); err != nil {
+	if err := j.record(ctx, KindAward, event, nil); err != nil {
 		return nil, err
 	}
 	return j.send(ctx, req)
@@ -86,9 +86,9 @@ func (j *run) send(ctx context.Context, req *leasev1.AwardRequest) (*tenure, err
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, awardTimeout)
+	soon, cancel := context.WithTimeout(ctx, awardTimeout)
 	defer cancel()
-	resp, err := j.r.Market.Award(ctx, worker, req)
+	resp, err := j.r.Market.Award(soon, worker, req)
 	if err != nil {
 		return nil, err
 	}
@@ -100,11 +100,11 @@ func (j *run) send(ctx context.Context, req *leasev1.AwardRequest) (*tenure, err
 	if err != nil {
 		return nil, fmt.Errorf("countersignature of %s: %w", worker, err)
 	}
-	return j.begin(agreement, req, resp.GetCountersigned())
+	return j.begin(ctx, agreement, req, resp.GetCountersigned())
 }
 
 // begin makes the signed lease durable.
-func (j *run) begin(agreement lease.Agreement, req *leasev1.AwardRequest, counter *marketv1.Signed) (*tenure, error) {
+func (j *run) begin(ctx context.Context, agreement lease.Agreement, req *leasev1.AwardRequest, counter *marketv1.Signed) (*tenure, error) {
 	l, err := lease.New(lease.Config{Role: lease.Requester, Agreement: agreement, Sign: j.r.sign}, j.r.Now())
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (j *run) begin(agreement lease.Agreement, req *leasev1.AwardRequest, counte
 	if err != nil {
 		return nil, err
 	}
-	if err := j.record(KindLease, event, [][]byte{said}); err != nil {
+	if err := j.record(ctx, KindLease, event, [][]byte{said}); err != nil {
 		return nil, err
 	}
 	t := j.newTenure(agreement, l)

@@ -98,7 +98,7 @@ func (j *run) pursue(ctx context.Context) error {
 	if err != nil || ended == nil {
 		return err
 	}
-	return j.end(ended)
+	return j.end(ctx, ended)
 }
 
 // search auctions the job until a lease is signed. Stopping the job ends it.
@@ -134,23 +134,23 @@ func (j *run) endSearch(ctx context.Context, err error) error {
 	j.mu.Unlock()
 	switch {
 	case stopping:
-		return j.end(&leasev1.JobEnded{Outcome: leasev1.Outcome_OUTCOME_STOPPED, Sentence: errStopped.Error()})
+		return j.end(ctx, &leasev1.JobEnded{Outcome: leasev1.Outcome_OUTCOME_STOPPED, Sentence: errStopped.Error()})
 	case ctx.Err() != nil:
 		return nil // the node stops; the job goes on when it is back
 	case errors.Is(err, errNoBid):
-		return j.end(&leasev1.JobEnded{Outcome: leasev1.Outcome_OUTCOME_NO_BID, Sentence: err.Error()})
+		return j.end(ctx, &leasev1.JobEnded{Outcome: leasev1.Outcome_OUTCOME_NO_BID, Sentence: err.Error()})
 	default:
-		return j.end(&leasev1.JobEnded{Outcome: leasev1.Outcome_OUTCOME_FAILED, Sentence: err.Error()})
+		return j.end(ctx, &leasev1.JobEnded{Outcome: leasev1.Outcome_OUTCOME_FAILED, Sentence: err.Error()})
 	}
 }
 
 // end records the job's last event and tells whoever watches.
-func (j *run) end(e *leasev1.JobEnded) error {
+func (j *run) end(ctx context.Context, e *leasev1.JobEnded) error {
 	event, err := proto.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("record the end of job %s: %w", j.id, err)
 	}
-	if err := j.record(KindEnded, event, nil); err != nil {
+	if err := j.record(ctx, KindEnded, event, nil); err != nil {
 		return err
 	}
 	j.mu.Lock()
@@ -165,10 +165,11 @@ func (j *run) end(e *leasev1.JobEnded) error {
 	return nil
 }
 
-// record makes something about the job durable.
-func (j *run) record(kind string, event []byte, statements [][]byte) error {
+// record makes something about the job durable; with a full disk it waits for room.
+func (j *run) record(ctx context.Context, kind string, event []byte, statements [][]byte) error {
 	rec := journal.Record{Key: j.id.String(), Kind: kind, At: j.r.Now(), Event: event, Statements: statements}
-	if err := j.r.Journal.Append(rec); err != nil {
+	full := func(err error) { j.log.Warn("the job waits for room on the disk", "err", err) }
+	if err := journal.Insist(ctx, j.r.Journal, rec, full); err != nil {
 		return errJournal{fmt.Errorf("journal job %s: %w", j.id, err)}
 	}
 	return nil

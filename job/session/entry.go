@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -27,10 +28,10 @@ func (r refused) Unwrap() error { return r.reason }
 // its timer alone: they would ask again at once.
 const muteFor = time.Minute
 
-// step applies an event. What it decided is durable when step returns; only then
-// may the effects be performed. A refused event leaves everything as it was; any
+// step applies an event. What it decided is durable when step returns, which is when the
+// disk has room for it; only then may the effects be performed. A refused event leaves everything as it was; any
 // other error means that the journal no longer takes records.
-func (s *Session) step(ev lease.Event) ([]lease.Effect, error) {
+func (s *Session) step(ctx context.Context, ev lease.Event) ([]lease.Effect, error) {
 	now := s.Now()
 	next, effects, err := s.lease.Load().Step(now, ev)
 	if err != nil {
@@ -45,7 +46,8 @@ func (s *Session) step(ev lease.Event) ([]lease.Effect, error) {
 		return nil, fmt.Errorf("record statements of %s: %w", s.Key, err)
 	}
 	rec := journal.Record{Key: s.Key, Kind: s.Kind, At: now, Event: event, Statements: statements}
-	if err := s.Journal.Append(rec); errors.Is(err, ErrSlot) {
+	full := func(err error) { s.Log.Warn("the lease waits for room on the disk", "err", err) }
+	if err := journal.Insist(ctx, s.Journal, rec, full); errors.Is(err, ErrSlot) {
 		s.mute = now.Add(muteFor)
 		s.Log.Error("this node was about to contradict itself, and does not", "event", fmt.Sprintf("%T", ev), "err", err)
 		return nil, refused{err}

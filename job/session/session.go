@@ -175,7 +175,7 @@ func (s *Session) untilDeadline() time.Duration {
 
 // handle steps the lease, then does what it decided.
 func (s *Session) handle(ctx context.Context, ev lease.Event) error {
-	effects, err := s.step(ev)
+	effects, err := s.step(ctx, ev)
 	var no refused
 	if errors.As(err, &no) {
 		s.Log.Debug("event refused", "event", fmt.Sprintf("%T", ev), "err", no.reason)

@@ -34,6 +34,7 @@ type Machine struct {
 	files  journal.FS
 	cancel context.CancelFunc
 	done   chan error
+	over   chan struct{} // closed when the node has ended by itself or was stopped
 }
 
 // Setting is what differs between machines.
@@ -86,8 +87,12 @@ func (m *Machine) Start() {
 		m.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m.Node, m.cancel, m.done = n, cancel, make(chan error, 1)
-	go func() { m.done <- n.Run(ctx) }()
+	m.Node, m.cancel, m.done, m.over = n, cancel, make(chan error, 1), make(chan struct{})
+	over, done := m.over, m.done
+	go func() {
+		done <- n.Run(ctx)
+		close(over)
+	}()
 	m.t.Cleanup(m.Stop)
 }
 
@@ -117,6 +122,9 @@ func (m *Machine) Crash(files journal.FS) {
 	m.cancel, m.files = nil, files
 	m.Mend()
 }
+
+// Failed is closed when the node has ended, by itself or not.
+func (m *Machine) Failed() <-chan struct{} { return m.over }
 
 // Cut takes the machine off the network. Its node notices nothing but silence.
 func (m *Machine) Cut() { m.wires.set(m.number, true, true) }
