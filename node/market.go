@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -47,6 +49,14 @@ func (m marketSide) Ask(ctx context.Context, to peer.ID, ann *marketv1.Signed) (
 	}
 	return &a, nil
 }
+
+func (m marketSide) Witnesses(count int, without []peer.ID) []peer.ID {
+	all := slices.DeleteFunc(m.n.host.Speakers(witnessProtocol), func(id peer.ID) bool { return slices.Contains(without, id) })
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(count, len(all))]
+}
+
+func (m marketSide) RecordOf(id peer.ID) []byte { return m.n.host.RecordOf(id) }
 
 // answer is this node's worker's answer to an announcement that its author brought.
 func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, error) {

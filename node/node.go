@@ -16,6 +16,7 @@ import (
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/requester"
 	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/witness"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
@@ -66,6 +67,7 @@ type Node struct {
 	topics    *topics
 	devices   *gpu.Reservations
 	requester *requester.Requester
+	witness   *witness.Witness
 	worker    *worker.Worker // nil on a node that only rents
 
 	release  func()    // the data directory's lock
@@ -82,7 +84,7 @@ func New(cfg config.Config, parts Parts) (*Node, error) {
 	}
 	n := &Node{cfg: cfg, parts: parts, log: parts.Log, stop: make(chan bool, 1)}
 	for _, make := range []func() error{
-		n.lock, n.makeClock, n.makeIdentity, n.makeStore, n.makeNetwork, n.makeRequester, n.makeWorker, n.restore,
+		n.lock, n.makeClock, n.makeIdentity, n.makeStore, n.makeNetwork, n.makeRequester, n.makeWitness, n.makeWorker, n.restore,
 	} {
 		if err := make(); err != nil {
 			return nil, errors.Join(err, n.close())
@@ -181,6 +183,12 @@ func (n *Node) makeNetwork() error {
 	return nil
 }
 
+// makeWitness makes this node watch leases whose two sides want it to.
+func (n *Node) makeWitness() error {
+	n.witness = witness.New(witness.Config{Key: n.key, Network: n.cfg.Network, Now: n.now, Journal: n.guard, Log: n.log})
+	return nil
+}
+
 func (n *Node) makeRequester() error {
 	n.requester = requester.New(requester.Config{
 		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace, SealRate: n.parts.SealRate,
@@ -198,6 +206,9 @@ func (n *Node) restore() error {
 	}
 	if err := n.requester.Restore(n.journal.Replay); err != nil {
 		return fmt.Errorf("restore jobs from the journal: %w", err)
+	}
+	if err := n.witness.Restore(n.journal.Replay); err != nil {
+		return fmt.Errorf("restore watched leases from the journal: %w", err)
 	}
 	if n.worker == nil {
 		return nil

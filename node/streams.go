@@ -7,7 +7,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/witness"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/stream"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -50,6 +52,9 @@ func (n *Node) blobs(from peer.ID, leaseID []byte) runtime.BlobSource {
 // serve answers the streams of this node's peers. Everything stops with the host.
 func (n *Node) serve() {
 	stream.Serve(n.host, "bid", stream.Limits{}, n.serveBid)
+	stream.Accept(n.host, witnessProtocol, stream.Limits{PerPeer: witnessStreams, Total: witness.MaxLeases}, func(ctx context.Context, c *stream.Conn) {
+		n.serveWitness(ctx, c)
+	})
 	blob.Serve(n.host, n.store, func(from peer.ID, leaseID []byte, digest string) bool {
 		return n.requester.MayFetch(from, leaseID, digest) || (n.worker != nil && n.worker.MayFetch(from, leaseID, digest))
 	})
@@ -79,10 +84,27 @@ func (n *Node) serveBid(_ context.Context, from peer.ID, a *marketv1.Answer) (*m
 }
 
 func (n *Node) serveAward(_ context.Context, from peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
-	if _, err := n.host.AddPeerRecord(req.PeerRecord); err != nil {
-		n.log.Debug("addresses of an award", "peer", from, "err", err)
+	for _, record := range append([][]byte{req.PeerRecord}, req.WitnessRecords[:min(len(req.WitnessRecords), job.MaxWitnesses)]...) {
+		if _, err := n.host.AddPeerRecord(record); err != nil {
+			n.log.Debug("addresses of an award", "peer", from, "err", err)
+		}
 	}
 	return n.worker.Award(from, req)
+}
+
+const (
+	// witnessProtocol is what every node speaks that watches leases for others.
+	witnessProtocol = "witness"
+	// witnessStreams is how many leases of one worker are watched at once.
+	witnessStreams = 64
+)
+
+// serveWitness watches a lease for a worker.
+func (n *Node) serveWitness(ctx context.Context, link session.Link) {
+	if err := n.witness.Serve(ctx, link); err != nil {
+		n.log.Debug("witness stream", "peer", link.Peer(), "err", err)
+		link.Reset()
+	}
 }
 
 // serveBeat hands a lease's kept stream to its session, for as long as both live.
@@ -126,6 +148,13 @@ func (w workerSide) PeerRecord() ([]byte, error)             { return w.n.host.P
 func (w workerSide) AddPeerRecord(b []byte) (peer.ID, error) { return w.n.host.AddPeerRecord(b) }
 
 func (w workerSide) Origins(id peer.ID) []netip.Prefix { return w.n.host.Origins(id) }
+
+func (w workerSide) Witness(ctx context.Context, id peer.ID) (session.Link, error) {
+	if id == w.n.host.ID() {
+		return w.n.local(w.n.serveWitness), nil
+	}
+	return stream.Open(ctx, w.n.host, id, witnessProtocol)
+}
 
 func (w workerSide) Connect(ctx context.Context, id peer.ID) error {
 	if id == w.n.host.ID() {

@@ -103,6 +103,18 @@ func (h *Host) Ping(ctx context.Context, id peer.ID) (time.Duration, error) {
 	}
 }
 
+// Speakers are the connected peers that speak one of our protocols, as far as they
+// have said so.
+func (h *Host) Speakers(name string) []peer.ID {
+	var out []peer.ID
+	for _, id := range h.Peers() {
+		if known, err := h.host.Peerstore().SupportsProtocols(id, h.Protocol(name)); err == nil && len(known) > 0 {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // Protect keeps the connection to a peer from being trimmed until Unprotect
 // with the same tag, such as a lease's id.
 func (h *Host) Protect(id peer.ID, tag string) { h.host.ConnManager().Protect(id, tag) }

@@ -72,6 +72,24 @@ func (h *Host) AddPeerRecord(b []byte) (peer.ID, error) {
 	return rec.PeerID, nil
 }
 
+// RecordOf is a peer's own record, as it gave it to us or to somebody who passed it
+// on; nil without one.
+func (h *Host) RecordOf(id peer.ID) []byte {
+	book, ok := peerstore.GetCertifiedAddrBook(h.host.Peerstore())
+	if !ok {
+		return nil
+	}
+	envelope := book.GetPeerRecord(id)
+	if envelope == nil {
+		return nil
+	}
+	b, err := envelope.Marshal()
+	if err != nil || len(b) > MaxPeerRecord {
+		return nil
+	}
+	return b
+}
+
 // publishable keeps what others may be able to dial, the likeliest first:
 // public, then private, then loopback only when there is nothing else.
 func publishable(addrs []ma.Multiaddr) []ma.Multiaddr {

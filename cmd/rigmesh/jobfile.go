@@ -57,7 +57,9 @@ type price struct {
 }
 
 type heartbeat struct {
-	Interval config.Duration `yaml:"interval,omitempty"`
+	Interval  config.Duration `yaml:"interval,omitempty"`
+	Witnesses witnesses       `yaml:"witnesses,omitempty"`
+	Disputed  string          `yaml:"disputed,omitempty"` // what to do about evidence that does not fit: show (the default) or stop
 }
 
 // newJobFile is a job about which nothing was said.

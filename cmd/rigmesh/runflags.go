@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -50,6 +51,8 @@ func runFlags() []cli.Flag {
 		yes(how, "broadcast", "announce to everybody at once, beside asking known workers"),
 		text(how, "worker", "ask this `PEER` only: its id, or an address ending in /p2p/ID"),
 		text(how, "interval", "`TIME` between heartbeats (default: 60s)"),
+		list(how, "witness", "have the heartbeats attested to by this `PEER`, or by NUMBER connected peers; repeatable (default: none)"),
+		yes(how, "stop-disputed", "end the task when the worker's evidence does not fit what is seen here"),
 		text(mine, "file", "read the job from `job.yaml`; flags come on top", "f"),
 		yes(mine, "dry-run", "print the job as job.yaml and stop"),
 		yes(mine, "detach", "print the job's id and leave it running", "d"),
@@ -93,6 +96,14 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	}
 	j.Inputs = append(j.Inputs, c.StringSlice("volume")...)
 	j.Outputs = append(j.Outputs, c.StringSlice("output")...)
+	for _, word := range c.StringSlice("witness") {
+		if err := j.Heartbeat.Witnesses.add(word); err != nil {
+			return j, &usageError{fmt.Errorf("--witness: %w", err)}
+		}
+	}
+	if c.Bool("stop-disputed") {
+		j.Heartbeat.Disputed = disputedStop
+	}
 	for _, v := range c.StringSlice("env") {
 		j.Env = j.Env.with(v, k.getenv)
 	}

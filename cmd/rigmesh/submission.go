@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/requester"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -14,6 +15,9 @@ import (
 // defaultDuration is the longest lease of a job without a timeout: what workers
 // sign for when nobody changed their settings.
 const defaultDuration = 24 * time.Hour
+
+// disputedStop ends a task when the worker's evidence does not fit.
+const disputedStop = "stop"
 
 // afterTimeout is what the lease lasts beyond the task's timeout, so that it is the task
 // that ends first.
@@ -36,6 +40,12 @@ func (j jobFile) check() ([]input, []outputDir, error) {
 	if iv := time.Duration(j.Heartbeat.Interval); iv != 0 && (iv < job.MinInterval || iv > job.MaxInterval) {
 		problems = append(problems, fmt.Errorf("heartbeat interval %s: want %s to %s", iv, job.MinInterval, job.MaxInterval))
 	}
+	if d := j.Heartbeat.Disputed; d != "" && d != "show" && d != disputedStop {
+		problems = append(problems, fmt.Errorf("heartbeat disputed %q: want show or stop", d))
+	}
+	problems = append(problems, requester.CheckWitnesses(&leasev1.Submission{
+		Witnesses: j.Heartbeat.Witnesses.peers, AnyWitnesses: j.Heartbeat.Witnesses.any,
+	}))
 	if err := errors.Join(problems...); err != nil {
 		return nil, nil, &usageError{err}
 	}
@@ -110,5 +120,8 @@ func (j jobFile) submission(p plan, spec *marketv1.Spec) *leasev1.Submission {
 		WaitMs:        time.Duration(p.wait).Milliseconds(),
 		Broadcast:     p.broadcast,
 		Worker:        p.worker,
+		Witnesses:     j.Heartbeat.Witnesses.peers,
+		AnyWitnesses:  j.Heartbeat.Witnesses.any,
+		StopDisputed:  j.Heartbeat.Disputed == disputedStop,
 	}
 }

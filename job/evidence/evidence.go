@@ -12,12 +12,12 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/proto"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
@@ -62,32 +62,10 @@ func Open(b []byte) (*leasev1.Sample, error) {
 	return s, nil
 }
 
-// Root is the RFC 6962 root over samples, and nil without any.
-func Root(samples [][]byte) []byte {
-	if len(samples) == 0 {
-		return nil
-	}
-	root := root(samples)
-	return root[:]
-}
-
-// root splits as RFC 6962 does: the left part is the largest power of two that
-// is smaller than the whole.
-func root(samples [][]byte) tlog.Hash {
-	if len(samples) == 1 {
-		return tlog.RecordHash(samples[0])
-	}
-	left := 1
-	for 2*left < len(samples) {
-		left *= 2
-	}
-	return tlog.NodeHash(root(samples[:left]), root(samples[left:]))
-}
-
 // Check compares samples that were opened with the evidence that committed to
 // them: their number, their root, and every figure of the summary.
 func Check(e *leasev1.Evidence, samples [][]byte) error {
-	if uint64(len(samples)) != e.GetSamples() || !bytes.Equal(Root(samples), e.GetSamplesRoot()) {
+	if uint64(len(samples)) != e.GetSamples() || !bytes.Equal(heartbeat.RootOf(samples), e.GetSamplesRoot()) {
 		return fmt.Errorf("%d samples from number %d on: %w", len(samples), e.GetFirstSample(), ErrRoot)
 	}
 	if len(samples) == 0 {

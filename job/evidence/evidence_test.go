@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/proto"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -42,26 +41,6 @@ func series(n int) [][]byte {
 		out, before = append(out, must(evidence.Marshal(s))), s
 	}
 	return out
-}
-
-func TestRootIsThatOfRFC6962(t *testing.T) {
-	for n := 1; n < 70; n++ {
-		samples := series(n)
-		var hashes []tlog.Hash
-		read := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) {
-			var out []tlog.Hash
-			for _, i := range at {
-				out = append(out, hashes[i])
-			}
-			return out, nil
-		})
-		for i, s := range samples {
-			hashes = append(hashes, must(tlog.StoredHashes(int64(i), s, read))...)
-		}
-		if want := must(tlog.TreeHash(int64(n), read)); !bytes.Equal(evidence.Root(samples), want[:]) {
-			t.Fatalf("%d samples: %x, not %x", n, evidence.Root(samples), want)
-		}
-	}
 }
 
 func TestSummaryIsWhatTheSamplesSay(t *testing.T) {

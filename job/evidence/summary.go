@@ -5,14 +5,14 @@ import (
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
-	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
 // Summarize gives the evidence of some samples of a lease, the first of which
 // has number first. Whose they are is for the caller to say.
 func Summarize(first uint64, samples [][]byte) (*leasev1.Evidence, error) {
-	e := &leasev1.Evidence{FirstSample: first, Samples: uint64(len(samples)), SamplesRoot: Root(samples)}
+	e := &leasev1.Evidence{FirstSample: first, Samples: uint64(len(samples)), SamplesRoot: heartbeat.RootOf(samples)}
 	var devices summary
 	for _, b := range samples {
 		if len(b) == 0 {
@@ -52,10 +52,15 @@ func (m *summary) add(s *leasev1.Sample) {
 	var foreign uint32
 	who := sha256.New()
 	for _, d := range s.GetDevices() {
-		m.hottest = max(m.hottest, d.GetTemperature())
-		if d.GetLacks()&uint32(gpu.ReadUtilisation) == 0 {
-			m.use(d.GetUtilization())
+		if m.readings == 0 || d.GetUtilization() < m.least {
+			m.least = d.GetUtilization()
 		}
+		if m.readings == 0 || d.GetTemperature() > m.hottest {
+			m.hottest = d.GetTemperature()
+		}
+		m.readings++
+		m.sum += uint64(d.GetUtilization())
+		m.most = max(m.most, d.GetUtilization())
 		memory += d.GetMemoryBytes()
 		foreign += d.GetForeign()
 		who.Write(d.GetForeignHash())
@@ -65,16 +70,6 @@ func (m *summary) add(s *leasev1.Sample) {
 		h := statement.H("foreign", who.Sum(nil))
 		m.foreign, m.who = foreign, h[:]
 	}
-}
-
-// use counts one reading of utilization.
-func (m *summary) use(percent uint32) {
-	if m.readings == 0 || percent < m.least {
-		m.least = percent
-	}
-	m.readings++
-	m.sum += uint64(percent)
-	m.most = max(m.most, percent)
 }
 
 // evidence is the sum, and nil when no device was read.
@@ -91,7 +86,7 @@ func (m *summary) evidence() *leasev1.DeviceEvidence {
 	hash := devicesHash(tags)
 	return &leasev1.DeviceEvidence{
 		DevicesHash: hash[:], Driver: m.last.GetDriver(),
-		UtilizationMin: m.least, UtilizationMean: uint32(m.sum / max(m.readings, 1)), UtilizationMax: m.most,
+		UtilizationMin: m.least, UtilizationMean: uint32(m.sum / m.readings), UtilizationMax: m.most,
 		MemoryBytes: m.memory, EnergyMj: m.last.GetEnergyMj(), BusyMs: m.last.GetBusyMs(),
 		PowerLimitMw: limit, TemperatureMax: m.hottest,
 		Foreign: m.foreign, ForeignHash: m.who,

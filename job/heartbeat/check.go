@@ -127,6 +127,19 @@ func CheckClose(c *leasev1.Close, o Options) error {
 	)
 }
 
+// CheckAttest says what is wrong with the fields of an attestation, all of it at once.
+func CheckAttest(a *leasev1.Attest) error {
+	first := a.GetAttested() == 0
+	return errors.Join(
+		hash("lease_id", a.GetLeaseId()),
+		hash("head", a.GetHead()),
+		hash("tree_root", a.GetTreeRoot()),
+		wrong(first != (len(a.GetPrevious()) == 0), "previous is not there exactly when others came before"),
+		optional("previous", a.GetPrevious(), true, ""),
+		wrong(a.GetFirstMs() < 0 || a.GetAskedMs() < a.GetFirstMs() || a.GetAttestedMs() < a.GetAskedMs(), "first_ms, asked_ms and attested_ms are not in order"),
+	)
+}
+
 func checkExit(e *leasev1.Exit) error {
 	if e == nil {
 		return wrong(true, "exit is missing")

@@ -42,6 +42,15 @@ func NewAgreement(worker, requester *marketv1.Signed) (Agreement, error) {
 	}, nil
 }
 
+// Signed is the terms as one side signed them.
+func (a Agreement) Signed(r Role) *marketv1.Signed {
+	s := &marketv1.Signed{Type: string(statement.TypeTerms), Payload: a.Payload, Signature: a.WorkerSig}
+	if r == Requester {
+		s.Signature = a.RequesterSig
+	}
+	return s
+}
+
 // ID names the lease.
 func (a Agreement) ID() statement.Hash { return statement.LeaseID(a.Payload) }
 

@@ -2,6 +2,7 @@ package lease
 
 import (
 	"bytes"
+	"slices"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -19,6 +20,8 @@ type chain struct {
 	interval uint64         // of the last co-signed beat, if any
 	creditMS uint64         // cumulative, as co-signed
 	amount   uint64
+	heads    heartbeat.Heads   // all of them; nil without witnesses, and after a leap
+	nonces   [][]byte          // worker: of witnesses, in the last beat
 	unknown  bool              // the last beat itself is not known: see leap
 	evidence *leasev1.Evidence // of the last co-signed beat; never nil
 	beat     *marketv1.Signed  // the last one, with its ack
@@ -28,13 +31,17 @@ type chain struct {
 	sealed   uint64 // beats before the last one whose seal the beat after names
 }
 
-func newChain(head0 statement.Hash) chain {
-	return chain{head: head0, evidence: &leasev1.Evidence{}, tree: heartbeat.Tree{}.Append(head0)}
+func newChain(head0 statement.Hash, witnessed bool) chain {
+	c := chain{head: head0, evidence: &leasev1.Evidence{}, tree: heartbeat.Tree{}.Append(head0)}
+	if witnessed {
+		c.heads = heartbeat.Heads{head0}
+	}
+	return c
 }
 
 func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 	head := heartbeat.NextHead(beat, ack)
-	return chain{
+	next := chain{
 		head:     head,
 		tree:     c.tree.Append(head),
 		beats:    c.beats + 1,
@@ -46,13 +53,17 @@ func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 		ack:      ack,
 		sealed:   c.sealed + c.names(b.GetPrevSeal()),
 	}
+	if c.heads != nil {
+		next.heads = append(slices.Clip(c.heads), head)
+	}
+	return next
 }
 
 // leap is the chain just before a beat that is more than one ahead: of the beats
 // between nothing is known but what its head and tree say.
 func (c chain) leap(b *leasev1.Beat, tree heartbeat.Tree) chain {
 	c.head, c.tree, c.beats, c.unknown = statement.Hash(b.GetPrevHead()), tree, b.GetSeq(), true
-	c.beat, c.ack, c.seal, c.sealHash = nil, nil, nil, nil
+	c.beat, c.ack, c.seal, c.sealHash, c.heads = nil, nil, nil, nil, nil
 	return c
 }
 

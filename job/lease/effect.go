@@ -27,6 +27,15 @@ type (
 	// SendSeal sends a seal to the requester.
 	SendSeal struct{ Seal *leasev1.Seal }
 
+	// SendAttest passes a witness's attestation on to the requester.
+	SendAttest struct{ Attest *marketv1.Signed }
+
+	// ShowWitness shows a witness the co-signed beat that its nonce stands in.
+	ShowWitness struct {
+		Witness uint32 // its place in the terms
+		Shown   *leasev1.Shown
+	}
+
 	// StartTask starts the task. It comes once.
 	StartTask struct{}
 
@@ -57,17 +66,19 @@ type (
 	}
 )
 
-func (Send) effect()       {}
-func (SendResync) effect() {}
-func (SendStop) effect()   {}
-func (SendSeal) effect()   {}
-func (StartTask) effect()  {}
-func (StopTask) effect()   {}
-func (FreezeTask) effect() {}
-func (ThawTask) effect()   {}
-func (Beaten) effect()     {}
-func (Disputed) effect()   {}
-func (Ended) effect()      {}
+func (Send) effect()        {}
+func (SendResync) effect()  {}
+func (SendStop) effect()    {}
+func (SendSeal) effect()    {}
+func (SendAttest) effect()  {}
+func (ShowWitness) effect() {}
+func (StartTask) effect()   {}
+func (StopTask) effect()    {}
+func (FreezeTask) effect()  {}
+func (ThawTask) effect()    {}
+func (Beaten) effect()      {}
+func (Disputed) effect()    {}
+func (Ended) effect()       {}
 
 // Statements are those that the effects send, in order: what the journal must
 // hold before any effect is performed, and what Replay wants back.

@@ -22,5 +22,6 @@ var (
 	ErrAck            = errors.New("acknowledges another beat")
 	ErrClose          = errors.New("another close than ours")
 	ErrSeal           = errors.New("not a seal of the last co-signed beat")
+	ErrWitness        = errors.New("not of a witness of this lease")
 	ErrReplay         = errors.New("replay differs from the journal")
 )

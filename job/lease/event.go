@@ -93,6 +93,17 @@ type (
 		Close statement.Verified[*leasev1.Close]
 	}
 
+	// NonceReceived, on the worker: a witness wants its nonce in the next beat.
+	NonceReceived struct {
+		Witness uint32 // its place in the terms
+		Nonce   [32]byte
+	}
+
+	// Attested: a witness attests to one of the heads. OpenAttest makes it.
+	Attested struct {
+		attest statement.Verified[*leasev1.Attest]
+	}
+
 	// Abandon, on the requester: have nothing more to do with this lease. What
 	// was acked stays owed; the worker lapses by itself.
 	Abandon struct{}
@@ -114,4 +125,6 @@ func (Yield) event()          {}
 func (Hold) event()           {}
 func (BeatReceived) event()   {}
 func (CloseReceived) event()  {}
+func (NonceReceived) event()  {}
+func (Attested) event()       {}
 func (Abandon) event()        {}

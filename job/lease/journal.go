@@ -70,6 +70,10 @@ func journalled(ev Event) (*leasev1.JournalEvent, error) {
 		return e, nil
 	case CloseReceived:
 		return verified(leasev1.JournalKind_JOURNAL_KIND_CLOSE_RECEIVED, ev.Close), nil
+	case NonceReceived:
+		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_NONCE_RECEIVED, Witness: ev.Witness, Nonce: ev.Nonce[:]}, nil
+	case Attested:
+		return verified(leasev1.JournalKind_JOURNAL_KIND_ATTESTED, ev.attest), nil
 	case Abandon:
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_ABANDON}, nil
 	}
@@ -137,6 +141,11 @@ func restored(e *leasev1.JournalEvent) (Event, error) {
 	case leasev1.JournalKind_JOURNAL_KIND_CLOSE_RECEIVED:
 		c, err := reopen[*leasev1.Close](e, statement.TypeClose)
 		return CloseReceived{Close: c}, err
+	case leasev1.JournalKind_JOURNAL_KIND_NONCE_RECEIVED:
+		return restoredNonce(e)
+	case leasev1.JournalKind_JOURNAL_KIND_ATTESTED:
+		a, err := reopen[*leasev1.Attest](e, statement.TypeAttest)
+		return Attested{attest: a}, err
 	case leasev1.JournalKind_JOURNAL_KIND_ABANDON:
 		return Abandon{}, nil
 	}
@@ -150,6 +159,14 @@ func restoredTick(random []byte) (Event, error) {
 	}
 	copy(t.Random[:], random)
 	return t, nil
+}
+
+func restoredNonce(e *leasev1.JournalEvent) (Event, error) {
+	ev := NonceReceived{Witness: e.GetWitness()}
+	if copy(ev.Nonce[:], e.GetNonce()) != len(ev.Nonce) || len(e.GetNonce()) != len(ev.Nonce) {
+		return nil, statement.ErrSize
+	}
+	return ev, nil
 }
 
 func reopen[M proto.Message](e *leasev1.JournalEvent, t statement.Type) (statement.Verified[M], error) {

@@ -66,6 +66,8 @@ type Lease struct {
 	closing  closing
 	proof    []*marketv1.Signed // two statements for one slot
 
+	attests   []attested                 // kept for the receipt, by seq
+	latest    map[uint32]*leasev1.Attest // by witness
 	worker    worker
 	requester requester
 	off       rules
@@ -101,7 +103,7 @@ func New(c Config, now time.Time) (Lease, error) {
 		return Lease{}, fmt.Errorf("begin lease: %w", err)
 	}
 	now = exact(now)
-	chain := newChain(c.Agreement.head0())
+	chain := newChain(c.Agreement.head0(), n.options.Witnessed)
 	return Lease{
 		Config: c, numbers: n,
 		id: c.Agreement.ID(), start: now, now: now, changed: now,

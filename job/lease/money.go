@@ -58,9 +58,6 @@ func newNumbers(t *leasev1.Terms) (numbers, error) {
 	}
 	n.seal, _ = seal.Of(t)
 	n.options = heartbeat.OptionsOf(t)
-	if len(t.GetWitnesses()) != 0 || t.GetWitnessQuorum() != 0 {
-		return numbers{}, fmt.Errorf("%w: witnesses are not supported", ErrTerms)
-	}
 	n.maxMissed = int(t.GetMaxUnpaid())
 	if n.first = n.interval; t.GetFirstIntervalMs() != 0 {
 		n.first = milliseconds(t.GetFirstIntervalMs())

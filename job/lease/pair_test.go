@@ -201,6 +201,13 @@ func fingerprint(l Lease) [sha256.Size]byte {
 	}
 	b = append(b, byte(l.phase), byte(l.state), byte(w.stop))
 	b = fmt.Append(b, l.settled, l.chain.unknown, l.prior.unknown, w.slot.used, w.slot.open, w.frozen, w.ended, w.timedOut, r.stopAsked)
+	for _, nonces := range [][][]byte{w.nonces, w.slot.nonces, l.chain.nonces} {
+		b = fmt.Appendf(b, "%x", nonces)
+	}
+	for _, a := range l.attests {
+		b = append(b, a.signed.Signature...)
+	}
+	b = fmt.Append(b, len(l.chain.heads), len(l.latest))
 	if r.open != nil {
 		b = fmt.Append(append(b, r.open.hash[:]...), r.open.shown)
 	}

@@ -23,12 +23,12 @@ func (l Lease) Equivocation() *leasev1.Equivocation {
 }
 
 // Receipt is the best receipt there is now: the terms, the last co-signed beat,
-// and the close once there is one. It is nil before the first of these.
+// the close once there is one, and what witnesses said. It is nil before the first of these.
 func (l Lease) Receipt() *leasev1.Receipt {
 	if l.chain.beats == 0 && l.closing.worker == nil {
 		return nil
 	}
-	return &leasev1.Receipt{
+	r := &leasev1.Receipt{
 		Version:                 statement.Version,
 		Terms:                   l.Agreement.Payload,
 		TermsWorkerSignature:    l.Agreement.WorkerSig,
@@ -39,4 +39,6 @@ func (l Lease) Receipt() *leasev1.Receipt {
 		CloseWorkerSignature:    l.closing.worker.GetSignature(),
 		CloseRequesterSignature: l.closing.requester.GetSignature(),
 	}
+	l.witnessed(r)
+	return r
 }

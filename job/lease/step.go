@@ -49,6 +49,8 @@ func (t *turn) apply(ev Event) error {
 		return t.stopAsked(ev.Grace)
 	case ResyncReceived:
 		return t.resync(ev.Resync)
+	case Attested:
+		return t.attestReceived(ev.attest)
 	default:
 		if t.Role == Worker {
 			return t.applyWorker(ev)

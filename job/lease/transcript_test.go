@@ -18,6 +18,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/evidence"
+	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
@@ -86,6 +87,7 @@ type scene struct {
 	queue     []message
 	dies      Role // crashes in its next step, when it is durable and before anything is done
 	running   bool
+	witness   watcher
 	silent    bool   // the worker shows no samples
 	image     string // that the worker says it runs
 	startedMs int64
@@ -166,6 +168,11 @@ func (s *scene) happen(verb string, rest []string) error {
 		if err := s.forge(arg); err != nil {
 			return err
 		}
+	case "nonce":
+		s.step(Worker, NonceReceived{Witness: 0, Nonce: [32]byte{byte(len(s.witness.asked) + 1)}})
+		s.witness.asked = append(s.witness.asked, s.now)
+	case "attest":
+		s.attest(arg)
 	case "silent":
 		s.silent = true
 	case "image":
@@ -201,6 +208,10 @@ func (s *scene) setTerms(pairs []string) error {
 		name, value, _ := strings.Cut(pair, "=")
 		if n, err := strconv.ParseUint(value, 10, 64); err == nil {
 			switch name {
+			case "witnesses":
+				for i := range n {
+					s.terms.Witnesses = append(s.terms.Witnesses, publicOf(testKey(byte('a'+i))))
+				}
 			case "price":
 				s.terms.Price = n
 			case "max_amount":
@@ -300,6 +311,9 @@ func (s *scene) step(r Role, ev Event) {
 	died := s.dies == r
 	for _, ef := range effects {
 		fmt.Fprintf(&s.out, "  %s\n", tell(ef))
+		if w, ok := ef.(ShowWitness); ok {
+			s.witness.shown = w.Shown
+		}
 		if m, ok := messageOf(r, ef); ok && !died {
 			s.queue = append(s.queue, m)
 		}
@@ -374,6 +388,29 @@ func (s *scene) evidence(m message) *leasev1.Evidence {
 		e.Samples, e.SamplesRoot, e.CpuMs = all-e.FirstSample, make([]byte, 32), all*500
 	}
 	return e
+}
+
+// watcher is the first witness of the terms, as far as a transcript needs it.
+type watcher struct {
+	asked []time.Time
+	shown *leasev1.Shown
+}
+
+// attest has the witness sign for what it was shown last; "wrong" for another head.
+func (s *scene) attest(how string) {
+	beat, head := decoded(s.witness.shown.Beat).(*leasev1.Beat), heartbeat.NextHead(s.witness.shown.Beat, s.witness.shown.Ack)
+	tree := must(heartbeat.TreeFrom(beat.Seq+1, s.witness.shown.Tree))
+	if how == "wrong" {
+		head[0] ^= 1
+	}
+	root, id := tree.Append(head).Root(), s.sides[Worker].lease.ID()
+	signed := must(statement.Sign(testKey('a'), statement.TypeAttest, &leasev1.Attest{
+		Version: 1, LeaseId: id[:], Seq: beat.Seq, Head: head[:], TreeRoot: root[:], Period: uint64(len(s.witness.asked) - 1),
+		FirstMs: epoch.UnixMilli(), AskedMs: s.now.UnixMilli(), AttestedMs: s.now.UnixMilli(),
+	}))
+	for _, r := range []Role{Worker, Requester} {
+		s.step(r, must(s.sides[r].lease.OpenAttest(signed)))
+	}
 }
 
 func (s *scene) exit(code string) *leasev1.Exit {
@@ -489,6 +526,9 @@ func (s *scene) receipt(r Role) {
 	if rec.CloseRequesterSignature != nil {
 		parts = append(parts, "and by requester")
 	}
+	if n := len(rec.Witnessed); n > 0 {
+		parts = append(parts, fmt.Sprintf("attestations: %d", n))
+	}
 	fmt.Fprintf(&s.out, "%s holds a receipt: %s\n", r, strings.Join(parts, ", "))
 }
 
@@ -517,6 +557,10 @@ func tell(ef Effect) string {
 		return fmt.Sprintf("send seal seq=%d", ef.Seal.Seq)
 	case SendStop:
 		return fmt.Sprintf("send stop grace=%s", ef.Grace)
+	case SendAttest:
+		return "send attestation"
+	case ShowWitness:
+		return fmt.Sprintf("show witness %d: beat %d, %d nonces", ef.Witness, decoded(ef.Shown.Beat).(*leasev1.Beat).Seq, len(ef.Shown.Nonces))
 	case StartTask:
 		return "start task"
 	case StopTask:

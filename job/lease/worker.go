@@ -19,6 +19,7 @@ type worker struct {
 	slot    slot
 	floor   uint64 // the lowest interval that may be signed for
 	meter   meter
+	nonces  [][]byte  // by witness: given out and in no co-signed beat yet
 	running time.Time // when the task started; zero before
 	frozen  bool
 	held    bool                // the owner wants the task to stand still
@@ -39,6 +40,7 @@ type slot struct {
 	arrived  time.Time // when its challenge came
 	beat     *marketv1.Signed
 	content  *leasev1.Beat // what it says
+	nonces   [][]byte      // of witnesses, in it
 }
 
 func (t *turn) applyWorker(ev Event) error {
@@ -57,6 +59,8 @@ func (t *turn) applyWorker(ev Event) error {
 		return t.propose(leasev1.CloseReason_CLOSE_REASON_FAILED, TaskExited{Exit: ev.Exit})
 	case CloseSigned:
 		return t.closeSigned(ev.Close)
+	case NonceReceived:
+		return t.nonceReceived(ev)
 	case SealReady:
 		return t.sealReady(ev.Seal)
 	case Hold:
@@ -134,7 +138,7 @@ func (t *turn) beat(ev Challenged) error {
 	if err != nil {
 		return err
 	}
-	t.worker.slot = slot{used: true, open: true, seq: b.Seq, interval: b.Interval, arrived: t.now, beat: signed, content: b}
+	t.worker.slot = slot{used: true, open: true, seq: b.Seq, interval: b.Interval, arrived: t.now, beat: signed, content: b, nonces: t.worker.nonces}
 	if first {
 		t.phase, t.agreed, t.anchor = phaseLive, t.now, t.now
 		t.do(StartTask{})
@@ -181,6 +185,7 @@ func (t *turn) newBeat(ev Challenged) (*leasev1.Beat, error) {
 		Amount:        amount,
 		WorkerMs:      t.now.UnixMilli(),
 		PrevSeal:      t.chain.sealHash,
+		WitnessRoot:   heartbeat.RootOf(t.leaves(t.worker.nonces)),
 	}, nil
 }
 
@@ -241,7 +246,13 @@ func (t *turn) takeAck(ack statement.Verified[*leasev1.Ack]) error {
 	interval, _ := t.pace()
 	t.anchor, t.worker.slot.open = s.arrived.Add(interval), false
 	t.settle(0, t.now)
+	t.showWitnesses(s.nonces)
 	return nil
+}
+
+// Acknowledges says whether an ack is one of this very beat, at its figures.
+func Acknowledges(a *leasev1.Ack, beat statement.Verified[*leasev1.Beat]) bool {
+	return acknowledges(a, beat.Signed(), beat.Message())
 }
 
 // acknowledges says whether an ack is one of this very beat, at its figures.

@@ -35,7 +35,10 @@ func (j *run) award(ctx context.Context, b bid) (*tenure, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spec of job %s: %w", j.id, err)
 	}
-	terms, err := statement.Sign(j.r.Key, statement.TypeTerms, j.terms(b.Bid, spec))
+	witnesses := j.witnesses(b.Worker)
+	unsigned := j.terms(b.Bid, spec)
+	name(unsigned, witnesses)
+	terms, err := statement.Sign(j.r.Key, statement.TypeTerms, unsigned)
 	if err != nil {
 		return nil, fmt.Errorf("terms of job %s: %w", j.id, err)
 	}
@@ -46,7 +49,7 @@ func (j *run) award(ctx context.Context, b bid) (*tenure, error) {
 	if _, err := j.r.Market.AddPeerRecord(b.Bid.PeerRecord); err != nil {
 		j.log.Debug("addresses of a bid", "peer", b.Worker, "err", err)
 	}
-	req := &leasev1.AwardRequest{Terms: terms, Spec: spec, Bid: b.signed, PeerRecord: record}
+	req := &leasev1.AwardRequest{Terms: terms, Spec: spec, Bid: b.signed, PeerRecord: record, WitnessRecords: j.records(witnesses)}
 	event, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err

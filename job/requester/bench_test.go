@@ -179,6 +179,9 @@ func (n *network) Ask(ctx context.Context, id peer.ID, ann *marketv1.Signed) (*m
 	return n.rig(id).ask(ctx, ann)
 }
 
+func (n *network) Witnesses(int, []peer.ID) []peer.ID { return nil }
+func (n *network) RecordOf(peer.ID) []byte            { return nil }
+
 func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *marketv1.Signed) error {
 	n.mu.Lock()
 	n.announced++

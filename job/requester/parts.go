@@ -53,6 +53,11 @@ type Market interface {
 	Resolve(ctx context.Context, name string) (peer.ID, error)
 	// Ask asks one worker for a bid.
 	Ask(ctx context.Context, worker peer.ID, announcement *marketv1.Signed) (*marketv1.Answer, error)
+	// Witnesses are at most count connected peers that watch leases for others, in
+	// random order; none of those left out.
+	Witnesses(count int, without []peer.ID) []peer.ID
+	// RecordOf is a peer's own signed addresses; nil when they are not known.
+	RecordOf(id peer.ID) []byte
 	// Announce tells every worker that could serve the requirement.
 	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed) error
 	// Award brings signed terms to a worker.

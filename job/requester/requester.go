@@ -131,6 +131,9 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 	if err := job.CheckSpec(sub.GetSpec()); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
 	}
+	if err := CheckWitnesses(sub); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSpec, err)
+	}
 	content, err := closure(r.Content, sub.Spec)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)

@@ -218,6 +218,12 @@ func (t *tenure) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 			return nil, err
 		}
 		return ev, nil
+	case *leasev1.BeatFrame_Attest:
+		ev, err := t.session.Lease().OpenAttest(f.Attest)
+		if err != nil {
+			return nil, err
+		}
+		return ev, nil
 	case *leasev1.BeatFrame_Resync:
 		return lease.ResyncReceived{Resync: f.Resync}, nil
 	default:

@@ -60,6 +60,11 @@ func (s *Session) take(ctx context.Context, link Link) {
 	if l := s.Lease(); l.Role == lease.Worker && l.LastSeal() != nil {
 		s.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Seal{Seal: l.LastSeal()}})
 	}
+	if s.Lease().Role == lease.Worker {
+		for _, a := range s.Lease().Attests() {
+			s.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Attest{Attest: a}})
+		}
+	}
 	for _, st := range s.Lease().Pending() { // what the other side may not have heard
 		s.Send(frame(st))
 	}

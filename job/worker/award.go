@@ -202,7 +202,6 @@ func (w *Worker) compare(a award) error {
 		{t.YieldNoticeMs <= b.YieldNoticeMs, "notice"},
 		{t.IntervalMs >= MinInterval.Milliseconds() && t.IntervalMs <= MaxInterval.Milliseconds(), "interval"},
 		{t.StartByMs > now.UnixMilli(), "start-by time"},
-		{len(t.Witnesses) == 0, "witnesses"},
 		{t.SealT <= maxSealRate*uint64(t.IntervalMs), "seal"},
 		{bytes.Equal(t.SpecDigest, digest[:]), "spec digest"},
 		{a.spec.Image.Digest == t.ImageDigest, "image digest"},

@@ -44,7 +44,7 @@ func TestAnAwardIsHeldAgainstBidSpecAndPolicy(t *testing.T) {
 		{"a seal that costs too much", func(a *attempt) {
 			a.terms.SealSuite, a.terms.SealModulus, a.terms.SealT = job.SealWesolowski, job.SealRSA2048, 11*uint64(a.terms.IntervalMs)
 		}, invalid, "seal"},
-		{"a witness", func(a *attempt) { a.terms.Witnesses = [][]byte{sessiontest.Public(strangerKey)} }, invalid, "witnesses"},
+		{"itself as a witness", func(a *attempt) { a.terms.Witnesses = [][]byte{sessiontest.Public(workerKey)} }, invalid, "witnesses"},
 		{"another image", func(a *attempt) { a.spec.Image.Digest = "sha256:" + strings.Repeat("0", 64) }, invalid, "image digest"},
 		{"another platform", func(a *attempt) { a.spec.Image.Platform = "linux/arm64" }, invalid, "platform"},
 		{"a spec that is none", func(a *attempt) { a.spec.Image.MediaType = "text/plain"; a.spec.Version = 9 }, invalid, "spec"},

@@ -270,7 +270,8 @@ func (b *bench) free() int { return len(b.devices.Free()) }
 type peers struct {
 	mu       sync.Mutex
 	blobs    runtimetest.Blobs
-	away     bool // nothing can be fetched
+	away     bool                                // nothing can be fetched
+	witness  func(peer.ID) (session.Link, error) // nil: all are away
 	origins  map[peer.ID][]netip.Prefix
 	answered []*marketv1.Answer
 }
@@ -283,6 +284,15 @@ func (p *peers) Origins(id peer.ID) []netip.Prefix {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.origins[id]
+}
+
+func (p *peers) Witness(_ context.Context, id peer.ID) (session.Link, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.witness == nil {
+		return nil, errors.New("away")
+	}
+	return p.witness(id)
 }
 
 func (p *peers) Connect(context.Context, peer.ID) error { return nil }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/job/session"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -25,6 +26,8 @@ type Peers interface {
 	// Origins are the blocks of public addresses that a connected peer comes from;
 	// none of one that is reached through a relay, or on this network.
 	Origins(id peer.ID) []netip.Prefix
+	// Witness opens a stream to a witness of a lease.
+	Witness(ctx context.Context, id peer.ID) (session.Link, error)
 	// Answer brings a bid or decline to a requester that announced a job.
 	Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) error
 	// Blobs gives the content a lease entitles us to.

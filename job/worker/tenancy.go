@@ -46,8 +46,9 @@ type tenancy struct {
 	spec          *marketv1.Spec
 	countersigned *marketv1.Signed
 	created       time.Time
-	stranger      bool           // it had not paid for anything when it was awarded
-	origins       []netip.Prefix // of the requester
+	shown         []chan *leasev1.Shown // to each witness of the terms
+	stranger      bool                  // it had not paid for anything when it was awarded
+	origins       []netip.Prefix        // of the requester
 	settled       bool
 	log           *slog.Logger
 
@@ -78,6 +79,9 @@ func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l
 		log: w.Log.With("lease", id.Short(), "peer", a.from),
 	}
 	t.touched.Store(w.Now().UnixMilli())
+	for range t.terms.Witnesses {
+		t.shown = append(t.shown, make(chan *leasev1.Shown, 1))
+	}
 	t.session = session.New(session.Config{
 		Lease: l, Key: id.String(), Kind: KindEvent, Journal: w.Journal, Now: w.Now, Log: t.log,
 		Decode: t.decode, Perform: t.perform, Linked: t.linked,
@@ -117,6 +121,9 @@ func (n *tenancy) run(ctx context.Context) error {
 	n.resume(ctx)
 	if n.terms.SealSuite != job.SealNone {
 		n.w.wg.Go(func() { n.sealing(ctx) })
+	}
+	for i := range n.shown {
+		n.w.wg.Go(func() { n.witness(ctx, uint32(i)) })
 	}
 	if err := n.session.Run(ctx); err != nil {
 		n.task.wait()
@@ -164,6 +171,10 @@ func (n *tenancy) perform(ctx context.Context, ef lease.Effect) {
 		n.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Resync{Resync: ef.Resync}})
 	case lease.SendSeal:
 		n.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Seal{Seal: ef.Seal}})
+	case lease.SendAttest:
+		n.session.Send(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Attest{Attest: ef.Attest}})
+	case lease.ShowWitness:
+		n.show(ef)
 	case lease.StartTask:
 		n.startTask(ctx)
 	case lease.StopTask:

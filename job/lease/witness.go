@@ -1,0 +1,224 @@
+package lease
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+
+	"github.com/rigmesh/rigmesh/job/heartbeat"
+	"github.com/rigmesh/rigmesh/job/statement"
+)
+
+// Witnesses change nothing about what follows what, nor about what is paid. A
+// nonce that one gives out stands in the worker's next beat; once that beat is
+// co-signed it is shown to the witness, and what the witness attests goes into the
+// receipts of both sides. A witness that is late, away or wrong costs a lease nothing
+// but that attestation.
+
+// attested is one attestation that was checked.
+type attested struct {
+	signed  *marketv1.Signed
+	content *leasev1.Attest
+}
+
+// nonceReceived keeps a witness's nonce for the next beat; a later one replaces it.
+func (t *turn) nonceReceived(ev NonceReceived) error {
+	if t.phase != phaseWaiting && t.phase != phaseLive {
+		return ErrOutOfOrder
+	}
+	n := len(t.Agreement.Terms.GetWitnesses())
+	if int64(ev.Witness) >= int64(n) {
+		return ErrWitness
+	}
+	nonces := make([][]byte, n)
+	copy(nonces, t.worker.nonces)
+	nonces[ev.Witness] = ev.Nonce[:]
+	t.worker.nonces = nonces
+	return nil
+}
+
+// leaves are those of the nonces, in the order of the terms.
+func (l Lease) leaves(nonces [][]byte) [][]byte {
+	var out [][]byte
+	for i, n := range nonces {
+		if n != nil {
+			leaf := heartbeat.NonceLeaf(l.id, uint32(i), n)
+			out = append(out, leaf[:])
+		}
+	}
+	return out
+}
+
+// showWitnesses shows the beat that was just co-signed to every witness whose nonce
+// stands in it.
+func (t *turn) showWitnesses(nonces [][]byte) {
+	t.chain.nonces = nonces
+	for i, n := range nonces {
+		if n == nil {
+			continue
+		}
+		if bytes.Equal(t.worker.nonces[i], n) {
+			t.worker.nonces = slices.Clone(t.worker.nonces)
+			t.worker.nonces[i] = nil
+		}
+		if s := t.Shown(uint32(i)); s != nil {
+			t.do(ShowWitness{Witness: uint32(i), Shown: s})
+		}
+	}
+}
+
+// Shown is the last co-signed beat as a witness wants to see it; nil when its nonce
+// does not stand in it, or it has attested to it, or this side forgot what to prove
+// it with.
+func (l Lease) Shown(witness uint32) *leasev1.Shown {
+	if int64(witness) >= int64(len(l.chain.nonces)) || l.chain.nonces[witness] == nil || l.chain.heads == nil {
+		return nil
+	}
+	s := &leasev1.Shown{Beat: l.chain.beat, Ack: l.chain.ack, Nonces: l.leaves(l.chain.nonces), Tree: l.prior.tree.Complete()}
+	last := l.latest[witness]
+	if last == nil {
+		return s
+	}
+	if last.GetSeq()+1 >= l.chain.beats {
+		return nil
+	}
+	proof, err := l.chain.heads.Consistency(last.GetSeq() + 2)
+	if err != nil {
+		return nil
+	}
+	s.Consistency = proof
+	return s
+}
+
+// OpenAttest checks the signature of what came as an attestation of a witness of
+// this lease, and makes it an event.
+func (l Lease) OpenAttest(s *marketv1.Signed) (Attested, error) {
+	m := &leasev1.Attest{}
+	witnesses := l.Agreement.Terms.GetWitnesses()
+	if err := proto.Unmarshal(s.GetPayload(), m); err != nil || int64(m.GetWitness()) >= int64(len(witnesses)) {
+		return Attested{}, ErrWitness
+	}
+	a, err := statement.Open[*leasev1.Attest](s, statement.TypeAttest, witnesses[m.GetWitness()])
+	return Attested{attest: a}, err
+}
+
+// attestReceived keeps an attestation of one of the heads.
+func (t *turn) attestReceived(a statement.Verified[*leasev1.Attest]) error {
+	m := a.Message()
+	if err := heartbeat.CheckAttest(m); err != nil {
+		return err
+	}
+	witnesses := t.Agreement.Terms.GetWitnesses()
+	switch {
+	case int64(m.GetWitness()) >= int64(len(witnesses)) || !bytes.Equal(a.Signer(), witnesses[m.GetWitness()]):
+		return ErrSigner
+	case !bytes.Equal(m.GetLeaseId(), t.id[:]):
+		return ErrLease
+	case m.GetSeq() >= t.chain.beats:
+		return ErrSeq
+	case t.chain.heads == nil:
+		return ErrWitness // what it is about was forgotten
+	case !bytes.Equal(m.GetHead(), t.chain.heads[m.GetSeq()+1][:]):
+		return ErrHead
+	}
+	if last := t.latest[m.GetWitness()]; last != nil && last.GetSeq() >= m.GetSeq() {
+		return ErrStale
+	}
+	t.latest = maps.Clone(t.latest)
+	if t.latest == nil {
+		t.latest = map[uint32]*leasev1.Attest{}
+	}
+	t.latest[m.GetWitness()] = m
+	t.attests = thin(append(slices.Clip(t.attests), attested{a.Signed(), m}))
+	if t.Role == Worker {
+		t.do(SendAttest{Attest: a.Signed()})
+	}
+	return nil
+}
+
+// Attests are the attestations that are kept. A worker sends them first on a new
+// stream.
+func (l Lease) Attests() []*marketv1.Signed {
+	var out []*marketv1.Signed
+	for _, a := range l.attests {
+		out = append(out, a.signed)
+	}
+	return out
+}
+
+const (
+	// keptPeriods is in how many of a witness's periods its attestations are kept.
+	keptPeriods = 4
+	// keptWitnesses is how many of one period: of the first witnesses in the terms.
+	keptWitnesses = 7
+)
+
+// thin keeps the first and the last period, and between them those that leave the
+// smallest gaps: a receipt is to show that a lease was watched from beginning to
+// end, in a few kilobytes.
+func thin(all []attested) []attested {
+	var periods []uint64
+	for _, a := range all {
+		periods = append(periods, a.content.GetPeriod())
+	}
+	slices.Sort(periods)
+	periods = slices.Compact(periods)
+	for len(periods) > keptPeriods {
+		drop := 1
+		for i := 2; i < len(periods)-1; i++ {
+			if periods[i+1]-periods[i-1] < periods[drop+1]-periods[drop-1] {
+				drop = i
+			}
+		}
+		periods = slices.Delete(periods, drop, drop+1)
+	}
+	count := map[uint64]int{}
+	kept := slices.DeleteFunc(slices.Clone(all), func(a attested) bool {
+		p := a.content.GetPeriod()
+		count[p]++
+		return !slices.Contains(periods, p) || count[p] > keptWitnesses
+	})
+	slices.SortStableFunc(kept, func(a, b attested) int {
+		return cmp.Or(cmp.Compare(a.content.GetSeq(), b.content.GetSeq()), cmp.Compare(a.content.GetWitness(), b.content.GetWitness()))
+	})
+	return kept
+}
+
+// witnessed adds to a receipt what witnesses say, each with its path into the tree
+// whose root the last beat names.
+func (l Lease) witnessed(r *leasev1.Receipt) {
+	if l.chain.beats == 0 || l.chain.heads == nil {
+		return
+	}
+	before := l.chain.heads[:l.chain.beats] // the tree of the last beat
+	places := map[string]uint32{}
+	for _, a := range l.attests {
+		w := &leasev1.Witnessed{Attest: a.signed.GetPayload(), Signature: a.signed.GetSignature()}
+		seq := a.content.GetSeq()
+		if seq >= l.chain.beats {
+			continue // of a beat that the close dropped
+		}
+		if seq+1 < l.chain.beats {
+			path, err := before.Path(seq + 1)
+			if err != nil {
+				continue
+			}
+			for _, h := range path {
+				at, known := places[string(h)]
+				if !known {
+					at = uint32(len(r.Hashes))
+					places[string(h)] = at
+					r.Hashes = append(r.Hashes, h)
+				}
+				w.Path = append(w.Path, at)
+			}
+		}
+		r.Witnessed = append(r.Witnessed, w)
+	}
+}
