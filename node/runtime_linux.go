@@ -5,9 +5,9 @@ import (
 	"github.com/rigmesh/rigmesh/runtime/containerd"
 )
 
-// newRuntime is containerd, in a child process of this binary.
+// newRuntime is containerd, in a child process of this binary, or the system's.
 func (n *Node) newRuntime() (runtime.Runtime, error) {
 	return containerd.New(containerd.Config{
-		DataDir: n.path("containerd"), Prefix: n.hostPrefix(), Log: n.log,
+		DataDir: n.path("containerd"), Prefix: n.hostPrefix(), Socket: n.cfg.Containerd, Log: n.log,
 	})
 }

@@ -8,6 +8,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -20,6 +21,10 @@ var (
 	ErrExists = errors.New("task exists")
 	// ErrImage: the image is not usable: a missing platform, a wrong digest, a broken layer.
 	ErrImage = errors.New("unusable image")
+	// ErrPlatform: the image has nothing for the platform. It is an ErrImage too.
+	ErrPlatform = fmt.Errorf("%w: wrong platform", ErrImage)
+	// ErrUnpack: a layer of the image cannot be unpacked. It is an ErrImage too.
+	ErrUnpack = fmt.Errorf("%w: broken layer", ErrImage)
 	// ErrNoSpace: the host has no room for the image or the task.
 	ErrNoSpace = errors.New("no space left")
 )
@@ -120,6 +125,8 @@ type Exit struct {
 	Signal  int // 0 when none did
 	OOM     bool
 	Full    bool // its disk was full when it failed
+	Killed  bool // Stop had to
+	Lost    bool // it vanished: how it ended nobody saw
 	Started time.Time
 	Ended   time.Time
 	Error   string

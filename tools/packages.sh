@@ -8,8 +8,9 @@ set -euo pipefail
 
 # runc links libseccomp, found through pkg-config, and is linked by gcc.
 build=(gcc libc6-dev libseccomp-dev make pkg-config)
-# The images that tests and the demo run are made from busybox; one test pulls from a registry.
-test=(busybox-static docker-registry)
+# The images that tests and the demo run are made from busybox; one test pulls from a registry,
+# one runs tasks in the containerd that Debian has. Each task has an ext4 file system of its own.
+test=(busybox-static containerd docker-registry e2fsprogs)
 
 wanted=("${build[@]}")
 # Without root there are no containers, so nothing needs what goes into them.
@@ -35,10 +36,13 @@ if [[ $(id -u) -ne 0 ]]; then
   exit 1
 fi
 echo "packages: installing ${missing[*]}" >&2
-# Debian would start a registry for everybody at port 5000. The test starts its own.
-if [[ " ${missing[*]} " == *" docker-registry "* && -d /run/systemd/system ]]; then
-  systemctl mask docker-registry.service >&2
-fi
+# Debian would start a registry for everybody at port 5000, and a containerd. The tests
+# start their own.
+for service in docker-registry containerd; do
+  if [[ " ${missing[*]} " == *" $service "* && -d /run/systemd/system ]]; then
+    systemctl mask "$service.service" >&2
+  fi
+done
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq </dev/null
 apt-get install -qq -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null

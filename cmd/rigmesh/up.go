@@ -27,6 +27,7 @@ func upCommand(k console) *cli.Command {
 			&cli.StringFlag{Name: "price", Usage: "bid no less than `CREDITS` per GPU-hour (default: 0.20)"},
 			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2, or a machine: home, eight-h100, mining-rig; offers say that they are simulated"},
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` such as /ip4/0.0.0.0/tcp/4001; repeatable (default: every interface, a free port)"},
+			&cli.StringFlag{Name: "containerd", Usage: "run jobs in the system's containerd at `SOCKET` (default: one of our own)"},
 			&cli.StringFlag{Name: "egress", Usage: "what a job may reach of the internet: none, `hosts` that it lists, or public (default: none)"},
 			&cli.StringFlag{Name: "max-duration", Usage: "the longest lease, as `TIME` (default: 24h)"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine, for you"},
@@ -65,6 +66,7 @@ func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	override(c, "containerd", &cfg.Containerd)
 	override(c, "simulate-gpu", &cfg.SimulateGPU)
 	override(c, "name", &cfg.Name)
 	if c.IsSet("listen") {

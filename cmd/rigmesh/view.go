@@ -229,6 +229,9 @@ func (v *view) end(e *leasev1.JobEnded) {
 	text := "ended"
 	if e.Exit != nil {
 		text = "exit code " + exitText(e.Exit)
+		if why := job.CauseSentence(e.Exit); why != "" && !e.Exit.Oom {
+			text += ": " + why
+		}
 		if why := job.CleanText(e.Exit.Error); why != "" {
 			text += ": " + why
 		}

@@ -69,15 +69,15 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 	case lease.Closed:
 		switch reason {
 		case leasev1.CloseReason_CLOSE_REASON_EXITED:
-			say(leasev1.Outcome_OUTCOME_EXITED, "the task exited with code %d%s", end.Exit.GetCode(), oomNote(end.Exit))
+			say(leasev1.Outcome_OUTCOME_EXITED, "the task exited with code %d%s", end.Exit.GetCode(), causeNote(end.Exit))
 		case leasev1.CloseReason_CLOSE_REASON_STOPPED:
-			say(leasev1.Outcome_OUTCOME_STOPPED, "stopped; the task exited with code %d", end.Exit.GetCode())
+			say(leasev1.Outcome_OUTCOME_STOPPED, "stopped; the task exited with code %d%s", end.Exit.GetCode(), causeNote(end.Exit))
 		case leasev1.CloseReason_CLOSE_REASON_TIMEOUT:
 			say(leasev1.Outcome_OUTCOME_TIMEOUT, "the time agreed on was up")
 		case leasev1.CloseReason_CLOSE_REASON_YIELDED:
 			say(leasev1.Outcome_OUTCOME_FAILED, "the worker's owner took the machine back")
 		default:
-			say(leasev1.Outcome_OUTCOME_FAILED, "the task could not run: %s", end.Exit.GetError())
+			say(leasev1.Outcome_OUTCOME_FAILED, "the task could not run%s: %s", causeNote(end.Exit), end.Exit.GetError())
 		}
 	case lease.Refused:
 		say(leasev1.Outcome_OUTCOME_FAILED, "the lease never began: the worker was not reached in time")
@@ -97,9 +97,10 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 	}
 }
 
-func oomNote(e *leasev1.Exit) string {
-	if e.GetOom() {
-		return ": it ran out of memory (raise --memory)"
+// causeNote says why, where that is known.
+func causeNote(e *leasev1.Exit) string {
+	if s := job.CauseSentence(e); s != "" {
+		return ": " + s
 	}
 	return ""
 }

@@ -177,7 +177,7 @@ func (n *tenancy) loadEnded() (*leasev1.Ended, error) {
 
 func exitOf(e runtime.Exit) *leasev1.Exit {
 	return &leasev1.Exit{
-		Code: int32(e.Code), Signal: int32(e.Signal), Oom: e.OOM, Error: job.CleanText(e.Error),
+		Code: int32(e.Code), Signal: int32(e.Signal), Oom: e.OOM, Error: job.CleanText(e.Error), Cause: causeOf(e),
 		StartedMs: max(0, e.Started.UnixMilli()), EndedMs: max(0, e.Ended.UnixMilli()), // a zero time is before 1970
 	}
 }

@@ -28,6 +28,9 @@ const (
 // errStopped: the lease ended the task before it ran.
 var errStopped = errors.New("stopped before it ran")
 
+// errGone: the runtime knows nothing of a task that ran.
+var errGone = errors.New("the task is gone: it was running when this worker last looked")
+
 // task drives the one task of a session: fetch, start, wait, collect. It tells
 // the session what happened; it never decides. A nil task is one not begun.
 type task struct {
@@ -90,7 +93,9 @@ func (t *task) run(ctx, prepare context.Context) {
 		}
 		return
 	}
-	t.s.session.Post(ctx, lease.TaskEnded{Exit: exitOf(exit)})
+	ended := exitOf(exit)
+	t.s.log.Info("task ended", "code", ended.Code, "why", job.CauseSentence(ended))
+	t.s.session.Post(ctx, lease.TaskEnded{Exit: ended})
 	t.s.board.enter(leasev1.Phase_PHASE_COLLECTING)
 	t.collect(ctx, exit)
 }
@@ -103,7 +108,7 @@ func (t *task) begin(ctx context.Context) error {
 	case !errors.Is(err, runtime.ErrNotFound):
 		return err
 	case t.running:
-		return errors.New("the task is gone: it was running when this worker last looked")
+		return errGone
 	}
 	if err := t.fetch(ctx); err != nil {
 		return err
@@ -155,9 +160,9 @@ func (t *task) watch(ctx context.Context) (runtime.Exit, error) {
 // failed reports a task that did not run, or was lost.
 func (t *task) failed(ctx context.Context, err error) {
 	now := t.s.w.Now().UnixMilli()
-	exit := &leasev1.Exit{Code: 125, Error: job.CleanText(err.Error()), StartedMs: now, EndedMs: now}
+	exit := &leasev1.Exit{Code: 125, Error: job.CleanText(err.Error()), Cause: causeOfFailure(err), StartedMs: now, EndedMs: now}
 	if !errors.Is(err, errStopped) {
-		t.s.log.Warn("task did not run", "err", err)
+		t.s.log.Warn("task did not run", "why", job.CauseSentence(exit), "err", err)
 	}
 	t.s.board.end(&leasev1.Ended{Exit: exit})
 	t.s.session.Post(ctx, lease.TaskFailed{Exit: exit})

@@ -46,6 +46,8 @@ type Config struct {
 	// StrangerBudget is how much time on devices such requesters may have for nothing in a
 	// day, all of them together; 0: only those that paid before get anything.
 	StrangerBudget time.Duration
+	// Containerd is the socket of the system's containerd to run tasks in; empty: one of our own.
+	Containerd string
 	// Egress is the most of a network that a task may have.
 	Egress job.Access
 	// Name is shown to this node's owner; nobody else sees it.
@@ -148,6 +150,9 @@ func (c Config) Validate() error {
 	}
 	if c.StrangerBudget < 0 {
 		wrong("stranger-budget %s: want 0 or more", c.StrangerBudget)
+	}
+	if c.Containerd != "" && !filepath.IsAbs(c.Containerd) {
+		wrong("containerd %q: want the absolute path of a socket, such as /run/containerd/containerd.sock", c.Containerd)
 	}
 	if c.IdleExit < 0 {
 		wrong("idle-exit %s: want 0 or more", c.IdleExit)

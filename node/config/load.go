@@ -26,6 +26,7 @@ type file struct {
 	} `yaml:"price"`
 	Lend        *lendFile    `yaml:"lend"`
 	Devices     []deviceFile `yaml:"devices"`
+	Containerd  *string      `yaml:"containerd"`
 	Egress      *Access      `yaml:"egress"`
 	Metrics     *string      `yaml:"metrics"`
 	SimulateGPU *string      `yaml:"simulate-gpu"`
@@ -91,6 +92,7 @@ func (f file) over(c *Config) {
 	for _, d := range f.Devices {
 		c.Devices = append(c.Devices, d.rule())
 	}
+	set(&c.Containerd, f.Containerd)
 	set((*Access)(&c.Egress), f.Egress)
 	set(&c.Metrics, f.Metrics)
 	if f.MaxDuration != nil {
@@ -131,6 +133,7 @@ func environment(c *Config, getenv func(string) string) error {
 	text("RIGMESH_SIMULATE_GPU", &c.SimulateGPU)
 	text("RIGMESH_LOG_LEVEL", &c.LogLevel)
 	text("RIGMESH_METRICS", &c.Metrics)
+	text("RIGMESH_CONTAINERD", &c.Containerd)
 	list("RIGMESH_LISTEN", &c.Listen)
 	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
 	parsed("RIGMESH_EGRESS", c.Egress.Set)

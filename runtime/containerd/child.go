@@ -32,12 +32,20 @@ var ErrBusy = errors.New("tasks still run")
 // after a kill takes the longest.
 const startWithin = 30 * time.Second
 
+// daemonOf finds the daemon that tasks run in, and the programs they run with.
+func (r *Runtime) daemonOf(ctx context.Context) (*client.Client, assets.Programs, error) {
+	if r.cfg.Socket != "" {
+		return openSystem(ctx, r.paths, r.cfg.Socket)
+	}
+	return openDaemon(ctx, r.paths, r.cfg.Executable, r.log)
+}
+
 // openDaemon finds the daemon of a state folder or starts it.
 func openDaemon(ctx context.Context, p paths, executable string, log *slog.Logger) (*client.Client, assets.Programs, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	for {
-		c, err := dial(ctx, p)
+		c, err := dial(ctx, daemon.Socket(p.state))
 		if err == nil {
 			var programs assets.Programs
 			if ok, err := record.Read(p.state, daemon.ProgramsFile, &programs); !ok || err != nil {
@@ -63,8 +71,7 @@ func openDaemon(ctx context.Context, p paths, executable string, log *slog.Logge
 
 // dial connects to a daemon that serves. A plain connection comes first: a stale
 // socket costs gRPC two seconds of back-off.
-func dial(ctx context.Context, p paths) (*client.Client, error) {
-	socket := daemon.Socket(p.state)
+func dial(ctx context.Context, socket string) (*client.Client, error) {
 	probe, err := net.DialTimeout("unix", socket, time.Second)
 	if err != nil {
 		return nil, err
@@ -141,10 +148,10 @@ func lastLine(f *os.File, from int64) string {
 	return string(b[bytes.LastIndexByte(b, '\n')+1:])
 }
 
-// Shutdown ends the containerd child. ErrBusy when a task has not ended.
+// Shutdown ends the containerd child; the system's stays. ErrBusy when a task has not ended.
 func (r *Runtime) Shutdown(ctx context.Context) error {
 	process, running, err := daemon.Running(r.paths.state)
-	if err != nil || !running {
+	if err != nil || !running && r.cfg.Socket == "" {
 		return err
 	}
 	tasks, err := r.List(ctx)
@@ -162,8 +169,10 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	if err := endDaemon(ctx, r.paths.state, process); err != nil {
-		return err
+	if running {
+		if err := endDaemon(ctx, r.paths.state, process); err != nil {
+			return err
+		}
 	}
 	for _, root := range hierarchies() {
 		_ = unix.Rmdir(filepath.Join(root, r.namespace)) // empty by now; if not, it is in use

@@ -21,6 +21,9 @@ type Config struct {
 	Prefix string
 	// Executable is the rigmesh binary to start as the containerd child. Empty: this one.
 	Executable string
+	// Socket is that of the system's containerd, to use instead of a child of our own: its
+	// shim and its runc too. Empty: our own.
+	Socket string
 	// UIDBase is the first host user of the pool that tasks draw their 65,536 users
 	// from; a multiple of 65,536. Zero: 0x70000000, which no distribution gives to people,
 	// services or other containers.
@@ -55,6 +58,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if !prefixes.MatchString(c.Prefix) {
 		problems = append(problems, fmt.Errorf("prefix %q is not 1–32 letters and digits", c.Prefix))
+	}
+	if c.Socket != "" && !filepath.IsAbs(c.Socket) {
+		problems = append(problems, fmt.Errorf("containerd's socket %q is not absolute", c.Socket))
 	}
 	if c.UIDBase%rangeSize != 0 {
 		problems = append(problems, fmt.Errorf("first user %d is not a multiple of %d", c.UIDBase, rangeSize))

@@ -38,7 +38,7 @@ func platformOf(i runtime.Image) string {
 func matcherOf(i runtime.Image) (platforms.MatchComparer, error) {
 	p, err := platforms.Parse(platformOf(i))
 	if err != nil {
-		return nil, fmt.Errorf("platform %q: %v: %w", i.Platform, err, runtime.ErrImage)
+		return nil, fmt.Errorf("platform %q: %v: %w", i.Platform, err, runtime.ErrPlatform)
 	}
 	return platforms.Only(p), nil
 }

@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"path/filepath"
+
+	"github.com/rigmesh/rigmesh/runtime/containerd/daemon"
 )
 
 // claimsDir holds one file per range of users in use, of every node of this host.
@@ -20,24 +22,34 @@ type paths struct {
 	tasks string // one folder per task
 	disks string // empty file systems to copy, one per size
 	log   string // of the containerd child
+
+	daemon string // state folder of the containerd that is used, ours or the system's
+	socket string // its socket
 }
 
-func pathsOf(dataDir string) paths {
+// pathsOf are the places for a data folder, and for the system's containerd if its socket
+// is given: that keeps its state beside it.
+func pathsOf(dataDir, socket string) paths {
 	sum := sha256.Sum256([]byte(filepath.Clean(dataDir)))
-	return paths{
+	p := paths{
 		root:  filepath.Join(dataDir, "containerd"),
 		state: filepath.Join("/run/rigmesh", hex.EncodeToString(sum[:5])),
 		tasks: filepath.Join(dataDir, "tasks"),
 		disks: filepath.Join(dataDir, "disks"),
 		log:   filepath.Join(dataDir, "containerd.log"),
 	}
+	p.daemon, p.socket = p.state, daemon.Socket(p.state)
+	if socket != "" {
+		p.daemon, p.socket = filepath.Dir(socket), socket
+	}
+	return p
 }
 
 func (p paths) task(id string) string   { return filepath.Join(p.tasks, id) }
 func (p paths) record(id string) string { return filepath.Join(p.tasks, id, "rec") }
 func (p paths) runc() string            { return filepath.Join(p.state, "runc") }
 func (p paths) bundles(ns string) string {
-	return filepath.Join(p.state, "io.containerd.runtime.v2.task", ns)
+	return filepath.Join(p.daemon, "io.containerd.runtime.v2.task", ns)
 }
 
 // mounts is the folder of everything that is mounted for a task.

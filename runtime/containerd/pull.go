@@ -148,7 +148,7 @@ func (p *pull) manifest(ctx context.Context, root ocispec.Descriptor) (ocispec.D
 		}
 	}
 	if best < 0 {
-		return root, unusable("nothing for platform %s", platformOf(p.image))
+		return root, fmt.Errorf("%w: nothing for %s", runtime.ErrPlatform, platformOf(p.image))
 	}
 	return index.Manifests[best], checkSize(index.Manifests[best], maxManifestBytes)
 }
@@ -223,6 +223,6 @@ func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
 	if err := p.r.orNoSpace(err); errors.Is(err, runtime.ErrNoSpace) {
 		return err
 	}
-	_ = p.c.ImageService().Delete(ctx, img.Name) // or Start would take it for usable
-	return unusable("unpack: %v", err)           // every blob is what it should be: the image is broken
+	_ = p.c.ImageService().Delete(ctx, img.Name)        // or Start would take it for usable
+	return fmt.Errorf("%w: %v", runtime.ErrUnpack, err) // every blob is what it should be: the image is broken
 }

@@ -55,7 +55,7 @@ func New(cfg Config) (*Runtime, error) {
 	name := "rigmesh-" + cfg.Prefix
 	return &Runtime{
 		cfg:       cfg,
-		paths:     pathsOf(cfg.DataDir),
+		paths:     pathsOf(cfg.DataDir, cfg.Socket),
 		namespace: name,
 		log:       cfg.Log,
 		gate:      egress.New(egress.Config{Name: name, Rate: cfg.EgressBytes, Lookup: cfg.Lookup, Log: cfg.Log}),
@@ -135,7 +135,7 @@ func (r *Runtime) connect(ctx context.Context) (*client.Client, error) {
 	if r.client != nil {
 		return r.client, nil
 	}
-	c, programs, err := openDaemon(ctx, r.paths, r.cfg.Executable, r.log)
+	c, programs, err := r.daemonOf(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -143,11 +143,11 @@ func (r *Runtime) shims(id string) []shim {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join("/proc", e.Name(), "exe"))
-		if err != nil || !strings.HasPrefix(exe, filepath.Join(r.paths.root, "bin")+"/") {
+		if err != nil || !r.isShim(exe) {
 			continue
 		}
 		args := flags(filepath.Join("/proc", e.Name(), "cmdline"))
-		if args["-namespace"] != r.namespace || args["-address"] != daemon.Socket(r.paths.state) {
+		if args["-namespace"] != r.namespace || args["-address"] != r.paths.socket {
 			continue
 		}
 		if task := args["-id"]; task != "" && (id == "" || id == task) {
@@ -155,6 +155,14 @@ func (r *Runtime) shims(id string) []shim {
 		}
 	}
 	return found
+}
+
+// isShim says whether a program is a shim of the containerd that is used.
+func (r *Runtime) isShim(exe string) bool {
+	if r.cfg.Socket != "" {
+		return strings.HasPrefix(filepath.Base(exe), "containerd-shim-runc-v2")
+	}
+	return strings.HasPrefix(exe, filepath.Join(r.paths.root, "bin")+"/")
 }
 
 // flags reads "-name value" pairs from a cmdline file of /proc.

@@ -134,7 +134,7 @@ func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) 
 	}
 	killed := record.Marked(r.paths.task(id), killFile)
 	if ok {
-		return runtime.Exit{Code: e.Code, Signal: e.Signal, OOM: e.OOM && !killed, Started: e.Started, Ended: e.Ended, Error: e.Error}, nil
+		return runtime.Exit{Code: e.Code, Signal: e.Signal, OOM: e.OOM && !killed, Killed: killed && e.Signal == int(unix.SIGKILL), Started: e.Started, Ended: e.Ended, Error: e.Error}, nil
 	}
 	exit := runtime.Exit{Code: 125, Started: r.startedAt(id), Ended: status.ExitTime}
 	if exit.Ended.IsZero() {
@@ -142,15 +142,16 @@ func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) 
 	}
 	switch {
 	case killed:
-		exit.Code, exit.Signal = 137, int(unix.SIGKILL)
+		exit.Code, exit.Signal, exit.Killed = 137, int(unix.SIGKILL), true
 	case r.cgroup(id).oomKills() > 0:
 		exit.Code, exit.Signal, exit.OOM = 137, int(unix.SIGKILL), true
 	case status.Status == client.Stopped && status.ExitStatus > 128:
 		exit.Code, exit.Signal = int(status.ExitStatus), int(status.ExitStatus)-128
-		exit.Error = "ended from outside"
+		exit.Error, exit.Lost = "ended from outside", true
 	case exit.Started.IsZero():
 		exit.Error = "never started"
 	default:
+		exit.Lost = true
 		exit.Error = "vanished: the host was restarted, or something outside ended it"
 	}
 	return exit, nil

@@ -140,6 +140,86 @@ func (Verdict) EnumDescriptor() ([]byte, []int) {
 	return file_lease_v1_lease_proto_rawDescGZIP(), []int{1}
 }
 
+// Cause is why a task ended as it did.
+type Cause int32
+
+const (
+	Cause_CAUSE_UNSPECIFIED    Cause = 0  // its program ended by itself, or nobody knows
+	Cause_CAUSE_MEMORY         Cause = 1  // the kernel killed a process of it for want of memory
+	Cause_CAUSE_DISK           Cause = 2  // it failed, and its disk was full
+	Cause_CAUSE_KILLED         Cause = 3  // it was asked to stop and did not in time
+	Cause_CAUSE_NOT_FOUND      Cause = 4  // no such program in the image; code 127
+	Cause_CAUSE_NOT_EXECUTABLE Cause = 5  // the program cannot be executed; code 126
+	Cause_CAUSE_PLATFORM       Cause = 6  // the image has nothing for the platform
+	Cause_CAUSE_IMAGE          Cause = 7  // the image is not usable
+	Cause_CAUSE_UNPACK         Cause = 8  // the image's layers cannot be unpacked
+	Cause_CAUSE_CONTENT        Cause = 9  // an input is not usable
+	Cause_CAUSE_NO_SPACE       Cause = 10 // the worker has no room for the image, the inputs or the task's disk
+	Cause_CAUSE_RUNTIME        Cause = 11 // the worker's runtime failed
+	Cause_CAUSE_LOST           Cause = 12 // it vanished: the host was restarted, or something outside ended it
+)
+
+// Enum value maps for Cause.
+var (
+	Cause_name = map[int32]string{
+		0:  "CAUSE_UNSPECIFIED",
+		1:  "CAUSE_MEMORY",
+		2:  "CAUSE_DISK",
+		3:  "CAUSE_KILLED",
+		4:  "CAUSE_NOT_FOUND",
+		5:  "CAUSE_NOT_EXECUTABLE",
+		6:  "CAUSE_PLATFORM",
+		7:  "CAUSE_IMAGE",
+		8:  "CAUSE_UNPACK",
+		9:  "CAUSE_CONTENT",
+		10: "CAUSE_NO_SPACE",
+		11: "CAUSE_RUNTIME",
+		12: "CAUSE_LOST",
+	}
+	Cause_value = map[string]int32{
+		"CAUSE_UNSPECIFIED":    0,
+		"CAUSE_MEMORY":         1,
+		"CAUSE_DISK":           2,
+		"CAUSE_KILLED":         3,
+		"CAUSE_NOT_FOUND":      4,
+		"CAUSE_NOT_EXECUTABLE": 5,
+		"CAUSE_PLATFORM":       6,
+		"CAUSE_IMAGE":          7,
+		"CAUSE_UNPACK":         8,
+		"CAUSE_CONTENT":        9,
+		"CAUSE_NO_SPACE":       10,
+		"CAUSE_RUNTIME":        11,
+		"CAUSE_LOST":           12,
+	}
+)
+
+func (x Cause) Enum() *Cause {
+	p := new(Cause)
+	*p = x
+	return p
+}
+
+func (x Cause) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Cause) Descriptor() protoreflect.EnumDescriptor {
+	return file_lease_v1_lease_proto_enumTypes[2].Descriptor()
+}
+
+func (Cause) Type() protoreflect.EnumType {
+	return &file_lease_v1_lease_proto_enumTypes[2]
+}
+
+func (x Cause) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Cause.Descriptor instead.
+func (Cause) EnumDescriptor() ([]byte, []int) {
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{2}
+}
+
 // CloseReason says why a lease ended by agreement.
 type CloseReason int32
 
@@ -183,11 +263,11 @@ func (x CloseReason) String() string {
 }
 
 func (CloseReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_lease_v1_lease_proto_enumTypes[2].Descriptor()
+	return file_lease_v1_lease_proto_enumTypes[3].Descriptor()
 }
 
 func (CloseReason) Type() protoreflect.EnumType {
-	return &file_lease_v1_lease_proto_enumTypes[2]
+	return &file_lease_v1_lease_proto_enumTypes[3]
 }
 
 func (x CloseReason) Number() protoreflect.EnumNumber {
@@ -196,7 +276,7 @@ func (x CloseReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use CloseReason.Descriptor instead.
 func (CloseReason) EnumDescriptor() ([]byte, []int) {
-	return file_lease_v1_lease_proto_rawDescGZIP(), []int{2}
+	return file_lease_v1_lease_proto_rawDescGZIP(), []int{3}
 }
 
 // Terms are what both sides sign. lease_id = H("lease", payload).
@@ -1180,7 +1260,8 @@ type Exit struct {
 	Oom           bool                   `protobuf:"varint,3,opt,name=oom,proto3" json:"oom,omitempty"`
 	StartedMs     int64                  `protobuf:"varint,4,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
 	EndedMs       int64                  `protobuf:"varint,5,opt,name=ended_ms,json=endedMs,proto3" json:"ended_ms,omitempty"`
-	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"` // when the task could not be started: what went wrong
+	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`                              // when the task could not be started: what went wrong
+	Cause         Cause                  `protobuf:"varint,7,opt,name=cause,proto3,enum=rigmesh.lease.v1.Cause" json:"cause,omitempty"` // why it ended so, where the code does not tell
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1255,6 +1336,13 @@ func (x *Exit) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *Exit) GetCause() Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Cause_CAUSE_UNSPECIFIED
 }
 
 // Close ends a lease by agreement. Both sides sign the same payload.
@@ -2036,7 +2124,7 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\bobserved\x18\v \x01(\v2\x1d.rigmesh.lease.v1.ObservationR\bobserved\x12:\n" +
 	"\n" +
 	"mismatches\x18\f \x03(\x0e2\x1a.rigmesh.lease.v1.MismatchR\n" +
-	"mismatchesJ\x04\b\a\x10\b\"\x94\x01\n" +
+	"mismatchesJ\x04\b\a\x10\b\"\xc3\x01\n" +
 	"\x04Exit\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x10\n" +
@@ -2044,7 +2132,8 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\n" +
 	"started_ms\x18\x04 \x01(\x03R\tstartedMs\x12\x19\n" +
 	"\bended_ms\x18\x05 \x01(\x03R\aendedMs\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"\xbd\x03\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12-\n" +
+	"\x05cause\x18\a \x01(\x0e2\x17.rigmesh.lease.v1.CauseR\x05cause\"\xbd\x03\n" +
 	"\x05Close\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\fR\aleaseId\x12\x14\n" +
@@ -2118,7 +2207,24 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fVERDICT_GOOD\x10\x01\x12\x14\n" +
-	"\x10VERDICT_DISPUTED\x10\x02*\xab\x01\n" +
+	"\x10VERDICT_DISPUTED\x10\x02*\x82\x02\n" +
+	"\x05Cause\x12\x15\n" +
+	"\x11CAUSE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fCAUSE_MEMORY\x10\x01\x12\x0e\n" +
+	"\n" +
+	"CAUSE_DISK\x10\x02\x12\x10\n" +
+	"\fCAUSE_KILLED\x10\x03\x12\x13\n" +
+	"\x0fCAUSE_NOT_FOUND\x10\x04\x12\x18\n" +
+	"\x14CAUSE_NOT_EXECUTABLE\x10\x05\x12\x12\n" +
+	"\x0eCAUSE_PLATFORM\x10\x06\x12\x0f\n" +
+	"\vCAUSE_IMAGE\x10\a\x12\x10\n" +
+	"\fCAUSE_UNPACK\x10\b\x12\x11\n" +
+	"\rCAUSE_CONTENT\x10\t\x12\x12\n" +
+	"\x0eCAUSE_NO_SPACE\x10\n" +
+	"\x12\x11\n" +
+	"\rCAUSE_RUNTIME\x10\v\x12\x0e\n" +
+	"\n" +
+	"CAUSE_LOST\x10\f*\xab\x01\n" +
 	"\vCloseReason\x12\x1c\n" +
 	"\x18CLOSE_REASON_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13CLOSE_REASON_EXITED\x10\x01\x12\x18\n" +
@@ -2139,52 +2245,54 @@ func file_lease_v1_lease_proto_rawDescGZIP() []byte {
 	return file_lease_v1_lease_proto_rawDescData
 }
 
-var file_lease_v1_lease_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_lease_v1_lease_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_lease_v1_lease_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_lease_v1_lease_proto_goTypes = []any{
 	(Mismatch)(0),          // 0: rigmesh.lease.v1.Mismatch
 	(Verdict)(0),           // 1: rigmesh.lease.v1.Verdict
-	(CloseReason)(0),       // 2: rigmesh.lease.v1.CloseReason
-	(*Terms)(nil),          // 3: rigmesh.lease.v1.Terms
-	(*Challenge)(nil),      // 4: rigmesh.lease.v1.Challenge
-	(*Evidence)(nil),       // 5: rigmesh.lease.v1.Evidence
-	(*DeviceEvidence)(nil), // 6: rigmesh.lease.v1.DeviceEvidence
-	(*Observation)(nil),    // 7: rigmesh.lease.v1.Observation
-	(*Beat)(nil),           // 8: rigmesh.lease.v1.Beat
-	(*Ack)(nil),            // 9: rigmesh.lease.v1.Ack
-	(*Exit)(nil),           // 10: rigmesh.lease.v1.Exit
-	(*Close)(nil),          // 11: rigmesh.lease.v1.Close
-	(*Seal)(nil),           // 12: rigmesh.lease.v1.Seal
-	(*Receipt)(nil),        // 13: rigmesh.lease.v1.Receipt
-	(*Witnessed)(nil),      // 14: rigmesh.lease.v1.Witnessed
-	(*Attest)(nil),         // 15: rigmesh.lease.v1.Attest
-	(*Link)(nil),           // 16: rigmesh.lease.v1.Link
-	(*Chain)(nil),          // 17: rigmesh.lease.v1.Chain
-	(*v1.Signed)(nil),      // 18: rigmesh.market.v1.Signed
+	(Cause)(0),             // 2: rigmesh.lease.v1.Cause
+	(CloseReason)(0),       // 3: rigmesh.lease.v1.CloseReason
+	(*Terms)(nil),          // 4: rigmesh.lease.v1.Terms
+	(*Challenge)(nil),      // 5: rigmesh.lease.v1.Challenge
+	(*Evidence)(nil),       // 6: rigmesh.lease.v1.Evidence
+	(*DeviceEvidence)(nil), // 7: rigmesh.lease.v1.DeviceEvidence
+	(*Observation)(nil),    // 8: rigmesh.lease.v1.Observation
+	(*Beat)(nil),           // 9: rigmesh.lease.v1.Beat
+	(*Ack)(nil),            // 10: rigmesh.lease.v1.Ack
+	(*Exit)(nil),           // 11: rigmesh.lease.v1.Exit
+	(*Close)(nil),          // 12: rigmesh.lease.v1.Close
+	(*Seal)(nil),           // 13: rigmesh.lease.v1.Seal
+	(*Receipt)(nil),        // 14: rigmesh.lease.v1.Receipt
+	(*Witnessed)(nil),      // 15: rigmesh.lease.v1.Witnessed
+	(*Attest)(nil),         // 16: rigmesh.lease.v1.Attest
+	(*Link)(nil),           // 17: rigmesh.lease.v1.Link
+	(*Chain)(nil),          // 18: rigmesh.lease.v1.Chain
+	(*v1.Signed)(nil),      // 19: rigmesh.market.v1.Signed
 }
 var file_lease_v1_lease_proto_depIdxs = []int32{
-	18, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
-	6,  // 1: rigmesh.lease.v1.Evidence.devices:type_name -> rigmesh.lease.v1.DeviceEvidence
-	5,  // 2: rigmesh.lease.v1.Beat.evidence:type_name -> rigmesh.lease.v1.Evidence
+	19, // 0: rigmesh.lease.v1.Challenge.last_ack:type_name -> rigmesh.market.v1.Signed
+	7,  // 1: rigmesh.lease.v1.Evidence.devices:type_name -> rigmesh.lease.v1.DeviceEvidence
+	6,  // 2: rigmesh.lease.v1.Beat.evidence:type_name -> rigmesh.lease.v1.Evidence
 	1,  // 3: rigmesh.lease.v1.Ack.verdict:type_name -> rigmesh.lease.v1.Verdict
-	7,  // 4: rigmesh.lease.v1.Ack.observed:type_name -> rigmesh.lease.v1.Observation
+	8,  // 4: rigmesh.lease.v1.Ack.observed:type_name -> rigmesh.lease.v1.Observation
 	0,  // 5: rigmesh.lease.v1.Ack.mismatches:type_name -> rigmesh.lease.v1.Mismatch
-	10, // 6: rigmesh.lease.v1.Close.exit:type_name -> rigmesh.lease.v1.Exit
-	2,  // 7: rigmesh.lease.v1.Close.reason:type_name -> rigmesh.lease.v1.CloseReason
-	5,  // 8: rigmesh.lease.v1.Close.evidence:type_name -> rigmesh.lease.v1.Evidence
-	18, // 9: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
-	18, // 10: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
-	14, // 11: rigmesh.lease.v1.Receipt.witnessed:type_name -> rigmesh.lease.v1.Witnessed
-	18, // 12: rigmesh.lease.v1.Link.beat:type_name -> rigmesh.market.v1.Signed
-	18, // 13: rigmesh.lease.v1.Link.ack:type_name -> rigmesh.market.v1.Signed
-	12, // 14: rigmesh.lease.v1.Link.seal:type_name -> rigmesh.lease.v1.Seal
-	16, // 15: rigmesh.lease.v1.Chain.links:type_name -> rigmesh.lease.v1.Link
-	12, // 16: rigmesh.lease.v1.Chain.fold:type_name -> rigmesh.lease.v1.Seal
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	2,  // 6: rigmesh.lease.v1.Exit.cause:type_name -> rigmesh.lease.v1.Cause
+	11, // 7: rigmesh.lease.v1.Close.exit:type_name -> rigmesh.lease.v1.Exit
+	3,  // 8: rigmesh.lease.v1.Close.reason:type_name -> rigmesh.lease.v1.CloseReason
+	6,  // 9: rigmesh.lease.v1.Close.evidence:type_name -> rigmesh.lease.v1.Evidence
+	19, // 10: rigmesh.lease.v1.Receipt.last_beat:type_name -> rigmesh.market.v1.Signed
+	19, // 11: rigmesh.lease.v1.Receipt.last_ack:type_name -> rigmesh.market.v1.Signed
+	15, // 12: rigmesh.lease.v1.Receipt.witnessed:type_name -> rigmesh.lease.v1.Witnessed
+	19, // 13: rigmesh.lease.v1.Link.beat:type_name -> rigmesh.market.v1.Signed
+	19, // 14: rigmesh.lease.v1.Link.ack:type_name -> rigmesh.market.v1.Signed
+	13, // 15: rigmesh.lease.v1.Link.seal:type_name -> rigmesh.lease.v1.Seal
+	17, // 16: rigmesh.lease.v1.Chain.links:type_name -> rigmesh.lease.v1.Link
+	13, // 17: rigmesh.lease.v1.Chain.fold:type_name -> rigmesh.lease.v1.Seal
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_lease_proto_init() }
@@ -2197,7 +2305,7 @@ func file_lease_v1_lease_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_lease_proto_rawDesc), len(file_lease_v1_lease_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,

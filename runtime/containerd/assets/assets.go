@@ -68,6 +68,9 @@ func Extract(dir string) (Programs, error) {
 	return p, nil
 }
 
+// ExtractInit writes the init of every task likewise.
+func ExtractInit(dir string) (string, error) { return extract(dir, initName) }
+
 // ExtractNVML writes the program that reads NVIDIA's GPUs under dir unless it is
 // there, and gives its path.
 func ExtractNVML(dir string) (string, error) { return extract(dir, nvmlName) }
