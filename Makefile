@@ -18,7 +18,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 
 include tools/helpers.mk # runc, the shim, the task's init and the reader of GPUs, compressed for embedding: target helpers
 
-.PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench fuzz clean root
+.PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model fuzz clean root
 
 build: packages helpers ## bin/rigmesh, one static file
 	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
@@ -71,6 +71,9 @@ mutants: ## known bugs, one at a time: which tests find which
 
 bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"
 	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh $(BENCHFLAGS)
+
+model: ## everything that can happen to a short lease: orders, losses, crashes, a side that lies; prints how many states
+	go test -count=1 -v -timeout 30m -run 'TestNoOrderOfEventsBreaksALease|TestEveryRuleIsNeeded' ./job/lease -wide
 
 fuzz: ## every fuzz target for 60 s
 	tools/fuzz.sh 60s
