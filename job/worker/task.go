@@ -117,8 +117,13 @@ func (t *task) begin(ctx context.Context) error {
 		return errStopped
 	}
 	t.s.board.enter(leasev1.Phase_PHASE_STARTING)
+	spec := t.spec()
+	var err error
+	if spec.Devices, err = t.s.prepareCards(ctx); err != nil {
+		return err
+	}
 	// A start is not cut off: what it had made by then would be nobody's.
-	if err := t.s.w.Runtime.Start(context.WithoutCancel(ctx), t.spec()); err != nil && !errors.Is(err, runtime.ErrExists) {
+	if err := t.s.w.Runtime.Start(context.WithoutCancel(ctx), spec); err != nil && !errors.Is(err, runtime.ErrExists) {
 		return err
 	}
 	return nil

@@ -47,6 +47,7 @@ type Config struct {
 	SamplesDir string
 	Now        func() time.Time
 
+	Cards     Cards // nil: devices that need nothing, as simulated ones do
 	Runtime   runtime.Runtime
 	Telemetry Telemetry // nil: no device is read
 	Journal   session.Journal
