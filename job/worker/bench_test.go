@@ -82,7 +82,7 @@ func (b *bench) start() {
 		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, SamplesDir: b.samples, Now: time.Now,
 		Policy:  worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute, Strangers: b.strangers},
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
-		Cards: b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,
+		Cards:   b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	if err := b.Restore(b.journal.Replay); err != nil {
