@@ -1,46 +1,20 @@
 package nvml
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/gpu/gputest"
+	"github.com/rigmesh/rigmesh/gpu/nvml/nvmltest"
 )
 
-// faultyHelper is rigmesh-nvml with a mock of NVML instead of a driver, built once.
-var faultyHelper = sync.OnceValues(func() (string, error) {
-	if _, err := exec.LookPath("gcc"); err != nil {
-		return "", errors.New("there is no gcc to build rigmesh-nvml with")
-	}
-	dir, err := os.MkdirTemp("", "rigmesh-nvml-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "rigmesh-nvml")
-	build := exec.Command("go", "build", "-tags", "faults", "-o", path, "github.com/rigmesh/rigmesh/cmd/rigmesh-nvml")
-	build.Env = append(os.Environ(), "CGO_ENABLED=1", "CGO_CFLAGS=-Wno-deprecated-declarations")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build rigmesh-nvml: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := faultyHelper(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { nvmltest.Main(m) }
 
 // rig is a machine with a mocked driver, and a file of faults.
 type rig struct {
@@ -54,13 +28,6 @@ type rig struct {
 // newRig is a machine of go-nvml's, with as many cards of one product on its bus.
 func newRig(t *testing.T, machine string, cards int, product uint16) *rig {
 	t.Helper()
-	helper, err := faultyHelper()
-	if err != nil {
-		if _, gcc := exec.LookPath("gcc"); gcc != nil {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
 	r := &rig{t: t, host: gputest.NewHost(t), faults: filepath.Join(t.TempDir(), "faults")}
 	for i := range cards {
 		// Two cards a switch, as these servers have them.
@@ -69,7 +36,7 @@ func newRig(t *testing.T, machine string, cards int, product uint16) *rig {
 		r.host.Card(at, 0x10de, product, "nvidia", map[string]string{"class": "0x030200", "numa_node": fmt.Sprint(i / 4)})
 	}
 	r.config = Config{
-		Helper: helper, Root: r.host.Root, Period: 20 * time.Millisecond, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Helper: nvmltest.Helper(t), Root: r.host.Root, Period: 20 * time.Millisecond, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Env: []string{"RIGMESH_TEST_MACHINE=" + machine, "RIGMESH_TEST_FAULTS=" + r.faults},
 	}
 	r.Client = r.with()

@@ -25,18 +25,10 @@ const (
 	steady     = time.Minute
 )
 
-// Watcher is told what a watch sees. It is called from one goroutine, and must not block.
-type Watcher interface {
-	// Samples are those of one period, of the devices that answered.
-	Samples([]gpu.Sample)
-	// Changed says that a device fell out of service or is back in it.
-	Changed(gpu.Change)
-}
-
 // Watch reads the devices once a period and tells w, until ctx ends. A helper
 // that ends or hangs is replaced; its devices are out of service meanwhile, within
 // a second.
-func (c *Client) Watch(ctx context.Context, devices []gpu.Device, w Watcher) error {
+func (c *Client) Watch(ctx context.Context, devices []gpu.Device, w gpu.Watcher) error {
 	watch := &watch{client: c, health: newHealth(devices, c.cfg.Period, c.cfg.Now()), watcher: w}
 	pause := leastPause
 	for ctx.Err() == nil {
@@ -67,7 +59,7 @@ func (c *Client) Watch(ctx context.Context, devices []gpu.Device, w Watcher) err
 type watch struct {
 	client  *Client
 	health  *health
-	watcher Watcher
+	watcher gpu.Watcher
 }
 
 // once watches through one helper, until that fails or ctx ends.

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/gpu/nvml/nvmltest"
 )
 
 // diary keeps what a watch told, and wakes whoever waits for it.
@@ -223,7 +224,7 @@ func TestAHelperThatIsStoppedIsReplaced(t *testing.T) {
 // helpers are the processes that this one started from the helper's file.
 func helpers(t *testing.T) []int {
 	t.Helper()
-	path, _ := faultyHelper()
+	path := nvmltest.Helper(t)
 	links, err := filepath.Glob("/proc/[0-9]*/exe")
 	if err != nil {
 		t.Fatal(err)
