@@ -17,6 +17,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
 include tools/helpers.mk # runc, the shim, the task's init and the reader of GPUs, compressed for embedding: target helpers
+include tools/gpu.mk
 
 .PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model fuzz clean root
 
