@@ -59,8 +59,8 @@ func TestEquivocationSaysWhoSignedWhatTwice(t *testing.T) {
 		proof            *leasev1.Equivocation
 		role, slot, text string
 	}{
-		{twoBeatsForOneInterval(t), "worker", "interval 1", "12.5s"},
-		{twoAcksOfOneBeat(t), "requester", "heartbeat 1", "two different acks for heartbeat 1"},
+		{twoBeatsForOneInterval(t), "worker", "interval 2", "22.5s"},
+		{twoAcksOfOneBeat(t), "requester", "heartbeat 2", "two different acks for heartbeat 2"},
 		{twoHeadsOfOneBeat(t), "witness", "heartbeat 1", "two different attests"},
 	} {
 		f, err := receipt.VerifyEquivocation(must(receipt.MarshalEquivocation(c.proof)))
@@ -76,7 +76,7 @@ func TestEquivocationSaysWhoSignedWhatTwice(t *testing.T) {
 
 // TestFaultOfALeaseIsProved takes the proof from the lease that found it.
 func TestFaultOfALeaseIsProved(t *testing.T) {
-	s := twoBeats(t)
+	s := threeBeats(t)
 	signed, _ := sample(t, statement.TypeBeat)
 	b := &leasev1.Beat{}
 	if err := proto.Unmarshal(signed.Payload, b); err != nil {

@@ -158,7 +158,7 @@ func (s *sides) exit() {
 	s.step(lease.Worker, lease.TaskExited{
 		Exit:          &leasev1.Exit{StartedMs: beginMs + 1_000, EndedMs: s.at.UnixMilli()},
 		OutputsDigest: bytes.Repeat([]byte{6}, 32),
-		Evidence:      exampleEvidence(s.lease[lease.Worker].SamplesFrom(nil), 14),
+		Evidence:      exampleEvidence(s.lease[lease.Worker].SamplesFrom(nil), uint64(s.at.UnixMilli()-beginMs-1_000)/1000),
 	})
 }
 
@@ -171,6 +171,16 @@ func twoBeats(t testing.TB) *sides {
 	s.step(lease.Worker, lease.TaskRunning{})
 	s.after(12 * time.Second)
 	s.tick(0xa1)
+	s.after(2250 * time.Millisecond)
+	return s
+}
+
+// threeBeats is the worked example of SPEC.md: the same with another beat, at 23 s,
+// and the close at 25.25 s.
+func threeBeats(t testing.TB) *sides {
+	s := twoBeats(t)
+	s.after(7750 * time.Millisecond)
+	s.tick(0xa2)
 	s.after(2250 * time.Millisecond)
 	return s
 }

@@ -243,7 +243,7 @@ func sample(t testing.TB, typ statement.Type) (*marketv1.Signed, ed25519.Private
 	if typ == statement.TypeChallenge || typ == statement.TypeAck {
 		key = requesterKey
 	}
-	s := twoBeats(t)
+	s := threeBeats(t)
 	s.deaf = lease.Requester
 	s.exit()
 	var last *marketv1.Signed
@@ -258,13 +258,13 @@ func sample(t testing.TB, typ statement.Type) (*marketv1.Signed, ed25519.Private
 // sampleAttest is what the witness with seed 32 × 61 says of the last head of the
 // worked example, as if the terms named it.
 func sampleAttest(t testing.TB) (*marketv1.Signed, ed25519.PrivateKey) {
-	key, s := keyFrom(0x61), twoBeats(t)
+	key, s := keyFrom(0x61), threeBeats(t)
 	id := s.lease[lease.Worker].ID()
 	v := makeLeaseVector(t)
 	last := len(v.Heads) - 1
 	return must(statement.Sign(key, statement.TypeAttest, &leasev1.Attest{
 		Version: 1, LeaseId: id[:], Period: 2, Seq: uint64(last - 1), Head: unhex(v.Heads[last]), TreeRoot: unhex(v.TreeRoots[last]),
-		CreditMs: s.lease[lease.Worker].CreditMS(), FirstMs: beginMs, AskedMs: beginMs + 12_000, AttestedMs: beginMs + 13_500,
+		CreditMs: s.lease[lease.Worker].CreditMS(), FirstMs: beginMs, AskedMs: beginMs + 22_000, AttestedMs: beginMs + 23_500,
 		Attested: 1, Previous: bytes.Repeat([]byte{8}, 32),
 	})), key
 }
@@ -320,7 +320,7 @@ func TestWorkedLeaseHolds(t *testing.T) {
 }
 
 func makeLeaseVector(t testing.TB) leaseVector {
-	s := twoBeats(t)
+	s := threeBeats(t)
 	s.exit()
 	v := leaseVector{WorkerSeed: hex.EncodeToString(workerKey.Seed()), RequesterSeed: hex.EncodeToString(requesterKey.Seed())}
 	id := s.lease[lease.Worker].ID()

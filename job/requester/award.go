@@ -37,7 +37,7 @@ func (j *run) award(ctx context.Context, b bid) (*tenure, error) {
 	}
 	witnesses := j.witnesses(b.Worker)
 	unsigned := j.terms(b.Bid, spec)
-	name(unsigned, witnesses)
+	nameWitnesses(unsigned, witnesses)
 	terms, err := statement.Sign(j.r.Key, statement.TypeTerms, unsigned)
 	if err != nil {
 		return nil, fmt.Errorf("terms of job %s: %w", j.id, err)

@@ -52,9 +52,9 @@ func (j *run) witnesses(worker peer.ID) []peer.ID {
 	return append(out, found...)
 }
 
-// name writes witnesses into terms. More than half of them are to attest, unless
+// nameWitnesses writes witnesses into terms. More than half of them are to attest, unless
 // whoever verifies a receipt thinks otherwise.
-func name(terms *leasev1.Terms, witnesses []peer.ID) {
+func nameWitnesses(terms *leasev1.Terms, witnesses []peer.ID) {
 	for _, id := range witnesses {
 		if key, err := job.PublicKey(id); err == nil {
 			terms.Witnesses = append(terms.Witnesses, key)

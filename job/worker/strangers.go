@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -164,7 +163,7 @@ func (w *Worker) wasStranger(rec journal.Record) (bool, error) {
 	}
 	terms, err := statement.OpenRequesterTerms(req.Terms)
 	if err != nil {
-		return false, errors.Join(fmt.Errorf("terms in the journal: %w", err))
+		return false, fmt.Errorf("terms in the journal: %w", err)
 	}
 	requester := peerOf(terms.Signer())
 	return !w.accounts.paid[requester] && requester != peerOf(w.self), nil
