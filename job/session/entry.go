@@ -33,9 +33,13 @@ const muteFor = time.Minute
 // other error means that the journal no longer takes records.
 func (s *Session) step(ctx context.Context, ev lease.Event) ([]lease.Effect, error) {
 	now := s.Now()
-	next, effects, err := s.lease.Load().Step(now, ev)
+	was := s.lease.Load()
+	next, effects, err := was.Step(now, ev)
 	if err != nil {
 		return nil, refused{err}
+	}
+	if was.Repeats(ev, effects) {
+		return effects, nil
 	}
 	event, err := lease.MarshalEvent(ev)
 	if err != nil {
