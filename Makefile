@@ -19,7 +19,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 include tools/helpers.mk # runc, the shim, the task's init and the reader of GPUs, compressed for embedding: target helpers
 include tools/gpu.mk
 
-.PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model fuzz clean root
+.PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model soak fuzz clean root
 
 build: packages helpers ## bin/rigmesh, one static file
 	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
@@ -75,6 +75,10 @@ bench: root build ## speed and size beside what the same costs without rigmesh; 
 
 model: ## everything that can happen to a short lease: orders, losses, crashes, a side that lies; prints how many states
 	go test -count=1 -v -timeout 30m -run 'TestNoOrderOfEventsBreaksALease|TestEveryRuleIsNeeded' ./job/lease -wide
+
+soak: ## 100,000 false frames at a live lease, a million histories of money
+	go test -count=1 -timeout 30m ./job/session -run LiveLease -attacks 100000
+	go test -count=1 -timeout 30m ./job -run EveryHistory -histories 1000000
 
 fuzz: ## every fuzz target for 60 s
 	tools/fuzz.sh 60s
