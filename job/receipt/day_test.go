@@ -12,7 +12,9 @@ import (
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/heartbeat"
+	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
@@ -268,4 +270,30 @@ func BenchmarkSixSignatures(b *testing.B) {
 			}
 		}
 	}
+}
+
+// BenchmarkWire makes the second heartbeat of a sealed lease with evidence of a device,
+// and counts what travels for it, lengths included.
+func BenchmarkWire(b *testing.B) {
+	terms := exampleTerms()
+	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
+	var size int
+	for b.Loop() {
+		s := begin(b, terms)
+		s.tick(0xa0)
+		s.after(time.Second)
+		s.step(lease.Worker, lease.TaskRunning{})
+		s.seal()
+		s.after(12 * time.Second)
+		before := len(s.said)
+		s.tick(0xa1)
+		s.seal()
+		size = 0
+		for _, signed := range s.said[before:] {
+			frame := &leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Beat{Beat: signed}} // any kind of frame is as long
+			size += len(must(proto.Marshal(frame))) + 2
+		}
+		size += len(must(proto.Marshal(&leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Seal{Seal: s.lease[lease.Worker].LastSeal()}}))) + 2
+	}
+	b.ReportMetric(float64(size), "bytes")
 }

@@ -144,9 +144,7 @@ func TestEveryFlippedByteOfAnEquivocationIsRefused(t *testing.T) {
 }
 
 func FuzzVerifyEquivocation(f *testing.F) {
-	f.Add(must(receipt.MarshalEquivocation(twoBeatsForOneInterval(f))))
-	f.Add(must(receipt.MarshalEquivocation(twoHeadsOfOneBeat(f))))
-	f.Add([]byte("rigmesh\x03"))
+	addVectors(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, b := range [][]byte{file, resum(file)} {
 			if fault, err := receipt.VerifyEquivocation(b); err == nil && fault.Said[0].Hash == fault.Said[1].Hash {
@@ -157,9 +155,7 @@ func FuzzVerifyEquivocation(f *testing.F) {
 }
 
 func FuzzVerifyWhole(f *testing.F) {
-	f.Add(must(receipt.MarshalWhole(whole(f))))
-	f.Add(must(receipt.MarshalWhole(dayOf(f, 4, 1, 3))))
-	f.Add([]byte("rigmesh\x02"))
+	addVectors(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, b := range [][]byte{file, resum(file)} {
 			if a, err := (receipt.Policy{}).VerifyWhole(b); err == nil && (a.Level == "" || a.Seals.Beats != a.Beats) {

@@ -47,6 +47,21 @@ func verifyAny(file []byte) (any, error) {
 	}
 }
 
+// addVectors gives a fuzz target every file of the vectors, good and bad.
+func addVectors(f *testing.F) {
+	b, err := os.ReadFile(filepath.Join(vectorDir, "files.json"))
+	var v fileVectors
+	if err := errors.Join(err, json.Unmarshal(b, &v)); err != nil {
+		f.Fatal(err)
+	}
+	for _, g := range v.Good {
+		f.Add(unhex(g.File))
+	}
+	for _, b := range v.Bad {
+		f.Add(unhex(b.File))
+	}
+}
+
 func TestFileVectorsHold(t *testing.T) {
 	path := filepath.Join(vectorDir, "files.json")
 	if *update {
