@@ -59,3 +59,12 @@ func short(v float64) string {
 		return fmt.Sprintf("%.0f", v)
 	}
 }
+
+// by is samples in another unit.
+func (s samples) by(factor float64) samples {
+	out := make(samples, len(s))
+	for i, v := range s {
+		out[i] = v * factor
+	}
+	return out
+}
