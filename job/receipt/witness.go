@@ -14,6 +14,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
+	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
@@ -92,14 +93,8 @@ func (e *checked) openAttest(s *marketv1.Signed) (attested, error) {
 	if err != nil {
 		return attested{}, fmt.Errorf("witness %d: %w", m.GetWitness(), err)
 	}
-	const size = len(statement.Hash{})
-	previous := 0
-	if m.GetAttested() > 0 {
-		previous = size
-	}
-	if len(m.GetHead()) != size || len(m.GetTreeRoot()) != size || len(m.GetPrevious()) != previous ||
-		m.GetFirstMs() < 0 || m.GetAskedMs() < m.GetFirstMs() || m.GetAttestedMs() < m.GetAskedMs() {
-		return attested{}, fmt.Errorf("witness %d: lengths, or the order of times: %w", m.GetWitness(), ErrChain)
+	if err := heartbeat.CheckAttest(m); err != nil {
+		return attested{}, fmt.Errorf("witness %d: %w", m.GetWitness(), err)
 	}
 	return v, e.mine(m.GetLeaseId())
 }
