@@ -241,6 +241,7 @@ type tenancy struct {
 	session *session.Session
 	cancel  context.CancelFunc
 	ended   chan struct{}
+	stop    chan struct{} // closed when the task is told to end
 }
 
 func (w *rig) device() *marketv1.Device {
@@ -336,10 +337,13 @@ func (w *rig) begin(counter *marketv1.Signed, req *leasev1.AwardRequest) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	n := &tenancy{cancel: cancel, ended: make(chan struct{})}
+	n := &tenancy{cancel: cancel, ended: make(chan struct{}), stop: make(chan struct{})}
 	n.session = sessiontest.Worker(l, &sessiontest.Journal{}, func(ctx context.Context, ef lease.Effect) {
-		if _, ok := ef.(lease.StartTask); ok {
+		switch ef.(type) {
+		case lease.StartTask:
 			go w.run(ctx, n)
+		case lease.StopTask:
+			close(n.stop)
 		}
 	})
 	if w.leases == nil {
@@ -353,7 +357,10 @@ func (w *rig) begin(counter *marketv1.Signed, req *leasev1.AwardRequest) error {
 // run is the task.
 func (w *rig) run(ctx context.Context, n *tenancy) {
 	n.session.Post(ctx, lease.TaskRunning{})
-	if pause(ctx, w.ran) != nil {
+	select {
+	case <-n.stop:
+	case <-time.After(w.ran):
+	case <-ctx.Done():
 		return
 	}
 	close(n.ended)

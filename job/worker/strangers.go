@@ -24,7 +24,7 @@ const KindSettled = "worker.settled"
 
 // accounts is what a worker remembers of requesters. It belongs to the worker's mu.
 type accounts struct {
-	paid   map[peer.ID]bool // they paid for something, and their last lease ended well
+	paid   map[peer.ID]bool // their last lease was closed by agreement
 	unpaid []hold           // of strangers, in order
 }
 
@@ -39,11 +39,10 @@ func (a *accounts) note(requester peer.ID, s *leasev1.Settled, at time.Time) {
 	if a.paid == nil {
 		a.paid = map[peer.ID]bool{}
 	}
-	switch {
-	case !s.Agreed:
-		delete(a.paid, requester)
-	case s.CreditMs > 0:
+	if s.Agreed {
 		a.paid[requester] = true
+	} else {
+		delete(a.paid, requester)
 	}
 	if s.UnpaidMs > 0 {
 		a.unpaid = append(a.unpaid, hold{at, time.Duration(s.UnpaidMs) * time.Millisecond})
