@@ -62,6 +62,7 @@ demo: root build ## the main job on this machine: three workers, one requester, 
 
 sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
+	go test -count=1 -v -timeout 40m ./testnet/crowd -full | grep -v -e "=== " # figures beside goals
 
 matrix: build failpoints ## the power goes at every step of both journals, 50 times each; real processes die at each, once
 	go test -count=1 -timeout 3h ./testnet/sim -run 'PowerCut|DiskThatFails' -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:

@@ -365,6 +365,32 @@ func TestCheckFreshLooksAtBothEnds(t *testing.T) {
 	}
 }
 
+func validWithdrawal() *marketv1.Withdrawal {
+	return &marketv1.Withdrawal{
+		Version: 1, Network: "main", Requester: bytesOf(KeySize, 1), AnnouncementHash: bytesOf(HashSize, 2), Price: 350_000, IssuedMs: 1,
+	}
+}
+
+func TestCheckWithdrawal(t *testing.T) {
+	testChanges(t, validWithdrawal, CheckWithdrawal, []change[*marketv1.Withdrawal]{
+		{"nothing won", func(w *marketv1.Withdrawal) { w.Price = 0 }, nil},
+		{"everything", func(w *marketv1.Withdrawal) {
+			*w = marketv1.Withdrawal{Network: "Main", Price: MaxPrice + 1}
+		}, []string{"version", "network", "requester", "announcement_hash", "price", "issued_ms"}},
+	})
+}
+
+func TestRegionsAreWordsFromTheLargeToTheSmall(t *testing.T) {
+	for text, want := range map[string]bool{
+		"eu": true, "eu-west": true, "us-east-1": true, "": false, "EU": false, "eu-": false, "-eu": false, "e u": false,
+		strings.Repeat("a", MaxRegion): true, strings.Repeat("a", MaxRegion+1): false,
+	} {
+		if IsRegion(text) != want {
+			t.Errorf("%q: %t", text, !want)
+		}
+	}
+}
+
 func FuzzCheckSpec(f *testing.F) {
 	b, err := proto.Marshal(validSpec())
 	if err != nil {
@@ -387,7 +413,7 @@ func FuzzCheckSpec(f *testing.F) {
 }
 
 func FuzzCheckStatements(f *testing.F) {
-	for _, m := range []proto.Message{validOffer(), validAnnouncement(), validBid(), validTerms()} {
+	for _, m := range []proto.Message{validOffer(), validAnnouncement(), validBid(), validTerms(), validWithdrawal()} {
 		b, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)
@@ -409,6 +435,10 @@ func FuzzCheckStatements(f *testing.F) {
 		}
 		if proto.Unmarshal(b, &d) == nil {
 			_ = CheckBid(&d)
+		}
+		var w marketv1.Withdrawal
+		if proto.Unmarshal(b, &w) == nil && CheckWithdrawal(&w) == nil && len(w.GetAnnouncementHash()) != HashSize {
+			t.Errorf("a valid withdrawal of no announcement: %v", &w)
 		}
 		if proto.Unmarshal(b, &m) == nil && CheckTerms(&m) == nil {
 			if _, err := Amount(uint64(m.GetMaxDurationMs()), m.GetPrice(), len(m.GetGpuTags())); err != nil {

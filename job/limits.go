@@ -25,6 +25,8 @@ const (
 	MaxEnv        = 256             // variables
 	MaxEnvBytes   = 128 << 10       // of all variables together
 	MaxPeerRecord = 4 << 10         // bytes of a signed peer record
+	MaxRegion     = 24              // bytes of a region's name
+	MaxRegions    = 8               // that a job may run in
 	MaxWitnesses  = 16              // of one lease
 	MaxUnpaid     = 100             // intervals a lease may go on unpaid
 	MinSealT      = uint64(1) << 10 // squarings of a seal

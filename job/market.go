@@ -3,6 +3,7 @@ package job
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -23,6 +24,8 @@ func CheckOffer(o *marketv1.Offer) error {
 	if o.GetMaxDurationMs() != 0 {
 		p.span("max_duration_ms", o.GetMaxDurationMs(), MinDuration, MaxDuration)
 	}
+	p.span("min_duration_ms", o.GetMinDurationMs(), 0, MaxDuration)
+	p.region("region", o.GetRegion())
 	return p.err()
 }
 
@@ -43,6 +46,23 @@ func CheckAnnouncement(a *marketv1.Announcement) error {
 	p.most("max_price", a.GetMaxPrice(), MaxPrice)
 	p.span("max_duration_ms", a.GetMaxDurationMs(), MinDuration, MaxDuration)
 	p.peerRecord(a.GetPeerRecord())
+	p.want(len(a.GetRegions()) <= MaxRegions, "regions", "want at most %d, not %d", MaxRegions, len(a.GetRegions()))
+	for i, r := range a.GetRegions() {
+		p.want(r != "", fmt.Sprintf("regions[%d]", i), "want a region")
+		p.region(fmt.Sprintf("regions[%d]", i), r)
+	}
+	return p.err()
+}
+
+// CheckWithdrawal says everything that is wrong with a withdrawal.
+func CheckWithdrawal(w *marketv1.Withdrawal) error {
+	p := newProblems()
+	p.version(w.GetVersion())
+	p.network(w.GetNetwork())
+	p.size("requester", w.GetRequester(), KeySize)
+	p.size("announcement_hash", w.GetAnnouncementHash(), HashSize)
+	p.most("price", w.GetPrice(), MaxPrice)
+	p.want(w.GetIssuedMs() > 0, "issued_ms", "want a Unix time in ms, not %d", w.GetIssuedMs())
 	return p.err()
 }
 
@@ -60,6 +80,7 @@ func CheckBid(b *marketv1.Bid) error {
 	p.span("start_ms", b.GetStartMs(), 0, MaxDuration)
 	p.span("max_absent_grace_ms", b.GetMaxAbsentGraceMs(), 0, MaxAbsentGrace)
 	p.span("yield_notice_ms", b.GetYieldNoticeMs(), 0, MaxYieldNotice)
+	p.region("region", b.GetRegion())
 	p.peerRecord(b.GetPeerRecord())
 	return p.err()
 }
@@ -101,6 +122,17 @@ func (p problems) machine(m *marketv1.Machine) {
 	p.most("memory_bytes", m.GetMemoryBytes(), MaxMemory)
 	p.most("disk_bytes", m.GetDiskBytes(), MaxDisk)
 	p.platform(m.GetPlatform())
+}
+
+// IsRegion says whether text is a region's name: words of a-z and 0-9 between hyphens, the
+// larger part first, such as "eu-west".
+func IsRegion(text string) bool { return len(text) <= MaxRegion && regionName.MatchString(text) }
+
+var regionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// region checks a region; an empty one is not said.
+func (p problems) region(field, text string) {
+	p.want(text == "" || IsRegion(text), field, "want at most %d of a-z, 0-9 and hyphens between them, not %.40q", MaxRegion, text)
 }
 
 // Errors of CheckFresh.

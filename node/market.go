@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -25,6 +27,7 @@ func (m marketSide) AddPeerRecord(b []byte) (peer.ID, error) { return m.n.host.A
 func (m marketSide) Connected() int                          { return len(m.n.host.Peers()) }
 
 func (m marketSide) Offers(ctx context.Context, need *marketv1.Requirement) <-chan requester.Offer {
+	m.n.offers.use()
 	return m.n.offers.search(ctx, need)
 }
 
@@ -42,6 +45,9 @@ func (m marketSide) Resolve(ctx context.Context, name string) (peer.ID, error) {
 func (m marketSide) Ask(ctx context.Context, to peer.ID, ann *marketv1.Signed) (*marketv1.Answer, error) {
 	if to == m.n.host.ID() {
 		return m.n.answer(to, ann)
+	}
+	if m.n.host.RTT(to) == 0 {
+		go m.n.host.Ping(ctx, to) //nolint:errcheck // for the next time: this answer does not wait
 	}
 	var a marketv1.Answer
 	if err := stream.Call(ctx, m.n.host, to, "ask", &marketv1.AskRequest{Announcement: ann}, &a); err != nil {
@@ -81,7 +87,42 @@ func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, 
 }
 
 func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed) error {
-	return m.n.topics.publish(ctx, job.TierFor(need), ann)
+	return m.n.board.Publish(ctx, job.TierFor(need), ann)
+}
+
+func (m marketSide) StampBits() int { return m.n.board.StampBits() }
+
+func (m marketSide) RTT(worker peer.ID) time.Duration {
+	if worker == m.n.host.ID() {
+		return time.Microsecond
+	}
+	return m.n.host.RTT(worker)
+}
+
+func (m marketSide) Ping(ctx context.Context, worker peer.ID) (time.Duration, error) {
+	if worker == m.n.host.ID() {
+		return time.Microsecond, nil
+	}
+	return m.n.host.Ping(ctx, worker)
+}
+
+func (m marketSide) Withdraw(ctx context.Context, losers []peer.ID, need *marketv1.Requirement, withdrawal *marketv1.Signed) {
+	if need != nil {
+		if err := m.n.board.Publish(ctx, job.TierFor(need), withdrawal); err != nil {
+			m.n.log.Debug("withdraw an announcement", "err", err)
+		}
+		return // the losers hear it with everybody else
+	}
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	for _, id := range losers {
+		telling.Go(func() {
+			var got marketv1.LetGoReceived
+			if err := stream.Call(ctx, m.n.host, id, "letgo", &marketv1.LetGo{Withdrawal: withdrawal}, &got); err != nil {
+				m.n.log.Debug("let a bid go", "peer", id, "err", err)
+			}
+		})
+	}
 }
 
 func (m marketSide) Award(ctx context.Context, to peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {

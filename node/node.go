@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/witness"
 	"github.com/rigmesh/rigmesh/job/worker"
+	"github.com/rigmesh/rigmesh/node/announce"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p"
@@ -64,7 +66,12 @@ type Node struct {
 	store     *blob.Store
 	receipts  *receipts
 	offers    *offers
-	topics    *topics
+	board     *announce.Board
+	standing  *standing
+	rates     *rates
+
+	splitting sync.Mutex
+	split     discovery.Spread // of classes over keys of the DHT
 	devices   *gpu.Reservations
 	requester *requester.Requester
 	witness   *witness.Witness
@@ -178,8 +185,11 @@ func (n *Node) makeNetwork() error {
 	if n.gossip, err = gossip.New(n.host, gossip.Config{Rendezvous: n.discovery}); err != nil {
 		return fmt.Errorf("gossip: %w", err)
 	}
-	n.topics = newTopics(n.gossip, n.cfg.Network, n.now, n.log)
+	n.board = announce.New(announce.Config{Router: n.gossip, Network: n.cfg.Network, Now: n.now})
 	n.offers = newOffers(n)
+	n.offers.recall()
+	n.rates = newRates(n.now)
+	n.standing = openStanding(n.path("standing.json"), n.receipts, n.now, n.log)
 	return nil
 }
 
@@ -194,7 +204,7 @@ func (n *Node) makeRequester() error {
 		Key: n.key, Network: n.cfg.Network, AbsentGrace: n.cfg.AbsentGrace, SealRate: n.parts.SealRate,
 		Dir: n.path("jobs"), Now: n.now,
 		Market: marketSide{n}, Streams: streamSide{n}, Content: content{n.store},
-		Journal: n.guard, Receipts: n.receipts, Log: n.log,
+		Journal: n.guard, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Log: n.log,
 	})
 	return nil
 }

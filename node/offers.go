@@ -2,8 +2,8 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"sort"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,86 +19,11 @@ import (
 )
 
 const (
-	// maxOffers bounds the local index.
-	maxOffers = 4096
 	// maxFound is how many providers of one key are looked at.
 	maxFound = 64
 	// fetchTimeout bounds fetching one worker's offer.
 	fetchTimeout = 3 * time.Second
 )
-
-// rendezvous is the key under which workers of a tier are found. The last part
-// is a shard, so that a key of many workers can be split.
-func rendezvous(tier string) string { return "vram/" + tier + "/0" }
-
-// offers is the local index: the newest verified offer of each worker seen.
-type offers struct {
-	n  *Node
-	mu sync.Mutex
-	of map[peer.ID]requester.Offer
-}
-
-func newOffers(n *Node) *offers { return &offers{n: n, of: map[peer.ID]requester.Offer{}} }
-
-// known lists the offers that have not expired, cheapest first.
-func (o *offers) known() []requester.Offer {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	now := o.n.now().UnixMilli()
-	var out []requester.Offer
-	for id, of := range o.of {
-		if of.Offer.ExpiresMs < now {
-			delete(o.of, id)
-			continue
-		}
-		out = append(out, of)
-	}
-	sort.Slice(out, func(a, b int) bool { return cheapest(out[a].Offer) < cheapest(out[b].Offer) })
-	return out
-}
-
-func cheapest(o *marketv1.Offer) uint64 {
-	least := ^uint64(0)
-	for _, d := range o.Devices {
-		least = min(least, d.Price)
-	}
-	return least
-}
-
-// add takes a signed offer in, when it is the worker's own and newer than the one known.
-func (o *offers) add(from peer.ID, signed *marketv1.Signed) (requester.Offer, error) {
-	v, err := statement.OpenOffer(signed)
-	if err != nil {
-		return requester.Offer{}, err
-	}
-	m := v.Message()
-	if err := job.CheckOffer(m); err != nil {
-		return requester.Offer{}, err
-	}
-	if id, err := job.PeerID(v.Signer()); err != nil || id != from {
-		return requester.Offer{}, fmt.Errorf("offer of %s came from %s", id, from)
-	}
-	if m.Network != o.n.cfg.Network {
-		return requester.Offer{}, fmt.Errorf("offer is for network %q", m.Network)
-	}
-	if err := job.CheckFresh(o.n.now(), m.IssuedMs, m.ExpiresMs); err != nil {
-		return requester.Offer{}, err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if have, ok := o.of[from]; ok && have.Offer.Sequence >= m.Sequence {
-		return have, nil
-	}
-	if len(o.of) >= maxOffers {
-		for id := range o.of { // any one: the index is a cache
-			delete(o.of, id)
-			break
-		}
-	}
-	of := requester.Offer{Worker: from, Offer: m, Seen: o.n.now()}
-	o.of[from] = of
-	return of, nil
-}
 
 // fetch asks a worker for its offer.
 func (o *offers) fetch(ctx context.Context, id peer.ID) (requester.Offer, error) {
@@ -187,9 +112,14 @@ func (s *search) findAll(need *marketv1.Requirement) {
 	pause := time.NewTicker(lookAgain)
 	defer pause.Stop()
 	for {
-		s.find(rendezvous(job.TierFor(need)))
-		if s.sent == 0 {
-			s.find(rendezvous(job.Tiers()[0]))
+		fitting, below := classes(need)
+		for _, class := range fitting {
+			if s.findClass(class); s.sent > 0 {
+				return
+			}
+		}
+		for _, class := range below {
+			s.findClass(class)
 		}
 		if s.sent > 0 {
 			return
@@ -198,6 +128,33 @@ func (s *search) findAll(need *marketv1.Requirement) {
 		case <-pause.C:
 			s.seen = map[peer.ID]bool{s.o.n.host.ID(): true} // who did not answer is asked again
 		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// classes are where workers for a need stand, the narrowest first: those of the models
+// it names, and its tier. Below are the tiers under it, in which the same workers stand
+// too: whoever holds one key of the DHT hides nobody; and beside them those that do not
+// fit, who can say what they lack.
+func classes(need *marketv1.Requirement) (fitting, below []string) {
+	for _, m := range need.GetModels() {
+		fitting = append(fitting, "model/"+m)
+	}
+	tiers := job.Tiers()
+	own := slices.Index(tiers, job.TierFor(need))
+	fitting = append(fitting, "vram/"+tiers[own])
+	for i := own - 1; i >= 0; i-- {
+		below = append(below, "vram/"+tiers[i])
+	}
+	return fitting, below
+}
+
+// findClass looks for workers of one class, key by key, until there are enough.
+func (s *search) findClass(class string) {
+	for _, key := range s.o.n.spread().Search(class, rand.Uint64()) {
+		s.find(key)
+		if s.sent >= maxFound || s.ctx.Err() != nil {
 			return
 		}
 	}
@@ -228,12 +185,9 @@ func (s *search) find(key string) {
 
 // Offers lists the offers at hand, after looking for more for at most wait.
 func (o *offers) Offers(ctx context.Context, wait time.Duration) []*controlv1.SeenOffer {
+	o.use()
 	if wait > 0 {
-		ctx, cancel := context.WithTimeout(ctx, wait)
-		defer cancel()
-		for range o.search(ctx, &marketv1.Requirement{Count: 1, AllowSimulated: true}) {
-			continue // the search fills the index
-		}
+		o.look(ctx, wait)
 	}
 	var out []*controlv1.SeenOffer
 	for _, of := range o.known() {

@@ -1,6 +1,9 @@
 package node
 
 import (
+	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -34,8 +37,10 @@ func offer(t *testing.T, name string, sequence, price uint64, change func(*marke
 	return sessiontest.Peer(t, key), signed
 }
 
+var now = time.UnixMilli(1_800_000_000_000)
+
 func index(at *time.Time) *offers {
-	n := &Node{cfg: config.Config{Network: "test"}}
+	n := &Node{cfg: config.Config{Network: "test"}, log: slog.New(slog.DiscardHandler)}
 	n.parts.Now = func() time.Time { return *at }
 	return newOffers(n)
 }
@@ -94,5 +99,34 @@ func TestOffersThatAreNotWhatTheySeemAreRefused(t *testing.T) {
 	}
 	if len(o.known()) != 0 {
 		t.Errorf("known %v", o.known())
+	}
+}
+
+func TestOffersAreRememberedAcrossARestartWhileTheyHold(t *testing.T) {
+	at := now
+	o := index(&at)
+	o.file = filepath.Join(t.TempDir(), "offers")
+	for name, life := range map[string]time.Duration{"short": time.Minute, "long": 5 * time.Minute} {
+		id, signed := offer(t, name, 1, 100, func(of *marketv1.Offer) { of.ExpiresMs = now.Add(life).UnixMilli() })
+		if _, err := o.add(id, signed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.save()
+	at = at.Add(2 * time.Minute)
+	again := index(&at)
+	again.file = o.file
+	again.recall()
+	all := again.known()
+	if len(all) != 1 || all[0].Worker != sessiontest.Peer(t, sessiontest.Key("long")) || !all[0].Seen.Equal(now) {
+		t.Errorf("remembered %v", all)
+	}
+	if err := os.WriteFile(o.file, []byte("\xffnot ours"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := index(&at)
+	broken.file = o.file
+	if broken.recall(); len(broken.known()) != 0 {
+		t.Error("offers were read from a broken file")
 	}
 }

@@ -79,6 +79,7 @@ func (n *Node) running() ([]part, error) {
 		{"journal", n.watchJournal},
 		{"network", n.host.Run},
 		{"discovery", n.discovery.Run},
+		{"index of offers", n.offers.keep},
 		{"requester", n.requester.Run},
 	}
 	if n.worker != nil {
@@ -94,7 +95,7 @@ func (n *Node) running() ([]part, error) {
 	}
 	srv := control.New(control.Config{
 		DataDir: n.cfg.DataDir, Version: n.parts.Version, Jobs: jobs{n}, Blobs: uploads{n.store},
-		Offers: n.offers, Receipts: n.receipts, Leases: n, Node: n, Log: n.log,
+		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Node: n, Log: n.log,
 	})
 	parts = append(parts, part{"control", func(ctx context.Context) error { return srv.Serve(ctx, l) }})
 	if n.cfg.IdleExit > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/statement"
 	"github.com/rigmesh/rigmesh/job/witness"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/stream"
@@ -51,7 +52,7 @@ func (n *Node) blobs(from peer.ID, leaseID []byte) runtime.BlobSource {
 
 // serve answers the streams of this node's peers. Everything stops with the host.
 func (n *Node) serve() {
-	stream.Serve(n.host, "bid", stream.Limits{}, n.serveBid)
+	stream.Serve(n.host, "bid", stream.Limits{}, limited(n, n.serveBid))
 	stream.Accept(n.host, witnessProtocol, stream.Limits{PerPeer: witnessStreams, Total: witness.MaxLeases}, func(ctx context.Context, c *stream.Conn) {
 		n.serveWitness(ctx, c)
 	})
@@ -61,10 +62,11 @@ func (n *Node) serve() {
 	if n.worker == nil {
 		return
 	}
-	stream.Serve(n.host, "offer", stream.Limits{}, n.serveOffer)
-	stream.Serve(n.host, "ask", stream.Limits{}, n.serveAsk)
-	stream.Serve(n.host, "lease", awardLimits, n.serveAward)
-	stream.Serve(n.host, "samples", stream.Limits{}, n.serveSamples)
+	stream.Serve(n.host, "offer", stream.Limits{}, limited(n, n.serveOffer))
+	stream.Serve(n.host, "ask", stream.Limits{}, limited(n, n.serveAsk))
+	stream.Serve(n.host, "letgo", stream.Limits{}, limited(n, n.serveLetGo))
+	stream.Serve(n.host, "lease", awardLimits, limited(n, n.serveAward))
+	stream.Serve(n.host, "samples", stream.Limits{}, limited(n, n.serveSamples))
 	stream.Accept(n.host, "beat", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveBeat(ctx, c) })
 	stream.Accept(n.host, "logs", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveTask(ctx, c) })
 }
@@ -79,8 +81,16 @@ func (n *Node) serveAsk(_ context.Context, from peer.ID, req *marketv1.AskReques
 }
 
 func (n *Node) serveBid(_ context.Context, from peer.ID, a *marketv1.Answer) (*marketv1.AnswerReceived, error) {
-	n.requester.Answered(from, a)
-	return &marketv1.AnswerReceived{}, nil
+	over, price := n.requester.Answered(from, a)
+	return &marketv1.AnswerReceived{Over: over, Price: price}, nil
+}
+
+func (n *Node) serveLetGo(_ context.Context, from peer.ID, req *marketv1.LetGo) (*marketv1.LetGoReceived, error) {
+	w, err := statement.OpenWithdrawal(req.Withdrawal)
+	if err != nil {
+		return nil, err
+	}
+	return &marketv1.LetGoReceived{}, n.worker.LetGo(w)
 }
 
 func (n *Node) serveAward(_ context.Context, from peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
@@ -163,16 +173,16 @@ func (w workerSide) Connect(ctx context.Context, id peer.ID) error {
 	return w.n.host.Connect(ctx, id)
 }
 
-func (w workerSide) Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) error {
+func (w workerSide) Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) (over bool, price uint64, err error) {
 	if to == w.n.host.ID() {
-		w.n.requester.Answered(to, a)
-		return nil
+		over, price = w.n.requester.Answered(to, a)
+		return over, price, nil
 	}
 	var got marketv1.AnswerReceived
 	if err := stream.Call(ctx, w.n.host, to, "bid", a, &got); err != nil {
-		return fmt.Errorf("answer %s: %w", to, err)
+		return false, 0, fmt.Errorf("answer %s: %w", to, err)
 	}
-	return nil
+	return got.Over, got.Price, nil
 }
 
 func (w workerSide) Blobs(from peer.ID, leaseID []byte) runtime.BlobSource {

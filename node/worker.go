@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/gpu/simulated"
-	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/runtime"
@@ -26,14 +23,6 @@ type daemon interface {
 	// Shutdown ends the process, unless a task still runs.
 	Shutdown(context.Context) error
 }
-
-const (
-	// answerTimeout bounds bringing an answer to a requester that announced a job.
-	answerTimeout = 5 * time.Second
-	// maxAnswering bounds how many answers are brought at once; what is heard
-	// beyond it is let pass.
-	maxAnswering = 32
-)
 
 // makeWorker makes this node lend its devices, when it is meant to.
 func (n *Node) makeWorker() error {
@@ -64,58 +53,15 @@ func (n *Node) makeWorker() error {
 	}
 	n.worker = worker.New(worker.Config{
 		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices,
-		Policy: worker.Policy{Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Access: n.cfg.Egress, Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget}},
-		Dir:    n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.guard,
-		Peers: workerSide{n}, Folders: folders{n.store}, Receipts: n.receipts, Log: n.log,
+		Policy: worker.Policy{
+			Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace,
+			MinDuration: n.cfg.Market.MinDuration, Region: n.cfg.Market.Region, StampBits: n.cfg.Market.StampBits, Access: n.cfg.Egress,
+			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
+		},
+		Dir: n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.guard,
+		Peers: workerSide{n}, Folders: folders{n.store}, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
 	})
 	return nil
-}
-
-// lend keeps this node findable and answers what it hears, until ctx ends.
-func (n *Node) lend(ctx context.Context) error {
-	tiers := map[string]bool{}
-	for _, d := range n.devices.All() {
-		for _, t := range job.TiersServed(d.VRAM) {
-			tiers[t] = true
-		}
-		n.provide(ctx, "model/"+d.Model+"/0")
-	}
-	errs := make(chan error, len(tiers))
-	slots := make(chan struct{}, maxAnswering)
-	var answering sync.WaitGroup
-	defer answering.Wait()
-	for t := range tiers {
-		n.provide(ctx, rendezvous(t))
-		go func() {
-			errs <- n.topics.hear(ctx, t, func(a worker.Announcement) {
-				select {
-				case slots <- struct{}{}:
-					answering.Go(func() { n.hear(ctx, a); <-slots })
-				default:
-				}
-			})
-		}()
-	}
-	var all []error
-	for range tiers {
-		all = append(all, <-errs)
-	}
-	return errors.Join(all...)
-}
-
-// provide puts this node under a key. Alone, it is put there when others come.
-func (n *Node) provide(ctx context.Context, key string) {
-	if err := n.discovery.Provide(ctx, key); err != nil {
-		n.log.Debug("provide", "key", key, "err", err)
-	}
-}
-
-func (n *Node) hear(ctx context.Context, a worker.Announcement) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	if err := n.worker.Hear(ctx, a); err != nil {
-		n.log.Debug("answer an announcement", "err", err)
-	}
 }
 
 // openRuntime makes the runtime ready and removes tasks of leases nobody remembers.

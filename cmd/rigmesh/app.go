@@ -57,7 +57,7 @@ func run(ctx context.Context, k console, args []string) error {
 	for _, make := range []func(console) *cli.Command{
 		runCommand, offersCommand, logsCommand, attachCommand, stopCommand,
 		upCommand,
-		psCommand, receiptCommand, statusCommand, downCommand, versionCommand,
+		psCommand, receiptCommand, statusCommand, whyCommand, downCommand, versionCommand,
 		nodeCommand, containerdCommand,
 	} {
 		if cmd := make(k); cmd != nil {

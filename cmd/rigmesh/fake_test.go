@@ -44,6 +44,7 @@ type fakeNode struct {
 	stdout, stderr string
 	offers         []*controlv1.SeenOffer
 	jobs           []*controlv1.Job
+	heard          []*controlv1.HeardJob
 
 	receipt, whole, proof []byte
 	missing               []string // of whole
@@ -52,21 +53,17 @@ type fakeNode struct {
 
 func startFakeNode(t *testing.T) *fakeNode {
 	t.Helper()
-	dir := t.TempDir()
-	store, err := blob.Open(filepath.Join(dir, "blobs"))
+	f, err := newFakeNode(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakeNode{Store: store, dir: dir, receipt: []byte("not a receipt"), stops: make(chan bool, 4), down: make(chan bool, 1)}
-	log := slog.New(slog.DiscardHandler)
-	l, err := control.Listen(dir, log)
+	l, err := control.Listen(f.dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := control.New(control.Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Node: f, Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, l) }()
+	go func() { done <- f.server().Serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -74,6 +71,17 @@ func startFakeNode(t *testing.T) *fakeNode {
 		}
 	})
 	return f
+}
+
+func newFakeNode(dir string) (*fakeNode, error) {
+	store, err := blob.Open(filepath.Join(dir, "blobs"))
+	return &fakeNode{Store: store, dir: dir, receipt: []byte("not a receipt"), stops: make(chan bool, 4), down: make(chan bool, 1)}, err
+}
+
+func (f *fakeNode) server() *control.Server {
+	return control.New(control.Config{
+		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 // rigmesh runs a command line against the fake node.
@@ -161,6 +169,14 @@ func (f *fakeNode) ReadReceipts(from, to time.Time, fn func(string, []byte) erro
 func (f *fakeNode) Proof(id string) (string, []byte, error) { return id, f.proof, nil }
 
 func (f *fakeNode) Join([]string) error { return nil }
+
+func (f *fakeNode) ExplainJob(id string) (*controlv1.ExplainJobResponse, error) {
+	return &controlv1.ExplainJobResponse{JobId: fakeJob, State: "no bid", Submission: f.submission, Events: f.events}, f.find(id)
+}
+
+func (f *fakeNode) ExplainWorker() *controlv1.ExplainWorkerResponse {
+	return &controlv1.ExplainWorkerResponse{Worker: true, Devices: 2, FreeDevices: 1, Heard: f.heard, HeardCount: uint64(len(f.heard))}
+}
 
 func (f *fakeNode) Shutdown(drain bool) { f.down <- drain }
 

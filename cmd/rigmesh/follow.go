@@ -47,6 +47,9 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 			continue
 		}
 		v.event(item.GetEvent())
+		if item.GetEvent().GetLease() != nil {
+			v.explained()
+		}
 		ended = item.GetEvent().GetEnded()
 	}
 	v.clear()

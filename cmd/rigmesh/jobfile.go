@@ -29,6 +29,8 @@ type jobFile struct {
 	Outputs    []string        `yaml:"outputs,omitempty"`
 	Timeout    config.Duration `yaml:"timeout,omitempty"`
 	Price      price           `yaml:"price"`
+	Placement  placement       `yaml:"placement,omitempty"`
+	Prefer     prefer          `yaml:"prefer,omitempty"`
 	Heartbeat  heartbeat       `yaml:"heartbeat,omitempty"`
 }
 

@@ -27,7 +27,7 @@ func offersCommand(k console) *cli.Command {
 			&cli.StringFlag{Name: "vram", Usage: "at least `SIZE` of memory on each GPU, such as 24GiB"},
 			&cli.StringFlag{Name: "model", Usage: "this `MODEL` only, such as rtx-4090"},
 			&cli.StringFlag{Name: "max-price", Usage: "at most `CREDITS` per GPU-hour"},
-			&cli.StringFlag{Name: "wait", Value: "3s", Usage: "look for more for this `TIME`"},
+			&cli.StringFlag{Name: "wait", Usage: "look for more for this `TIME` (default: answer at once with what is known, and look for 3s when nothing is)"},
 			jsonFlag(),
 		},
 		Action: func(c *cli.Context) error { return offers(c, k) },
@@ -37,7 +37,7 @@ func offersCommand(k console) *cli.Command {
 func offers(c *cli.Context, k console) error {
 	var vram config.Bytes
 	var maxPrice config.Price
-	var wait config.Duration
+	wait := config.Duration(3 * time.Second)
 	if err := parseFlags(c, flagValue{"vram", &vram}, flagValue{"max-price", &maxPrice}, flagValue{"wait", &wait}); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func offers(c *cli.Context, k console) error {
 	}
 	resp, err := client.Offers(c.Context, &controlv1.ListOffersRequest{
 		VramBytes: uint64(vram), Model: c.String("model"), MaxPrice: uint64(maxPrice),
-		WaitMs: time.Duration(wait).Milliseconds(),
+		WaitMs: time.Duration(wait).Milliseconds(), Known: !c.IsSet("wait"),
 	})
 	if err != nil {
 		return err

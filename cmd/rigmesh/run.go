@@ -100,7 +100,7 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 		fmt.Fprintln(k.out, id)
 		return nil
 	}
-	v.want = wantsOf(j)
+	v.want, v.explain = wantsOf(j), p.explain
 	return follow(c.Context, client, k, v, id, outputs)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rigmesh/rigmesh/node/config"
@@ -11,6 +12,11 @@ import (
 )
 
 func runFlags() []cli.Flag {
+	return append(taskFlags(), placementFlags("Finding a worker:")...)
+}
+
+// taskFlags are those about the task itself, and this side.
+func taskFlags() []cli.Flag {
 	const gpus, box, how, mine = "GPUs and price:", "The task:", "Finding a worker:", "This side:"
 	text := func(category, name, usage string, aliases ...string) cli.Flag {
 		return &cli.StringFlag{Category: category, Name: name, Usage: usage, Aliases: aliases}
@@ -70,17 +76,17 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 			return j, err
 		}
 	}
-	var count count
-	count.of(j)
 	err := parseFlags(c,
-		flagValue{"gpu", &count}, flagValue{"vram", &j.Resources.GPU.VRAM}, flagValue{"max-price", &j.Price.Max},
+		flagValue{"gpu", (*number)(&j.Resources.GPU.Count)}, flagValue{"vram", &j.Resources.GPU.VRAM}, flagValue{"max-price", &j.Price.Max},
 		flagValue{"compute", &j.Resources.GPU.Compute}, flagValue{"driver", &j.Resources.GPU.Driver}, flagValue{"cuda", &j.Resources.GPU.CUDA},
 		flagValue{"memory", &j.Resources.Memory}, flagValue{"cpus", &j.Resources.CPU}, flagValue{"disk", &j.Resources.Disk},
 		flagValue{"egress", &j.Egress}, flagValue{"timeout", &j.Timeout}, flagValue{"interval", &j.Heartbeat.Interval})
 	if err != nil {
 		return j, err
 	}
-	j.Resources.GPU.Count = uint32(count)
+	if err := j.place(c); err != nil {
+		return j, err
+	}
 	override(c, "model", &j.Resources.GPU.Model)
 	override(c, "mig", &j.Resources.GPU.MIG)
 	override(c, "workdir", &j.Workdir)
@@ -140,24 +146,16 @@ func (v variables) with(text string, getenv func(string) string) variables {
 	return append(v, text)
 }
 
-// count is the number of GPUs as a flag.
-type count uint32
-
-func (n *count) of(j jobFile) { *n = count(j.Resources.GPU.Count) }
+// number is a small whole number as a flag.
+type number uint32
 
 // Set reads the number.
-func (n *count) Set(text string) error {
-	var v uint32
-	for _, r := range text {
-		if r < '0' || r > '9' || v > 1000 {
-			return errors.New("want a number of GPUs, such as 1")
-		}
-		v = 10*v + uint32(r-'0')
+func (n *number) Set(text string) error {
+	v, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return errors.New("want a whole number, such as 1")
 	}
-	if text == "" {
-		return errors.New("want a number of GPUs, such as 1")
-	}
-	*n = count(v)
+	*n = number(v)
 	return nil
 }
 
@@ -168,13 +166,14 @@ type plan struct {
 	worker    string
 	detach    bool
 	quiet     bool
+	explain   bool
 	overwrite bool
 }
 
 func planOf(c *cli.Context) (plan, error) {
 	p := plan{
 		broadcast: c.Bool("broadcast"), worker: c.String("worker"),
-		detach: c.Bool("detach"), quiet: c.Bool("quiet"), overwrite: c.Bool("overwrite"),
+		detach: c.Bool("detach"), quiet: c.Bool("quiet"), explain: c.Bool("explain"), overwrite: c.Bool("overwrite"),
 	}
 	return p, parseFlags(c, flagValue{"wait", &p.wait})
 }

@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"rigmesh": main, "nobody-rigmesh": asNobody})
+	testscript.Main(m, map[string]func(){"rigmesh": main, "nobody-rigmesh": asNobody, "fakenode": asFakeNode, "awaitnode": asWaiter})
 }
 
 // TestScripts is what a person can type without a node.
@@ -117,7 +117,7 @@ func writeArchive(path string) error {
 
 func TestHelpOfEveryCommandHasAnExampleAndEveryFlagSaysSomething(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"run"}, {"offers"}, {"logs"}, {"attach"}, {"stop"}, {"up"}, {"ps"}, {"status"}, {"down"}, {"version"}, {"node"},
+		{}, {"run"}, {"offers"}, {"logs"}, {"attach"}, {"stop"}, {"up"}, {"ps"}, {"status"}, {"why"}, {"down"}, {"version"}, {"node"},
 		{"receipt"}, {"receipt", "show"}, {"receipt", "verify"}, {"receipt", "list"}, {"receipt", "export"},
 	} {
 		var out bytes.Buffer

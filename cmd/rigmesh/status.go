@@ -32,6 +32,9 @@ func status(c *cli.Context, k console) error {
 		return printJSON(k.out, viewStatus(st))
 	}
 	describe(k, st)
+	if w, err := client.ExplainWorker(c.Context); err == nil && w.Worker && w.FreeDevices > 0 {
+		fmt.Fprintf(k.out, "%-10s %s\n", "idle", idle(w, time.Now()))
+	}
 	for _, cond := range st.Conditions {
 		fmt.Fprintf(k.out, "%s: %s\n  %s\n", cond.Severity, cond.Sentence, cond.Remedy)
 	}

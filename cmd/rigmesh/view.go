@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
+	"github.com/rigmesh/rigmesh/job/requester"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
-	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
 // view shows how a job gets on, beside its own output: on a terminal with a line that
@@ -25,25 +24,22 @@ type view struct {
 	color    bool
 	width    int
 
-	want     market.Wants // for the words about declines
-	line     string       // the one that changes, as it stands there
-	said     string       // the last status that was printed as a plain line
-	bids     int
-	decliner map[string]int // where in declines each worker's latest is
-	declines []*marketv1.Decline
+	want    market.Wants // for the words about declines
+	line    string       // the one that changes, as it stands there
+	said    string       // the last status that was printed as a plain line
+	answers answers
+	explain bool // print what bids count as
 }
 
 func newView(k console, quiet bool) *view {
-	return &view{decliner: map[string]int{}, w: k.err, terminal: isTerminal(k.err), color: k.colored(k.err), quiet: quiet, width: terminalWidth(k.err)}
+	return &view{w: k.err, terminal: isTerminal(k.err), color: k.colored(k.err), quiet: quiet, width: terminalWidth(k.err)}
 }
 
 // wantsOf is what a job asks of workers, for the words about declines.
 func wantsOf(j jobFile) market.Wants {
-	s := j.submission(plan{}, j.spec(nil, nil))
-	return market.Wants{
-		MaxPrice: s.MaxPrice, Requirement: s.Spec.Gpu, Now: time.Now(),
-		MaxDuration: time.Duration(s.MaxDurationMs) * time.Millisecond,
-	}
+	w := requester.Wants(j.submission(plan{}, j.spec(nil, nil)))
+	w.Now = time.Now()
+	return w
 }
 
 // say prints a line that stays.
@@ -136,9 +132,10 @@ func (v *view) event(e *leasev1.JobEvent) {
 	case *leasev1.JobEvent_Searching:
 		v.searching(e.Searching)
 	case *leasev1.JobEvent_Bid:
+		v.answers.bid(e.Bid)
 		v.bid(e.Bid)
 	case *leasev1.JobEvent_Decline:
-		v.decline(e.Decline)
+		v.answers.decline(e.Decline)
 	case *leasev1.JobEvent_Lease:
 		t := e.Lease.GetTerms()
 		v.sayLocked("leased from %s at %s credits per GPU-hour, lease %s",
@@ -148,16 +145,6 @@ func (v *view) event(e *leasev1.JobEvent) {
 	case *leasev1.JobEvent_Trouble:
 		v.sayLocked("%s", job.CleanText(e.Trouble.GetSentence()))
 	}
-}
-
-// decline keeps what a worker said last: it may be asked twice.
-func (v *view) decline(d *leasev1.DeclineReceived) {
-	if at, again := v.decliner[d.GetPeerId()]; again {
-		v.declines[at] = d.GetDecline()
-		return
-	}
-	v.decliner[d.GetPeerId()] = len(v.declines)
-	v.declines = append(v.declines, d.GetDecline())
 }
 
 func (v *view) searching(s *leasev1.Searching) {
@@ -173,22 +160,6 @@ func several(n uint32, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// bid adds a line to the table of bids.
-func (v *view) bid(b *leasev1.BidReceived) {
-	if v.bids++; v.bids == 1 && v.terminal {
-		v.sayLocked("%-10s %-28s %-10s %s", "WORKER", "GPU", "PRICE", "START")
-	}
-	bid := b.GetBid()
-	start := span(time.Duration(bid.GetStartMs()) * time.Millisecond)
-	gpus := deviceNames(bid.GetDevices())
-	worker := shortPeer(job.CleanText(b.GetPeerId()))
-	if v.terminal {
-		v.sayLocked("%-10s %-28s %-10s in %s", worker, gpus, credits(bid.GetPrice()), start)
-		return
-	}
-	v.sayLocked("bid from %s: %s at %s credits per GPU-hour, starts in %s", worker, gpus, credits(bid.GetPrice()), start)
 }
 
 // phases are what a task does before and after it runs.
@@ -237,30 +208,4 @@ func (v *view) end(e *leasev1.JobEnded) {
 		}
 	}
 	v.sayLocked("%s, %s credited, %s credits; receipt: rigmesh receipt show %s", text, spanMS(e.CreditMs), credits(e.Amount), short(e.LeaseId))
-}
-
-// noBid says why nobody took the job: a table on stderr, and the error.
-func (v *view) noBid(e *leasev1.JobEnded) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.declines) == 0 {
-		return hint(errors.New(sentence(e, "no bid: nobody answered")),
-			"rigmesh offers shows who is out there; --wait 10m keeps asking")
-	}
-	rows := market.DeclineTable(v.declines, v.want)
-	if !v.quiet {
-		v.clearLocked()
-		t := newTable(v.w, "WORKERS", "REASON", "WHAT WOULD HELP")
-		for _, r := range rows {
-			t.row(fmt.Sprint(r.Count), r.Detail, r.Remedy)
-		}
-		_ = t.flush()
-	}
-	err := fmt.Errorf("no bid: %s", market.SummarizeDeclines(v.declines, v.want))
-	for _, r := range rows {
-		if r.Remedy != "" {
-			return hint(err, "%s, or keep asking with --wait 10m", r.Remedy)
-		}
-	}
-	return hint(err, "keep asking with --wait 10m")
 }

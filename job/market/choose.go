@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -25,20 +26,24 @@ type Wants struct {
 	AbsentGrace time.Duration // the silence the worker must at least sit through; 0: any
 	Now         time.Time     // expired bids are refused at this moment; zero: expiry is not looked at
 
-	// A bid is good enough to stop waiting for others when it is acceptable and not above these; zero: any is.
-	GoodPrice uint64        // micro-credits per GPU-hour
-	GoodStart time.Duration // estimated start
+	Regions       []string      // one of these, or anywhere when empty
+	MaxRTT        time.Duration // 0: any; a worker whose distance is not known is refused
+	MinReputation int           // percent; 0: any
+	Deny          []peer.ID
+	Prefer        Preference // what else counts beside the price
 }
 
-// Candidate is one bid, who made it and how far away it is.
+// Candidate is one bid, who made it, how far away it is and how it did before.
 type Candidate struct {
-	Bid    *marketv1.Bid
-	Worker peer.ID
-	RTT    time.Duration // 0: not known
+	Bid        *marketv1.Bid
+	Worker     peer.ID
+	RTT        time.Duration // 0: not known
+	Reputation int           // percent
 }
 
 // Acceptable says why a bid does not give what was asked, all reasons at once; nil when it does. ErrUnacceptable.
-func Acceptable(w Wants, b *marketv1.Bid) error {
+func Acceptable(w Wants, c Candidate) error {
+	b := c.Bid
 	var reasons []error
 	refuse := func(format string, args ...any) {
 		reasons = append(reasons, fmt.Errorf("%w: "+format, append([]any{ErrUnacceptable}, args...)...))
@@ -65,7 +70,45 @@ func Acceptable(w Wants, b *marketv1.Bid) error {
 	if need.NVLink && need.Count > 1 && !linked(b.GetDevices()) {
 		refuse("the devices are not linked by NVLink")
 	}
+	w.place(c, refuse)
 	return errors.Join(reasons...)
+}
+
+// place refuses workers that are not where the job may run.
+func (w Wants) place(c Candidate, refuse func(format string, args ...any)) {
+	if !InRegion(c.Bid.GetRegion(), w.Regions) {
+		refuse("the machine is in %s, not in %s", named(c.Bid.GetRegion()), strings.Join(w.Regions, " or "))
+	}
+	if w.MaxRTT > 0 && (c.RTT <= 0 || c.RTT > w.MaxRTT) {
+		refuse("it is %s away, and at most %s was asked for", distance(c.RTT), w.MaxRTT)
+	}
+	if c.Reputation < w.MinReputation {
+		refuse("its reputation here is %d %%, and at least %d %% was asked for", c.Reputation, w.MinReputation)
+	}
+	if slices.Contains(w.Deny, c.Worker) {
+		refuse("it is on the job's deny list")
+	}
+}
+
+func named(region string) string {
+	if region == "" {
+		return "a region its owner does not name"
+	}
+	return job.CleanText(region)
+}
+
+func distance(rtt time.Duration) string {
+	if rtt <= 0 {
+		return "an unknown distance"
+	}
+	return rtt.Round(time.Millisecond).String()
+}
+
+// InRegion says whether a region is one of those wanted, or part of one: "eu-west" is in "eu".
+func InRegion(region string, wanted []string) bool {
+	return len(wanted) == 0 || slices.ContainsFunc(wanted, func(w string) bool {
+		return region == w || strings.HasPrefix(region, w+"-")
+	})
 }
 
 func device(d *marketv1.Device, simulated bool) gpu.Device {
@@ -92,43 +135,24 @@ func described(d *marketv1.Device, simulated bool) string {
 	return s
 }
 
-// GoodEnough says whether to stop waiting for further bids.
-func GoodEnough(w Wants, c Candidate) bool {
-	if Acceptable(w, c.Bid) != nil {
-		return false
-	}
-	start := time.Duration(c.Bid.GetStartMs()) * time.Millisecond
-	return (w.GoodPrice == 0 || c.Bid.GetPrice() <= w.GoodPrice) && (w.GoodStart == 0 || start <= w.GoodStart)
-}
-
-// Choose picks the acceptable bid that wins: the cheapest, then the one that
-// starts first, then the nearest, then the lowest peer id, so that the order in
-// which bids came decides nothing. It gives the index in cs, and false when no bid is acceptable.
-func Choose(w Wants, cs []Candidate) (int, bool) {
-	best := -1
-	for i, c := range cs {
-		if Acceptable(w, c.Bid) == nil && (best < 0 || Compare(c, cs[best]) < 0) {
-			best = i
-		}
-	}
-	return best, best >= 0
-}
-
-// Rank lists the indexes of all acceptable bids, the winner first: whom to ask next when the winner refuses.
+// Rank lists the indexes of all acceptable bids, the winner first: whom to ask next
+// when the winner refuses. The order in which bids came decides nothing.
 func Rank(w Wants, cs []Candidate) []int {
 	var order []int
 	for i, c := range cs {
-		if Acceptable(w, c.Bid) == nil {
+		if Acceptable(w, c) == nil {
 			order = append(order, i)
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return Compare(cs[a], cs[b]) })
+	slices.SortStableFunc(order, func(a, b int) int { return Compare(w.Prefer, cs[a], cs[b]) })
 	return order
 }
 
-// Compare orders candidates, the better first. A distance that is not known is longer than any that is.
-func Compare(a, b Candidate) int {
+// Compare orders candidates, the better first: by score, then by price, by start, by
+// distance (one that is not known is longer than any that is), and by peer id.
+func Compare(p Preference, a, b Candidate) int {
 	return cmp.Or(
+		cmp.Compare(Rate(p, a).Total(), Rate(p, b).Total()),
 		cmp.Compare(a.Bid.GetPrice(), b.Bid.GetPrice()),
 		cmp.Compare(a.Bid.GetStartMs(), b.Bid.GetStartMs()),
 		cmp.Compare(uint64(a.RTT-1), uint64(b.RTT-1)),

@@ -49,13 +49,19 @@ func TestAcceptableNamesEveryReason(t *testing.T) {
 		{"simulated device", func(_ *Wants, b *marketv1.Bid) { b.Devices[0].Simulated = true }, []string{"simulated rtx-4090"}},
 		{"simulated bid", func(_ *Wants, b *marketv1.Bid) { b.Simulated = true }, []string{"simulated rtx-4090"}},
 		{"simulated and allowed", func(w *Wants, b *marketv1.Bid) { b.Simulated, w.Requirement.AllowSimulated = true, true }, nil},
+		{"in the region", func(w *Wants, b *marketv1.Bid) { w.Regions, b.Region = []string{"us", "eu"}, "eu-west" }, nil},
+		{"elsewhere", func(w *Wants, b *marketv1.Bid) { w.Regions, b.Region = []string{"eu"}, "europa" }, []string{"the machine is in europa, not in eu"}},
+		{"nowhere", func(w *Wants, _ *marketv1.Bid) { w.Regions = []string{"eu"} }, []string{"a region its owner does not name"}},
+		{"too far", func(w *Wants, _ *marketv1.Bid) { w.MaxRTT = 40 * time.Millisecond }, []string{"it is 50ms away, and at most 40ms"}},
+		{"not known well enough", func(w *Wants, _ *marketv1.Bid) { w.MinReputation = 60 }, []string{"its reputation here is 50 %"}},
+		{"denied", func(w *Wants, _ *marketv1.Bid) { w.Deny = []peer.ID{"w"} }, []string{"deny list"}},
 		{"all of it", func(_ *Wants, b *marketv1.Bid) { *b = marketv1.Bid{Price: oneCredit} },
 			[]string{"price 1.00 is above", "it expired", "0 devices"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, b := wants(), bid(300_000, 0)
 			c.spoil(&w, b)
-			err := Acceptable(w, b)
+			err := Acceptable(w, Candidate{Bid: b, RTT: 50 * time.Millisecond, Reputation: Unknown, Worker: "w"})
 			if (err != nil) != (len(c.want) > 0) || (err != nil && !errors.Is(err, ErrUnacceptable)) {
 				t.Fatalf("got %v", err)
 			}
@@ -68,32 +74,7 @@ func TestAcceptableNamesEveryReason(t *testing.T) {
 	}
 }
 
-func TestGoodEnoughStopsAtTheGoodPriceAndStart(t *testing.T) {
-	for _, c := range []struct {
-		name         string
-		price        uint64
-		start        int64
-		goodPrice    uint64
-		goodStart    time.Duration
-		enough, took bool
-	}{
-		{"any acceptable one", 300_000, 60_000, 0, 0, true, true},
-		{"not acceptable", 300_001, 0, 0, 0, false, false},
-		{"cheap", 200_000, 60_000, 200_000, 0, true, true},
-		{"acceptable but not cheap", 200_001, 0, 200_000, 0, false, true},
-		{"soon", 300_000, 2000, 0, 2 * time.Second, true, true},
-		{"acceptable but slow", 300_000, 2001, 0, 2 * time.Second, false, true},
-	} {
-		w := wants()
-		w.GoodPrice, w.GoodStart = c.goodPrice, c.goodStart
-		got := Candidate{Bid: bid(c.price, c.start)}
-		if GoodEnough(w, got) != c.enough || (Acceptable(w, got.Bid) == nil) != c.took {
-			t.Errorf("%s: enough %t", c.name, GoodEnough(w, got))
-		}
-	}
-}
-
-func TestChooseTakesTheCheapestThenSoonestThenNearest(t *testing.T) {
+func TestAmongEqualScoresTheCheapestThenSoonestThenNearestWins(t *testing.T) {
 	cs := []Candidate{
 		{Bid: bid(400_000, 0), Worker: "too dear"},
 		{Bid: bid(250_000, 900), Worker: "slow", RTT: time.Millisecond},
@@ -111,15 +92,12 @@ func TestChooseTakesTheCheapestThenSoonestThenNearest(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("ranked %q, want %q", got, want)
 	}
-	if i, ok := Choose(wants(), cs); !ok || cs[i].Worker != "a" {
-		t.Errorf("chose %d, %t", i, ok)
-	}
 }
 
-func TestChooseTakesNothingWhenNothingIsAcceptable(t *testing.T) {
+func TestNothingIsTakenWhenNothingIsAcceptable(t *testing.T) {
 	for _, cs := range [][]Candidate{nil, {{Bid: bid(400_000, 0)}}, {{Bid: nil}}} {
-		if i, ok := Choose(wants(), cs); ok || len(Rank(wants(), cs)) > 0 {
-			t.Errorf("chose %d of %v", i, cs)
+		if order := Rank(wants(), cs); len(order) > 0 {
+			t.Errorf("ranked %v of %v", order, cs)
 		}
 	}
 }
@@ -137,18 +115,17 @@ func TestTheOrderInWhichBidsComeDecidesNothing(t *testing.T) {
 		}
 		mixed := slices.Clone(cs)
 		rand.New(rand.NewPCG(1, 9)).Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
-		i, ok := Choose(wants(), cs)
-		k, okMixed := Choose(wants(), mixed)
-		if ok != okMixed || (ok && Compare(cs[i], mixed[k]) != 0) {
-			t.Fatalf("chose %d of %v and %d of %v", i, cs, k, mixed)
+		order, reordered := Rank(wants(), cs), Rank(wants(), mixed)
+		if len(order) != len(reordered) {
+			t.Fatalf("ranked %v of %v and %v of %v", order, cs, reordered, mixed)
 		}
-		for _, c := range cs {
-			if ok && Acceptable(wants(), c.Bid) == nil && c.Bid.GetPrice() < cs[i].Bid.GetPrice() {
-				t.Fatalf("%v is cheaper than the chosen %v", c, cs[i])
+		for n := range order {
+			if Compare(wants().Prefer, cs[order[n]], mixed[reordered[n]]) != 0 {
+				t.Fatalf("ranked %v of %v and %v of %v", order, cs, reordered, mixed)
 			}
-		}
-		if order := Rank(wants(), cs); ok && order[0] != i && Compare(cs[order[0]], cs[i]) != 0 {
-			t.Fatalf("ranked %v but chose %d", order, i)
+			if n > 0 && cs[order[n]].Bid.GetPrice() < cs[order[0]].Bid.GetPrice() {
+				t.Fatalf("%v is cheaper than the chosen %v", cs[order[n]], cs[order[0]])
+			}
 		}
 	})
 }

@@ -32,12 +32,12 @@ func DeclineTable(declines []*marketv1.Decline, w Wants) []DeclineRow {
 		reasons = append(reasons, r)
 	}
 	slices.SortFunc(reasons, func(a, b marketv1.DeclineReason) int {
-		return cmp.Or(cmp.Compare(len(groups[b]), len(groups[a])), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(workersIn(groups[b]), workersIn(groups[a])), cmp.Compare(a, b))
 	})
 	rows := make([]DeclineRow, 0, len(reasons))
 	for _, r := range reasons {
 		detail, remedy := explain(r, groups[r], w)
-		rows = append(rows, DeclineRow{Reason: Word(r), Count: len(groups[r]), Detail: detail, Remedy: remedy})
+		rows = append(rows, DeclineRow{Reason: Word(r), Count: workersIn(groups[r]), Detail: detail, Remedy: remedy})
 	}
 	return rows
 }
@@ -45,8 +45,9 @@ func DeclineTable(declines []*marketv1.Decline, w Wants) []DeclineRow {
 // SummarizeDeclines is one sentence that says why nobody bid, and the nearest
 // terms at which somebody would have: "7 workers declined: 4 price floor 0.35 >
 // your 0.30, 2 VRAM 12 GiB < 24 GiB, 1 busy until 14:20; nearest match: 0.35
-// credits per GPU-hour". It is empty when nobody declined.
-func SummarizeDeclines(declines []*marketv1.Decline, w Wants) string {
+// credits per GPU-hour from 4tQ9Ws". from names the worker of each decline; nil when they
+// have no names. It is empty when nobody declined.
+func SummarizeDeclines(declines []*marketv1.Decline, from []string, w Wants) string {
 	if len(declines) == 0 {
 		return ""
 	}
@@ -54,18 +55,35 @@ func SummarizeDeclines(declines []*marketv1.Decline, w Wants) string {
 	for _, row := range DeclineTable(declines, w) {
 		parts = append(parts, fmt.Sprintf("%d %s", row.Count, row.Detail))
 	}
-	s := fmt.Sprintf("%s declined: %s", workers(len(declines)), strings.Join(parts, ", "))
-	if near := NearestTerms(declines, w); near != "" {
+	s := fmt.Sprintf("%s declined: %s", workers(declines), strings.Join(parts, ", "))
+	if i, near := NearestTerms(declines, w); near != "" {
 		s += "; nearest match: " + near
+		if from != nil {
+			s += " from " + from[i]
+		}
 	}
 	return s
 }
 
-func workers(n int) string {
-	if n == 1 {
-		return "1 worker"
+// workersIn counts the workers that declines stand for.
+func workersIn(declines []*marketv1.Decline) int {
+	n := 0
+	for _, d := range declines {
+		n += Weight(d)
 	}
-	return fmt.Sprintf("%d workers", n)
+	return n
+}
+
+// workers says how many declined: about, where some stand for others.
+func workers(declines []*marketv1.Decline) string {
+	switch n := workersIn(declines); {
+	case n == 1:
+		return "1 worker"
+	case n > len(declines):
+		return fmt.Sprintf("about %d workers", n)
+	default:
+		return fmt.Sprintf("%d workers", n)
+	}
 }
 
 // known maps the reasons of later versions to one that can be explained.
@@ -108,15 +126,27 @@ func explain(r marketv1.DeclineReason, ds []*marketv1.Decline, w Wants) (detail,
 		return "no " + strings.Join(w.Requirement.GetModels(), " or "), "allow other models"
 	case marketv1.DeclineReason_DECLINE_REASON_BUSY:
 		return explainBusy(ds, w)
+	case marketv1.DeclineReason_DECLINE_REASON_REGION:
+		return "not in " + strings.Join(w.Regions, " or "), "allow other regions"
+	case marketv1.DeclineReason_DECLINE_REASON_STAMP:
+		return "asked for a proof of work", "ask again with --wait: the announcement then carries one"
 	case marketv1.DeclineReason_DECLINE_REASON_DURATION:
-		most := most(ds, func(d *marketv1.Decline) uint64 { return uint64(max(0, d.GetDurationMs())) })
-		return fmt.Sprintf("leases of at most %s < %s", duration(int64(most)), duration(w.MaxDuration.Milliseconds())),
-			"ask for a shorter lease"
+		return explainDuration(ds, w)
 	}
 	if p, ok := phrases[r]; ok {
 		return p.detail, p.remedy
 	}
 	return said(ds), ""
+}
+
+func explainDuration(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
+	most := most(ds, func(d *marketv1.Decline) uint64 { return uint64(max(0, d.GetDurationMs())) })
+	if limit := uint64(w.MaxDuration.Milliseconds()); most > limit {
+		return fmt.Sprintf("leases of at least %s > %s", duration(int64(most)), duration(int64(limit))),
+			"ask for a longer lease: a longer --timeout"
+	}
+	return fmt.Sprintf("leases of at most %s < %s", duration(int64(most)), duration(w.MaxDuration.Milliseconds())),
+		"ask for a shorter lease"
 }
 
 // phrases explain the reasons that have no number in them.
@@ -130,6 +160,7 @@ var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
 	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:   {"found the announcement expired", "check this machine's clock"},
 	marketv1.DeclineReason_DECLINE_REASON_INVALID:   {"found the announcement invalid", "check that both run the same version and network"},
 	marketv1.DeclineReason_DECLINE_REASON_LIMIT:     {"at the limit for a requester it does not know", "wait for your other lease there to end"},
+	marketv1.DeclineReason_DECLINE_REASON_STANDING:  {"awarded by this node before, which then never came", "they forget within hours"},
 	marketv1.DeclineReason_DECLINE_REASON_UNREACHABLE: {
 		"not reachable without a relay", "open a port, or ask workers that are reachable directly"},
 }

@@ -47,6 +47,10 @@ func TestSummaryGroupsReasonsAndNamesTheNearestTerms(t *testing.T) {
 			"1 worker declined: 1 VRAM 16 GiB < 24 GiB; nearest match: 0.31 credits per GPU-hour, 16 GiB of VRAM"},
 		{"too few", times(1, &marketv1.Decline{Reason: count, Count: 1}), "1 worker declined: 1 GPU count 1 < 2; nearest match: 1 GPU"},
 		{"no GPU", times(1, &marketv1.Decline{Reason: count}), "1 worker declined: 1 GPU count 0 < 2"},
+		{"too short", times(1, &marketv1.Decline{Reason: tooLong, DurationMs: 2 * hour}),
+			"1 worker declined: 1 leases of at least 2h > 1h; nearest match: a lease of 2h"},
+		{"some stand for others", []*marketv1.Decline{{Reason: vram, VramBytes: 12 * gpu.GiB, Weight: 300}, {Reason: price, Price: 350_000}},
+			"about 301 workers declined: 300 VRAM 12 GiB < 24 GiB, 1 price floor 0.35 > your 0.30; nearest match: 0.35 credits per GPU-hour"},
 		{"too long", times(1, &marketv1.Decline{Reason: tooLong, DurationMs: hour / 2}),
 			"1 worker declined: 1 leases of at most 30m < 1h; nearest match: a lease of 30m"},
 		{"busy until tomorrow", times(1, &marketv1.Decline{Reason: busy, FreeAtMs: now.Add(24 * time.Hour).UnixMilli()}),
@@ -79,17 +83,24 @@ func TestSummaryGroupsReasonsAndNamesTheNearestTerms(t *testing.T) {
 			w := wants()
 			w.Requirement.Count, w.Requirement.Models = 2, []string{"rtx-4090", "l40s"}
 			w.Requirement.Capability, w.Requirement.Cuda, w.Requirement.Mig = "9.0", "13.0", "1g.10gb"
-			if diff := cmp.Diff(c.want, SummarizeDeclines(c.declines, w)); diff != "" {
+			if diff := cmp.Diff(c.want, SummarizeDeclines(c.declines, nil, w)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
+func TestTheNearestMatchNamesItsWorker(t *testing.T) {
+	got := SummarizeDeclines([]*marketv1.Decline{{Reason: draining}, {Reason: price, Price: 350_000}}, []string{"first", "second"}, wants())
+	if !strings.HasSuffix(got, "nearest match: 0.35 credits per GPU-hour from second") {
+		t.Error(got)
+	}
+}
+
 func TestTheHourIsTheRequesters(t *testing.T) {
 	w := wants()
 	w.Now = now.In(time.FixedZone("UTC+9", 9*3600))
-	got := SummarizeDeclines(times(1, &marketv1.Decline{Reason: busy, FreeAtMs: now.Add(80 * time.Minute).UnixMilli()}), w)
+	got := SummarizeDeclines(times(1, &marketv1.Decline{Reason: busy, FreeAtMs: now.Add(80 * time.Minute).UnixMilli()}), nil, w)
 	if !strings.Contains(got, "busy until 23:20") {
 		t.Error(got)
 	}
@@ -137,7 +148,7 @@ func FuzzSummarizeDeclines(f *testing.F) {
 		if proto.Unmarshal(b, &d) != nil {
 			return
 		}
-		s := SummarizeDeclines(times(2, &d), wants())
+		s := SummarizeDeclines(times(2, &d), nil, wants())
 		if s == "" || len(s) > 1000 || strings.ContainsFunc(s, unicode.IsControl) {
 			t.Errorf("%v: %q", &d, s)
 		}

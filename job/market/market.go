@@ -27,7 +27,9 @@ type Worker struct {
 	Draining       bool          // takes no new work
 	MaxDuration    time.Duration // of a lease; 0: as long as anybody wants
 	Access         job.Access    // the most that a task may have
+	MinDuration    time.Duration // the shortest limit of a lease worth its start; 0: any
 	MaxAbsentGrace time.Duration // silence the worker sits through; for its bids
+	Region         string        // where its owner says it is; empty: not said
 }
 
 // price is what one device costs, in micro-credits per GPU-hour.

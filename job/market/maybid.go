@@ -52,6 +52,7 @@ func cannotAnswer(now time.Time, w Worker, a *marketv1.Announcement) *marketv1.D
 
 // rules are asked in this order, and the first decline is given.
 var rules = []func(question) *marketv1.Decline{
+	question.region,
 	question.platform,
 	question.machine,
 	question.devices,
@@ -67,6 +68,16 @@ type question struct {
 	worker Worker
 	wanted *marketv1.Announcement
 	need   gpu.Requirement
+}
+
+func (q question) region() *marketv1.Decline {
+	if InRegion(q.worker.Region, q.wanted.GetRegions()) {
+		return nil
+	}
+	if q.worker.Region == "" {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_REGION, "in a region that the owner does not name")
+	}
+	return decline(marketv1.DeclineReason_DECLINE_REASON_REGION, "in the region %s", q.worker.Region)
 }
 
 func (q question) platform() *marketv1.Decline {
@@ -140,7 +151,14 @@ func (q question) tooLong() bool {
 	return most > 0 && q.wanted.GetMaxDurationMs() > most.Milliseconds()
 }
 
+func (q question) tooShort() bool {
+	return q.wanted.GetMaxDurationMs() < q.worker.MinDuration.Milliseconds()
+}
+
 func (q question) duration() *marketv1.Decline {
+	if q.tooShort() {
+		return decline(marketv1.DeclineReason_DECLINE_REASON_DURATION, "leases of at least %s", q.worker.MinDuration)
+	}
 	if !q.tooLong() {
 		return nil
 	}
@@ -199,8 +217,11 @@ func (q question) addPrice(d *marketv1.Decline) {
 }
 
 func (q question) addDuration(d *marketv1.Decline) {
-	if q.tooLong() {
+	switch {
+	case q.tooLong():
 		d.DurationMs = q.worker.MaxDuration.Milliseconds()
+	case q.tooShort():
+		d.DurationMs = q.worker.MinDuration.Milliseconds()
 	}
 }
 

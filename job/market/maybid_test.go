@@ -261,7 +261,7 @@ func TestEveryBidIsAcceptableToWhoeverAsked(t *testing.T) {
 		if b.Simulated && !a.Gpu.AllowSimulated {
 			t.Fatal("a simulated device for a job that wants real ones")
 		}
-		if err := Acceptable(Wants{MaxPrice: a.MaxPrice, Requirement: a.Gpu}, b); err != nil {
+		if err := Acceptable(Wants{MaxPrice: a.MaxPrice, Requirement: a.Gpu}, Candidate{Bid: b}); err != nil {
 			t.Fatalf("bid %v: %v", b, err)
 		}
 	})

@@ -12,23 +12,38 @@ import (
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
-// NearestTerms are the terms of the decline that is easiest to meet: the fewest
-// things to change, and of those the cheapest, the soonest, the biggest. It is
-// empty when no decline names any.
-func NearestTerms(declines []*marketv1.Decline, w Wants) string {
-	var best *marketv1.Decline
-	for _, d := range declines {
+// NearestTerms are the terms of the decline that is easiest to meet, and which one it
+// is: the fewest things to change, and of those the cheapest, the soonest, the
+// biggest. It is empty when no decline names any.
+func NearestTerms(declines []*marketv1.Decline, w Wants) (index int, text string) {
+	best := -1
+	for i, d := range declines {
 		if len(terms(d, w)) == 0 || !negotiable(d.GetReason()) {
 			continue
 		}
-		if best == nil || nearer(d, best, w) < 0 {
-			best = d
+		if best < 0 || nearer(d, declines[best], w) < 0 {
+			best = i
 		}
 	}
-	if best == nil {
-		return ""
+	if best < 0 {
+		return -1, ""
 	}
-	return strings.Join(terms(best, w), ", ")
+	return best, strings.Join(terms(declines[best], w), ", ")
+}
+
+// Remedy is what the requester could do about the decline that is easiest to meet, or
+// else about the most frequent one that something can be done about; it may be empty.
+func Remedy(declines []*marketv1.Decline, w Wants) string {
+	if i, _ := NearestTerms(declines, w); i >= 0 && len(terms(declines[i], w)) == 1 {
+		_, remedy := explain(known(declines[i].GetReason()), declines[i:i+1], w)
+		return remedy
+	}
+	for _, row := range DeclineTable(declines, w) {
+		if row.Remedy != "" {
+			return row.Remedy
+		}
+	}
+	return ""
 }
 
 func gpus(n uint32) string {
@@ -99,7 +114,7 @@ func terms(d *marketv1.Decline, w Wants) []string {
 	if v := d.GetVramBytes(); v > 0 && v < w.Requirement.GetVramBytes() {
 		out = append(out, gpu.FormatVRAM(v)+" of VRAM")
 	}
-	if ms := d.GetDurationMs(); ms > 0 && ms < w.MaxDuration.Milliseconds() {
+	if ms := d.GetDurationMs(); ms > 0 && ms != w.MaxDuration.Milliseconds() {
 		out = append(out, "a lease of "+duration(ms))
 	}
 	if ms := d.GetFreeAtMs(); ms > 0 {

@@ -122,6 +122,8 @@ func open(t statement.Type, payload, signature, key []byte) (proto.Message, stat
 		return opened(statement.Open[*marketv1.Offer](s, t, key))
 	case statement.TypeAnnouncement:
 		return opened(statement.Open[*marketv1.Announcement](s, t, key))
+	case statement.TypeWithdrawal:
+		return opened(statement.Open[*marketv1.Withdrawal](s, t, key))
 	case statement.TypeBid:
 		return opened(statement.Open[*marketv1.Bid](s, t, key))
 	case statement.TypeTerms:
@@ -228,6 +230,12 @@ func sample(t testing.TB, typ statement.Type) (*marketv1.Signed, ed25519.Private
 		})), workerKey
 	case statement.TypeAnnouncement:
 		return must(statement.Sign(requesterKey, typ, ask)), requesterKey
+	case statement.TypeWithdrawal:
+		hash := statement.HashPayload("announcement", must(statement.Marshal(ask)))
+		return must(statement.Sign(requesterKey, typ, &marketv1.Withdrawal{
+			Version: 1, Network: "main", Requester: publicOf(requesterKey), AnnouncementHash: hash[:],
+			Price: 350_000, IssuedMs: beginMs - 3_000,
+		})), requesterKey
 	case statement.TypeBid:
 		hash := statement.HashPayload("announcement", must(statement.Marshal(ask)))
 		return must(statement.Sign(workerKey, typ, &marketv1.Bid{

@@ -36,7 +36,7 @@ func answerTo(a *marketv1.Answer) ([32]byte, bool) {
 // answer, by whichever way it came first.
 func (a *auction) hear(an answer) {
 	if an.asked {
-		a.asked--
+		delete(a.waiting, an.from)
 	} else if a.unasked++; a.unasked > maxUnasked {
 		return
 	}
@@ -46,10 +46,13 @@ func (a *auction) hear(an answer) {
 	a.heard[an.from] = true
 	switch v := an.answer.GetAnswer().(type) {
 	case *marketv1.Answer_Bid:
-		if err := a.consider(an, v.Bid); err != nil {
+		if err := a.takeBid(an, v.Bid); err != nil {
 			a.j.log.Debug("bid not considered", "peer", an.from, "err", err)
 		}
 	case *marketv1.Answer_Decline:
+		if v.Decline.GetReason() == marketv1.DeclineReason_DECLINE_REASON_STAMP {
+			a.j.stamp = max(a.j.stamp, min(v.Decline.GetStampBits(), market.MaxStampBits))
+		}
 		if a.declines++; a.declines <= maxDeclines {
 			a.j.tellDecline(an.from, v.Decline)
 		}
@@ -67,7 +70,8 @@ func (j *run) tellDecline(from peer.ID, d *marketv1.Decline) {
 	j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Decline{Decline: &leasev1.DeclineReceived{PeerId: from.String(), Decline: d}}})
 }
 
-func (a *auction) consider(an answer, signed *marketv1.Signed) error {
+// takeBid verifies a bid, and keeps it when it is acceptable.
+func (a *auction) takeBid(an answer, signed *marketv1.Signed) error {
 	v, err := statement.OpenBid(signed)
 	if err != nil {
 		return err
@@ -83,10 +87,26 @@ func (a *auction) consider(an answer, signed *marketv1.Signed) error {
 	if [32]byte(b.AnnouncementHash) != a.hash || b.Network != a.j.r.Network || b.ExpiresMs < a.j.r.Now().UnixMilli() {
 		return errors.New("not an answer to this announcement, or too old")
 	}
-	if err := market.Acceptable(a.wants, b); err != nil {
+	record := a.j.r.Standing.Record(signer)
+	c := market.Candidate{Bid: b, Worker: signer, RTT: an.rtt, Reputation: record.Fade(a.j.r.Now()).Reputation()}
+	if record.Shunned(a.j.r.Now()) {
+		return errors.New("this worker bid before and then never started")
+	}
+	err = market.Acceptable(a.wants, c)
+	if err == nil {
+		a.bids = append(a.bids, bid{Candidate: c, signed: signed})
+	} else if a.refused = append(a.refused, err); len(a.refused) > maxDeclines {
 		return err
 	}
-	a.bids = append(a.bids, bid{Candidate: market.Candidate{Bid: b, Worker: signer, RTT: an.rtt}, signed: signed})
-	a.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Bid{Bid: &leasev1.BidReceived{PeerId: signer.String(), Bid: b}}})
-	return nil
+	a.j.tellBid(c, market.Rate(a.wants.Prefer, c).Message(c), err)
+	return err
+}
+
+// tellBid tells of a bid, what it counts as, and why it cannot win when it cannot.
+func (j *run) tellBid(c market.Candidate, score *leasev1.Score, refused error) {
+	e := &leasev1.BidReceived{PeerId: c.Worker.String(), Bid: c.Bid, Score: score}
+	if refused != nil {
+		e.Refused = job.CleanText(refused.Error())
+	}
+	j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Bid{Bid: e}})
 }

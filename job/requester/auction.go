@@ -16,9 +16,6 @@ import (
 const (
 	// announceAfter is how long workers that are known are asked alone.
 	announceAfter = 200 * time.Millisecond
-	// settle is how long after a first acceptable bid a better one is waited for,
-	// when not everybody asked has answered.
-	settle = 150 * time.Millisecond
 	// patience bounds one auction in which nobody bids.
 	patience = 3 * time.Second
 	// askTimeout bounds one worker's answer.
@@ -29,12 +26,16 @@ const (
 	maxLost = 8
 	// announcementLife is how long workers may answer.
 	announcementLife = 30 * time.Second
+	// fewAsked is how many workers are asked at once, the most promising first; the
+	// next is asked when one of them does not bid.
+	fewAsked = 8
 	// maxAsked bounds how many workers one auction asks directly; the rest hear of
 	// it on gossip.
 	maxAsked = 64
 	// maxUnasked bounds how many workers' answers that nobody asked for are looked at.
 	maxUnasked = 512
-	// maxDeclines bounds how many of one auction's declines are told.
+	// maxDeclines bounds how many of one auction's declines are told, and how many
+	// of its bids that cannot win.
 	maxDeclines = 64
 )
 
@@ -48,9 +49,9 @@ var (
 type answer struct {
 	from   peer.ID
 	answer *marketv1.Answer
-	rtt    time.Duration
-	asked  bool // directly
-	failed bool // asked, and nothing came
+	rtt    time.Duration // 0: not known
+	asked  bool          // directly
+	failed bool          // asked, and nothing came
 }
 
 // bid is an acceptable bid.
@@ -62,6 +63,7 @@ type bid struct {
 // auction is one announcement and what came back.
 type auction struct {
 	j       *run
+	began   time.Time
 	signed  *marketv1.Signed
 	hash    [32]byte
 	need    *marketv1.Requirement
@@ -69,13 +71,18 @@ type auction struct {
 	answers chan answer
 	wg      sync.WaitGroup
 
-	questioned map[peer.ID]bool // asked directly
-	heard      map[peer.ID]bool // answered
-	asked      int              // directly, and no answer came yet
-	unasked    int              // answers nobody asked for
+	questioned map[peer.ID]bool   // asked directly
+	waiting    map[peer.ID]uint64 // asked, and no answer yet: the score their offers promise
+	heard      map[peer.ID]bool   // answered
+	queue      []promise          // to be asked, the most promising first
+	unasked    int                // answers nobody asked for
+	measured   int                // of those, whose distance was measured
 	offers     uint32
+	warm       bool // a fitting offer was known before the auction began
 	searched   bool // every known way to find an offer was tried
+	announced  bool // on gossip, or about to be
 	bids       []bid
+	refused    []error // why bids cannot win
 	declines   int
 }
 
@@ -87,6 +94,7 @@ func (j *run) auction(ctx context.Context) (*tenure, error) {
 	}
 	deadline := j.created.Add(time.Duration(j.sub.WaitMs) * time.Millisecond)
 	for lost := 0; ; {
+		stamp := j.stamp
 		t, err := j.auctionOnce(ctx)
 		if err == nil || !errors.Is(err, errNoBid) {
 			return t, err
@@ -94,6 +102,9 @@ func (j *run) auction(ctx context.Context) (*tenure, error) {
 		if errors.Is(err, errTaken) && lost < maxLost {
 			lost++
 			continue // somebody was quicker: there may be other devices
+		}
+		if j.stamp > stamp {
+			continue // with the work that a worker wants
 		}
 		if !j.r.Now().Add(againAfter).Before(deadline) {
 			return nil, err
@@ -110,15 +121,32 @@ func (j *run) auctionOnce(ctx context.Context) (*tenure, error) {
 		return nil, err
 	}
 	defer a.close()
-	ctx, cancel := context.WithCancel(ctx)
+	searching, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := a.collect(ctx); err != nil {
+	if err := a.collect(searching); err != nil {
 		return nil, err
 	}
-	taken := len(a.bids)
-	for len(a.bids) > 0 {
-		best := a.best()
-		t, err := j.award(ctx, a.bids[best])
+	t, err := a.award(searching)
+	if err != nil {
+		return nil, err
+	}
+	a.withdraw(ctx, t)
+	return t, nil
+}
+
+// award takes up the best bid, and the next best when that one is refused: a lost
+// race costs no new auction.
+func (a *auction) award(ctx context.Context) (*tenure, error) {
+	taken := 0
+	for {
+		a.drain()
+		best, ok := a.best()
+		if !ok {
+			return nil, a.nobody(taken)
+		}
+		b := a.bids[best]
+		taken++
+		t, err := a.j.award(ctx, b)
 		if err == nil {
 			return t, nil
 		}
@@ -126,24 +154,27 @@ func (j *run) auctionOnce(ctx context.Context) (*tenure, error) {
 		if errors.As(err, &broken) || ctx.Err() != nil {
 			return nil, err
 		}
-		j.log.Info("award not taken up", "peer", a.bids[best].Worker, "err", err)
+		a.j.log.Info("award not taken up", "peer", b.Worker, "err", err)
 		a.bids = append(a.bids[:best], a.bids[best+1:]...)
 	}
+}
+
+// nobody says why no bid was taken up.
+func (a *auction) nobody(taken int) error {
 	switch {
 	case taken > 0:
-		return nil, fmt.Errorf("%w that could be taken up: %w", errNoBid, errTaken)
+		return fmt.Errorf("%w that could be taken up: %w", errNoBid, errTaken)
+	case len(a.refused) > 0 && a.declines == 0:
+		return fmt.Errorf("%w as was asked for: of %d bids one said %w", errNoBid, len(a.refused), a.refused[0])
 	case a.offers == 0 && a.declines == 0:
-		return nil, fmt.Errorf("%w: no worker was found; this node is connected to %d others", errNoBid, j.r.Market.Connected())
+		return fmt.Errorf("%w: no worker was found; this node is connected to %d others", errNoBid, a.j.r.Market.Connected())
 	}
-	return nil, fmt.Errorf("%w: %d offers looked at, %d workers declined", errNoBid, a.offers, a.declines)
+	return fmt.Errorf("%w: %d offers looked at, %d workers declined", errNoBid, a.offers, a.declines)
 }
 
 // close lets no further answer in.
 func (a *auction) close() {
-	r := a.j.r
-	r.mu.Lock()
-	delete(r.asked, a.hash)
-	r.mu.Unlock()
+	a.j.r.shut(a.hash)
 	a.wg.Wait()
 }
 
@@ -155,7 +186,20 @@ func (a *auction) deliver(an answer) {
 	}
 }
 
-// collect gathers bids until there is a good one, or until it has been long enough.
+// drain takes in what has come meanwhile.
+func (a *auction) drain() {
+	for {
+		select {
+		case an := <-a.answers:
+			a.hear(an)
+		default:
+			return
+		}
+	}
+}
+
+// collect gathers bids until the best one is good enough, or until it has been long
+// enough. There is no fixed window: see hopes.
 func (a *auction) collect(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -163,12 +207,11 @@ func (a *auction) collect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	push := time.NewTimer(a.pushAfter())
-	end := time.NewTimer(patience)
+	push, end := time.NewTimer(a.pushAfter()), time.NewTimer(patience)
 	settled := time.NewTimer(patience)
 	settled.Stop()
 	defer func() { push.Stop(); end.Stop(); settled.Stop() }()
-	announced := false
+	settling := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -178,49 +221,65 @@ func (a *auction) collect(ctx context.Context) error {
 				a.searched, offers = true, nil
 				break
 			}
-			a.ask(ctx, o.Worker, &o)
+			a.consider(ctx, o)
 		case <-push.C:
 			if len(a.bids) == 0 || a.j.sub.Broadcast {
-				announced = true
 				a.publish(ctx)
 			}
 		case an := <-a.answers:
-			before := len(a.bids)
-			a.hear(an)
-			if before == 0 && len(a.bids) > 0 {
-				settled.Reset(settle)
+			if !a.measure(ctx, an) {
+				a.hear(an)
+				a.askOn(ctx)
 			}
 		case <-settled.C:
 			return nil
 		case <-end.C:
 			return nil
 		}
-		if a.enough(announced) {
+		switch {
+		case len(a.bids) == 0:
+		case !a.hopes():
 			return nil
+		case !settling:
+			settled.Reset(market.Patience(time.Since(a.began)))
+			settling = true
 		}
 	}
 }
 
-// enough says whether waiting longer can bring nothing, or nothing much better.
-func (a *auction) enough(announced bool) bool {
-	for _, b := range a.bids {
-		if !a.j.sub.Broadcast && market.GoodEnough(a.wants, b.Candidate) {
+// hopes says whether a better bid than the best so far may be on its way: from a
+// worker that was asked and whose offer promises it, from a search that has only
+// just found somebody, or from whoever heard the announcement.
+func (a *auction) hopes() bool {
+	if a.announced || a.j.sub.Broadcast || !a.searched && !a.warm {
+		return true
+	}
+	best, ok := a.best()
+	if !ok {
+		return true
+	}
+	score := market.Rate(a.wants.Prefer, a.bids[best].Candidate).Total()
+	for _, promised := range a.waiting {
+		if promised < score {
 			return true
 		}
 	}
-	return len(a.bids) > 0 && a.searched && a.asked == 0 && !announced
+	return false
 }
 
-// best is the index of the bid to take up. There is at least one.
-func (a *auction) best() int {
+// best is the index of the bid to take up.
+func (a *auction) best() (int, bool) {
 	cs := make([]market.Candidate, len(a.bids))
 	for i, b := range a.bids {
 		cs[i] = b.Candidate
 	}
-	if i, ok := market.Choose(a.wants, cs); ok {
-		return i
+	wants := a.wants
+	wants.Now = a.j.r.Now()
+	order := market.Rank(wants, cs)
+	if len(order) == 0 {
+		return 0, false
 	}
-	return 0
+	return order[0], true
 }
 
 // pause waits, or says that ctx ended.

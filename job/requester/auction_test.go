@@ -2,14 +2,19 @@ package requester
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
+	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -53,7 +58,7 @@ func TestTheCheapestBidWins(t *testing.T) {
 		}
 		bids := 0
 		for _, e := range events {
-			if e.GetBid() != nil {
+			if b := e.GetBid(); b != nil && b.Refused == "" {
 				bids++
 			}
 		}
@@ -213,10 +218,10 @@ func TestAStormOfDeclinesDrownsNoBid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.asked = 1
+		a.waiting[w.id] = 1
 		a.hear(answer{from: w.id, answer: got, asked: true})
-		if len(a.bids) != 1 || a.asked != 0 {
-			t.Errorf("%d bids, %d still asked", len(a.bids), a.asked)
+		if len(a.bids) != 1 || len(a.waiting) != 0 {
+			t.Errorf("%d bids, %d still asked", len(a.bids), len(a.waiting))
 		}
 		events, _, _ := j.history.from(0)
 		if n := len(declined(events)); n > maxDeclines || len(a.heard) > maxUnasked+1 {
@@ -314,6 +319,214 @@ func TestASubmissionWithoutItsContentIsRefused(t *testing.T) {
 		}
 		if n := len(b.journal.Records()); n != 0 {
 			t.Errorf("%d records", n)
+		}
+	})
+}
+
+func wonBy(t *testing.T, b *bench, sub *leasev1.Submission, want int) []*leasev1.JobEvent {
+	t.Helper()
+	events, end := b.run(sub)
+	if who, n := leased(events); who != b.market.rigs[want].id.String() || n != 1 {
+		t.Errorf("%d leases, the last with %s; ended %v", n, who, end)
+	}
+	return events
+}
+
+func searched(events []*leasev1.JobEvent) (between time.Duration) {
+	for _, e := range events {
+		if e.GetLease() != nil {
+			return time.Duration(e.AtMs-events[0].AtMs) * time.Millisecond
+		}
+	}
+	return -1
+}
+
+func TestTheFirstBidWinsAtOnceWhenNobodyPromisedABetterOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := time.Now()
+		time.Sleep(time.Minute)
+		b := newBench(t, &rig{price: price, seen: long, after: 5 * time.Millisecond, rtt: 1}, &rig{price: price + 50_000, seen: long, silent: true, rtt: 1})
+		b.start()
+		defer b.stop()
+		if d := searched(wonBy(t, b, b.submission(), 0)); d > 6*time.Millisecond {
+			t.Errorf("it took %s, though the dearer worker had nothing to add", d)
+		}
+	})
+}
+
+func TestABidWaitsForABetterOneThatWasPromisedAndNotForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price + 50_000, after: 5 * time.Millisecond, rtt: 1}, &rig{price: price, after: 15 * time.Millisecond, rtt: 1})
+		b.start()
+		defer b.stop()
+		wonBy(t, b, b.submission(), 1)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price + 50_000, after: 5 * time.Millisecond, rtt: 1}, &rig{price: price, silent: true, rtt: 1})
+		b.start()
+		defer b.stop()
+		if d := searched(wonBy(t, b, b.submission(), 0)); d > 40*time.Millisecond {
+			t.Errorf("it took %s to give up a worker that promised more and said nothing", d)
+		}
+	})
+}
+
+func TestNobodyIsAnnouncedToWhenAKnownWorkerBids(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, after: 100 * time.Millisecond})
+		b.start()
+		defer b.stop()
+		wonBy(t, b, b.submission(), 0)
+		if b.market.announced != 0 || len(b.market.withdrawn) != 0 {
+			t.Errorf("announced %d times, withdrawn %d", b.market.announced, len(b.market.withdrawn))
+		}
+	})
+}
+
+func TestAnAnnouncementIsWithdrawnAndLosersAreToldThePrice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price}, &rig{price: price + 1000}, &rig{price: price + 2000, after: time.Second})
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.Broadcast = true
+		wonBy(t, b, sub, 0)
+		synctest.Wait()
+		if len(b.market.withdrawn) != 1 || !slices.Equal(b.market.losers, []peer.ID{b.market.rigs[1].id}) {
+			t.Fatalf("withdrawn %d times, losers %v", len(b.market.withdrawn), b.market.losers)
+		}
+		w, err := statement.OpenWithdrawal(b.market.withdrawn[0])
+		if err != nil || job.CheckWithdrawal(w.Message()) != nil || w.Message().Price != price {
+			t.Errorf("withdrawal %v, %v", w.Message(), err)
+		}
+		late := &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: &marketv1.Decline{AnnouncementHash: w.Message().AnnouncementHash}}}
+		if over, at := b.Answered(b.market.rigs[2].id, late); !over || at != price {
+			t.Errorf("a late answer learns %t, %d", over, at)
+		}
+		if over, at := b.Answered(b.market.rigs[2].id, &marketv1.Answer{}); !over || at != 0 {
+			t.Errorf("an answer to nothing learns %t, %d", over, at)
+		}
+	})
+}
+
+func TestPlacementRefusesBidsAndSaysWhy(t *testing.T) {
+	for name, c := range map[string]struct {
+		place *leasev1.Placement
+		says  string
+	}{
+		"region":     {&leasev1.Placement{Regions: []string{"eu"}}, "the machine is in us-east, not in eu"},
+		"distance":   {&leasev1.Placement{MaxRttMs: 100}, "it is 180ms away, and at most 100ms was asked for"},
+		"reputation": {&leasev1.Placement{MinReputation: 60}, "its reputation here is 50 %"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, &rig{price: price, region: "us-east", far: 180 * time.Millisecond, hidden: true},
+					&rig{price: 2 * price, region: "eu-west", far: 20 * time.Millisecond, hidden: true})
+				b.standing.records = map[peer.ID]market.Record{b.market.rigs[1].id: {Good: 3}}
+				b.start()
+				defer b.stop()
+				sub := b.submission()
+				sub.Placement = c.place
+				var refused string
+				for _, e := range wonBy(t, b, sub, 1) {
+					if r := e.GetBid().GetRefused(); r != "" {
+						refused = r
+					}
+				}
+				if !strings.Contains(refused, c.says) {
+					t.Errorf("refused because %q", refused)
+				}
+			})
+		})
+	}
+}
+
+func TestADeniedOrShunnedWorkerIsNotAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: 1}, &rig{price: 2}, &rig{price: price})
+		b.standing.records = map[peer.ID]market.Record{b.market.rigs[0].id: {Strikes: 3, Last: time.Now()}}
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.Placement = &leasev1.Placement{Deny: []string{b.market.rigs[1].id.String()}}
+		wonBy(t, b, sub, 2)
+		if b.market.asked != 1 {
+			t.Errorf("%d workers asked", b.market.asked)
+		}
+	})
+}
+
+func TestAWorkerThatBidsAndNeverAnswersItsAwardLosesStanding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, lost: 1}, &rig{price: price + 1000})
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.Broadcast = true
+		wonBy(t, b, sub, 1)
+		if !slices.Equal(b.standing.struck, []peer.ID{b.market.rigs[0].id}) {
+			t.Errorf("struck %v", b.standing.struck)
+		}
+	})
+}
+
+func TestAPlacementThatMakesNoSenseIsRefusedWithEveryReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.Placement = &leasev1.Placement{Regions: []string{"EU!"}, MaxRttMs: -1, MinReputation: 101, Deny: []string{"bob"}}
+		_, err := b.Submit(t.Context(), sub)
+		for _, part := range []string{`region "EU!"`, "round trip -1", "101 %", `"bob"`} {
+			if err == nil || !strings.Contains(err.Error(), part) {
+				t.Errorf("%v does not name %s", err, part)
+			}
+		}
+	})
+}
+
+func TestAWorkerThatWantsAProofOfWorkGetsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, stamp: 10})
+		b.start()
+		defer b.stop()
+		wonBy(t, b, b.submission(), 0)
+		if b.market.asked != 2 {
+			t.Errorf("asked %d times; want once without and once with", b.market.asked)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, stamp: 10})
+		b.market.stamp = 12 // the network is under a flood
+		b.start()
+		defer b.stop()
+		wonBy(t, b, b.submission(), 0)
+		if b.market.asked != 1 {
+			t.Errorf("asked %d times", b.market.asked)
+		}
+	})
+}
+
+func TestEveryAwardOfAJobHasALaterNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var numbers []uint64
+		note := func(req *leasev1.AwardRequest) {
+			terms, err := statement.OpenRequesterTerms(req.Terms)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			numbers = append(numbers, terms.Message().Fence)
+		}
+		b := newBench(t, &rig{price: price, refuse: true, onAward: note}, &rig{price: price + 1, onAward: note})
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.Broadcast = true
+		wonBy(t, b, sub, 1)
+		if !slices.Equal(numbers, []uint64{1, 2}) {
+			t.Errorf("numbers %v", numbers)
 		}
 	})
 }

@@ -31,6 +31,7 @@ const (
 // terms are durable before they leave: after a crash the same ones are sent
 // again, and a worker answers the same award with the same countersignature.
 func (j *run) award(ctx context.Context, b bid) (*tenure, error) {
+	j.fence++
 	spec, err := proto.MarshalOptions{Deterministic: true}.Marshal(j.sub.Spec)
 	if err != nil {
 		return nil, fmt.Errorf("spec of job %s: %w", j.id, err)
@@ -91,8 +92,12 @@ func (j *run) send(ctx context.Context, req *leasev1.AwardRequest) (*tenure, err
 	}
 	soon, cancel := context.WithTimeout(ctx, awardTimeout)
 	defer cancel()
+	asked := j.r.Now()
 	resp, err := j.r.Market.Award(soon, worker, req)
 	if err != nil {
+		if j.r.Now().Sub(asked) >= awardTimeout { // it took the award and said nothing, or is gone
+			j.r.Standing.Strike(worker)
+		}
 		return nil, err
 	}
 	if no := resp.GetRefused(); no != nil {
@@ -164,6 +169,7 @@ func (j *run) terms(b *marketv1.Bid, spec []byte) *leasev1.Terms {
 		StartByMs:     now.Add(startWithin).UnixMilli(), MaxDurationMs: duration,
 		SpecDigest: digest[:], ImageDigest: j.sub.Spec.Image.Digest, Platform: j.sub.Spec.Image.Platform,
 		Simulated: b.Simulated, SelfDealt: string(b.Worker) == string(j.r.self), CreatedMs: now.UnixMilli(),
+		Fence: j.fence,
 	}
 	if t := j.r.SealRate * uint64(interval) / uint64(time.Minute.Milliseconds()); t > 0 {
 		terms.SealSuite, terms.SealModulus = job.SealWesolowski, job.SealRSA2048

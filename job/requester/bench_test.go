@@ -17,6 +17,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
 	"github.com/rigmesh/rigmesh/job/statement"
@@ -31,12 +32,13 @@ var requesterKey = sessiontest.Key("requester")
 
 // bench is a requester, one at a time, among workers of the test's making.
 type bench struct {
-	t       *testing.T
-	journal *sessiontest.Journal
-	dir     string
-	store   store
-	market  *network
-	kept    receipts
+	t        *testing.T
+	journal  *sessiontest.Journal
+	dir      string
+	store    store
+	market   *network
+	kept     receipts
+	standing standing
 
 	*Requester
 	cancel context.CancelFunc
@@ -58,7 +60,7 @@ func (b *bench) start() {
 	b.t.Helper()
 	b.Requester = New(Config{
 		Key: requesterKey, Network: "test", AbsentGrace: 5 * time.Minute, Dir: b.dir, Now: time.Now,
-		Market: b.market, Streams: b.market, Content: b.store, Journal: b.journal, Receipts: &b.kept,
+		Market: b.market, Streams: b.market, Content: b.store, Journal: b.journal, Receipts: &b.kept, Standing: &b.standing,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	b.market.requester = b.Requester
@@ -136,6 +138,9 @@ type network struct {
 	mu        sync.Mutex
 	announced int
 	asked     int
+	losers    []peer.ID
+	stamp     int
+	withdrawn []*marketv1.Signed
 }
 
 func (n *network) PeerRecord() ([]byte, error)           { return []byte("record"), nil }
@@ -146,7 +151,7 @@ func (n *network) Offers(context.Context, *marketv1.Requirement) <-chan Offer {
 	out := make(chan Offer, len(n.rigs))
 	for _, w := range n.rigs {
 		if !w.hidden {
-			out <- Offer{Worker: w.id, Offer: &marketv1.Offer{Devices: []*marketv1.Device{w.device()}}}
+			out <- Offer{Worker: w.id, Offer: &marketv1.Offer{Devices: []*marketv1.Device{w.device()}, Region: w.region}, Seen: w.seen}
 		}
 	}
 	close(out)
@@ -168,8 +173,7 @@ func (n *network) rig(id peer.ID) *rig {
 			return w
 		}
 	}
-	n.t.Errorf("no rig %s", id)
-	return nil
+	return &rig{} // a stranger
 }
 
 func (n *network) Ask(ctx context.Context, id peer.ID, ann *marketv1.Signed) (*marketv1.Answer, error) {
@@ -196,6 +200,23 @@ func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *ma
 	return nil
 }
 
+func (n *network) Withdraw(_ context.Context, losers []peer.ID, need *marketv1.Requirement, signed *marketv1.Signed) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.losers = append(n.losers, losers...)
+	if need != nil {
+		n.withdrawn = append(n.withdrawn, signed)
+	}
+}
+
+func (n *network) StampBits() int { return n.stamp }
+
+func (n *network) RTT(id peer.ID) time.Duration { return n.rig(id).rtt }
+
+func (n *network) Ping(_ context.Context, id peer.ID) (time.Duration, error) {
+	return n.rig(id).far, nil
+}
+
 func (n *network) Award(ctx context.Context, id peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
 	return n.rig(id).award(ctx, req)
 }
@@ -213,9 +234,15 @@ func (n *network) Blobs(id peer.ID, _ []byte) runtime.BlobSource { return n.rig(
 // rig is a worker that behaves as its test says.
 type rig struct {
 	price   uint64
-	hidden  bool // no offer of it is found
-	silent  bool // it answers nothing
-	away    bool // no stream of it opens
+	hidden  bool          // no offer of it is found
+	silent  bool          // it answers nothing
+	away    bool          // no stream of it opens
+	after   time.Duration // it answers
+	rtt     time.Duration // as known
+	far     time.Duration // as measured
+	region  string
+	stamp   int       // bits of work it wants
+	seen    time.Time // its offer, before the auction
 	decline *marketv1.Decline
 	refuse  bool // the award
 	lost    int  // so many countersignatures never arrive
@@ -254,6 +281,9 @@ func (w *rig) ask(ctx context.Context, signed *marketv1.Signed) (*marketv1.Answe
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	if err := pause(ctx, w.after); err != nil {
+		return nil, err
+	}
 	ann, err := statement.OpenAnnouncement(signed)
 	if err != nil {
 		return nil, err
@@ -262,6 +292,9 @@ func (w *rig) ask(ctx context.Context, signed *marketv1.Signed) (*marketv1.Answe
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case market.StampBits(hash) < w.stamp:
+		d := &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_STAMP, StampBits: uint32(w.stamp), AnnouncementHash: hash[:]}
+		return &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: d}}, nil
 	case w.decline != nil:
 		d := proto.CloneOf(w.decline)
 		d.AnnouncementHash = hash[:]
@@ -274,6 +307,7 @@ func (w *rig) ask(ctx context.Context, signed *marketv1.Signed) (*marketv1.Answe
 		Devices: []*marketv1.Device{w.device()}, Price: w.price, Nonce: nonce[:],
 		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(30 * time.Second).UnixMilli(),
 		StartMs: 500, MaxAbsentGraceMs: time.Minute.Milliseconds(), Simulated: true, PeerRecord: []byte("record"),
+		Region: w.region,
 	})
 	if err != nil {
 		return nil, err
@@ -456,4 +490,23 @@ func (r *receipts) Keep(_ string, rec *leasev1.Receipt) error {
 	defer r.mu.Unlock()
 	r.kept = append(r.kept, rec)
 	return nil
+}
+
+// standing remembers strikes.
+type standing struct {
+	mu      sync.Mutex
+	records map[peer.ID]market.Record
+	struck  []peer.ID
+}
+
+func (s *standing) Record(id peer.ID) market.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.records[id]
+}
+
+func (s *standing) Strike(id peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.struck = append(s.struck, id)
 }

@@ -80,6 +80,7 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 			say(leasev1.Outcome_OUTCOME_FAILED, "the task could not run%s: %s", causeNote(end.Exit), end.Exit.GetError())
 		}
 	case lease.Refused:
+		t.j.r.Standing.Strike(t.worker)
 		say(leasev1.Outcome_OUTCOME_FAILED, "the lease never began: the worker was not reached in time")
 	case lease.Fault:
 		say(leasev1.Outcome_OUTCOME_FAILED, "the worker signed two different statements for one beat: the lease is void from there on")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -60,6 +61,15 @@ type Market interface {
 	RecordOf(id peer.ID) []byte
 	// Announce tells every worker that could serve the requirement.
 	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed) error
+	// StampBits is the proof of work that announcements should carry now; 0: none.
+	StampBits() int
+	// Withdraw tells workers that their bids lost, and with a need every worker that
+	// heard the announcement.
+	Withdraw(ctx context.Context, losers []peer.ID, need *marketv1.Requirement, withdrawal *marketv1.Signed)
+	// RTT is the round trip to a worker; 0 when it was never measured.
+	RTT(worker peer.ID) time.Duration
+	// Ping measures it.
+	Ping(ctx context.Context, worker peer.ID) (time.Duration, error)
 	// Award brings signed terms to a worker.
 	Award(ctx context.Context, worker peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error)
 }
@@ -88,4 +98,12 @@ type Content interface {
 type Receipts interface {
 	Keep(role string, r *leasev1.Receipt) error
 	KeepProof(role string, e *leasev1.Equivocation) error
+}
+
+// Standing is what this node went through with its peers.
+type Standing interface {
+	// Record is all of it with one peer.
+	Record(peer.ID) market.Record
+	// Strike notes that a peer did not stand by its word.
+	Strike(peer.ID)
 }

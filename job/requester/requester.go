@@ -26,7 +26,6 @@ import (
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/session"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
-	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
 // Kinds of records in the journal. All records of a job have its id as key.
@@ -53,6 +52,7 @@ type Config struct {
 	Content  Content
 	Journal  session.Journal
 	Receipts Receipts
+	Standing Standing // nil: every worker is a stranger
 	Log      *slog.Logger
 }
 
@@ -65,6 +65,7 @@ type Requester struct {
 	mu     sync.Mutex
 	runs   map[string]*run // by job id
 	asked  map[[32]byte]*auction
+	shutAt map[[32]byte]pastAuction
 	seq    uint64
 	ctx    context.Context // set while Run is running
 	wg     sync.WaitGroup
@@ -73,11 +74,15 @@ type Requester struct {
 
 // New makes a requester. It starts nothing.
 func New(c Config) *Requester {
+	if c.Standing == nil {
+		c.Standing = strangers{}
+	}
 	return &Requester{
 		Config: c,
 		self:   c.Key.Public().(ed25519.PublicKey),
 		runs:   map[string]*run{},
 		asked:  map[[32]byte]*auction{},
+		shutAt: map[[32]byte]pastAuction{},
 		failed: make(chan error, 1),
 	}
 }
@@ -134,6 +139,9 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 	if err := CheckWitnesses(sub); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
 	}
+	if err := checkPlacement(sub); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSpec, err)
+	}
 	content, err := closure(r.Content, sub.Spec)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
@@ -162,20 +170,6 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 	r.runs[id.String()] = j
 	r.start(j)
 	return id.String(), nil
-}
-
-// Answered takes a worker's bid or decline for something announced here.
-func (r *Requester) Answered(from peer.ID, a *marketv1.Answer) {
-	hash, ok := answerTo(a)
-	if !ok {
-		return
-	}
-	r.mu.Lock()
-	au := r.asked[hash]
-	r.mu.Unlock()
-	if au != nil {
-		au.deliver(answer{from: from, answer: a})
-	}
 }
 
 // find looks a job up by its id, or a unique beginning of it.

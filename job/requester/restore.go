@@ -21,6 +21,7 @@ type records struct {
 	began    time.Time
 	sub      leasev1.Submission
 	award    []byte
+	awards   uint64 // so many were sent, or about to be
 	leased   *journal.Record
 	events   []lease.Recorded
 	received []byte
@@ -58,6 +59,7 @@ func (h *records) add(rec journal.Record) error {
 	switch rec.Kind {
 	case KindAward:
 		h.award = rec.Event
+		h.awards++
 	case KindLease:
 		h.leased = &rec
 	case KindEnded:
@@ -80,6 +82,7 @@ func (r *Requester) restore(key string, h *records) error {
 		return err
 	}
 	j := r.newRun(id, &h.sub, nil, h.began)
+	j.fence = h.awards
 	if h.ended != nil {
 		err = j.recallEnd(h)
 	} else {

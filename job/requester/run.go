@@ -50,6 +50,8 @@ type run struct {
 	stderr  *logFile
 
 	declines map[peer.ID]marketv1.DeclineReason // told, of the goroutine
+	fence    uint64                             // number of the last award, of the goroutine
+	stamp    uint32                             // bits of work that a worker asked for, of the goroutine
 
 	mu       sync.Mutex
 	pending  *leasev1.AwardRequest // sent before a restart, answer unknown

@@ -60,6 +60,11 @@ func OpenAnnouncement(s *marketv1.Signed) (Verified[*marketv1.Announcement], err
 	return openNamed(s, TypeAnnouncement, (*marketv1.Announcement).GetRequester)
 }
 
+// OpenWithdrawal opens a withdrawal signed by the requester it names.
+func OpenWithdrawal(s *marketv1.Signed) (Verified[*marketv1.Withdrawal], error) {
+	return openNamed(s, TypeWithdrawal, (*marketv1.Withdrawal).GetRequester)
+}
+
 // OpenBid opens a bid signed by the worker it names.
 func OpenBid(s *marketv1.Signed) (Verified[*marketv1.Bid], error) {
 	return openNamed(s, TypeBid, (*marketv1.Bid).GetWorker)

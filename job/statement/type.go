@@ -25,6 +25,7 @@ type Type string
 const (
 	TypeOffer        Type = "offer"
 	TypeAnnouncement Type = "announcement"
+	TypeWithdrawal   Type = "withdrawal"
 	TypeBid          Type = "bid"
 	TypeTerms        Type = "terms"
 	TypeChallenge    Type = "challenge"
@@ -43,6 +44,7 @@ type kind struct {
 var kinds = map[Type]kind{
 	TypeOffer:        {(*marketv1.Offer)(nil), 8192},
 	TypeAnnouncement: {(*marketv1.Announcement)(nil), 2048},
+	TypeWithdrawal:   {(*marketv1.Withdrawal)(nil), 256},
 	TypeBid:          {(*marketv1.Bid)(nil), 8192},
 	TypeTerms:        {(*leasev1.Terms)(nil), 4096},
 	TypeChallenge:    {(*leasev1.Challenge)(nil), 1024},
@@ -54,7 +56,7 @@ var kinds = map[Type]kind{
 
 // Types lists every type there is, in the order of a lease's life.
 func Types() []Type {
-	return []Type{TypeOffer, TypeAnnouncement, TypeBid, TypeTerms, TypeChallenge, TypeBeat, TypeAck, TypeClose, TypeAttest}
+	return []Type{TypeOffer, TypeAnnouncement, TypeWithdrawal, TypeBid, TypeTerms, TypeChallenge, TypeBeat, TypeAck, TypeClose, TypeAttest}
 }
 
 // MaxSize is the largest payload of a type in bytes, and 0 for no type of ours.

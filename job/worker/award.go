@@ -98,6 +98,9 @@ func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signe
 	if err != nil {
 		return nil, err
 	}
+	if err := w.pass(a.terms.Message(), w.Now()); err != nil {
+		return nil, err
+	}
 	if err := w.reserve(id, a.terms.Message().GpuTags); err != nil {
 		return nil, err
 	}
@@ -108,6 +111,7 @@ func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signe
 	}
 	s.stranger, s.origins = stranger, w.Peers.Origins(from)
 	w.bids[nonce] = a.bid.ExpiresMs
+	w.heard.end([32]byte(a.bid.AnnouncementHash), true, a.bid.Price)
 	w.tenancies[id.String()] = s
 	w.start(s)
 	w.Log.Info("lease signed", "lease", id.Short(), "peer", from, "devices", len(a.terms.Message().GpuTags))

@@ -51,6 +51,9 @@ type bench struct {
 	telemetry worker.Telemetry
 	cards     worker.Cards
 	strangers market.Strangers
+	policy    worker.Policy
+	crowd     int
+	standing  standing
 	wrap      func(runtime.Runtime) runtime.Runtime // what the worker sees of the runtime; may be nil
 	image     runtime.Image
 	peers     *peers
@@ -65,7 +68,8 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	image, blobs := runtimetest.Image("test")
-	return &bench{t: t, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}, strangers: market.Strangers{Leases: 8, Budget: time.Hour}}
+	policy := worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute}
+	return &bench{t: t, policy: policy, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}, strangers: market.Strangers{Leases: 8, Budget: time.Hour}}
 }
 
 // start starts a worker from what the journal, the disk and the runtime hold.
@@ -80,9 +84,9 @@ func (b *bench) start() {
 	}
 	b.Worker = worker.New(worker.Config{
 		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, SamplesDir: b.samples, Now: time.Now,
-		Policy:  worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute, Strangers: b.strangers},
+		Policy:  b.ownersPolicy(),
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
-		Cards:   b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept,
+		Cards:   b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept, Standing: &b.standing, Crowd: func() int { return b.crowd },
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	if err := b.Restore(b.journal.Replay); err != nil {
@@ -99,6 +103,12 @@ func (b *bench) seen() runtime.Runtime {
 		return b.runtime.Reopen()
 	}
 	return b.wrap(b.runtime.Reopen())
+}
+
+func (b *bench) ownersPolicy() worker.Policy {
+	p := b.policy
+	p.Strangers = b.strangers
+	return p
 }
 
 // stop ends the worker. Its tasks run on.
@@ -275,6 +285,8 @@ type peers struct {
 	witness  func(peer.ID) (session.Link, error) // nil: all are away
 	origins  map[peer.ID][]netip.Prefix
 	answered []*marketv1.Answer
+	over     bool // answers come too late
+	price    uint64
 }
 
 func (p *peers) PeerRecord() ([]byte, error) { return []byte("worker"), nil }
@@ -298,11 +310,11 @@ func (p *peers) Witness(_ context.Context, id peer.ID) (session.Link, error) {
 
 func (p *peers) Connect(context.Context, peer.ID) error { return nil }
 
-func (p *peers) Answer(_ context.Context, _ peer.ID, a *marketv1.Answer) error {
+func (p *peers) Answer(_ context.Context, _ peer.ID, a *marketv1.Answer) (bool, uint64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answered = append(p.answered, a)
-	return nil
+	return p.over, p.price, nil
 }
 
 func (p *peers) Blobs(peer.ID, []byte) runtime.BlobSource {
@@ -367,4 +379,23 @@ func (r *receipts) last() *leasev1.Receipt {
 		return nil
 	}
 	return r.kept[len(r.kept)-1]
+}
+
+// standing remembers strikes.
+type standing struct {
+	mu     sync.Mutex
+	record market.Record
+	struck []peer.ID
+}
+
+func (s *standing) Record(peer.ID) market.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.record
+}
+
+func (s *standing) Strike(id peer.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.struck = append(s.struck, id)
 }

@@ -43,14 +43,42 @@ func (w *Worker) Hear(ctx context.Context, ann Announcement) error {
 	if err != nil {
 		return err
 	}
-	return w.Peers.Answer(ctx, to, a)
+	if d := a.GetDecline(); d != nil && !w.maySay(d, ann.Hash()) {
+		return nil // enough others say the same
+	}
+	over, price, err := w.Peers.Answer(ctx, to, a)
+	if over && a.GetBid() != nil {
+		w.lost(ann.Hash(), price)
+	}
+	return err
+}
+
+// Declines that are brought to requesters: so many a second, and at once.
+const (
+	declineRate  = 5
+	declineBurst = 40
+)
+
+// maySay decides whether a decline is brought to a requester that did not ask for
+// it, and for how many workers it stands.
+func (w *Worker) maySay(d *marketv1.Decline, hash [32]byte) bool {
+	crowd := 0
+	if w.Crowd != nil {
+		crowd = w.Crowd()
+	}
+	weight, answer := market.Sampled(d, hash, w.self, crowd)
+	if weight > 1 {
+		d.Weight = weight
+	}
+	return answer && w.declines.AllowN(w.Now(), 1)
 }
 
 // Ask answers an announcement with a signed bid or a typed decline.
 func (w *Worker) Ask(ann Announcement) (*marketv1.Answer, error) {
 	now := w.Now()
-	willing, decline := w.willing(now, ann.Message())
 	hash := ann.Hash()
+	willing, decline := w.willing(now, ann)
+	w.heard.note(now, ann, willing, decline)
 	if decline != nil {
 		decline.AnnouncementHash = hash[:]
 		return &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: decline}}, nil
@@ -68,7 +96,11 @@ const rest = 2 * time.Second
 // willing decides on a bid. A bid reserves nothing, so auctions that run at once
 // would all be offered the same device and all but one would lose it: devices
 // that were bid a moment ago are bid again only when no others will do.
-func (w *Worker) willing(now time.Time, a *marketv1.Announcement) (market.Willing, *marketv1.Decline) {
+func (w *Worker) willing(now time.Time, ann Announcement) (market.Willing, *marketv1.Decline) {
+	a := ann.Message()
+	if d := w.admit(now, ann); d != nil {
+		return market.Willing{}, d
+	}
 	standing := w.standing()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,6 +118,21 @@ func (w *Worker) willing(now time.Time, a *marketv1.Announcement) (market.Willin
 		w.bidAt[d.UUID] = now
 	}
 	return willing, decline
+}
+
+// admit turns away requesters before any of the rules is asked.
+func (w *Worker) admit(now time.Time, ann Announcement) *marketv1.Decline {
+	from := peerOf(ann.Signer())
+	switch {
+	case w.Standing.Record(from).Shunned(now):
+		return &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_STANDING, Text: "awards of before were never taken up"}
+	case market.StampBits(ann.Hash()) < w.Policy.StampBits:
+		return &marketv1.Decline{
+			Reason: marketv1.DeclineReason_DECLINE_REASON_STAMP, StampBits: uint32(w.Policy.StampBits),
+			Text: fmt.Sprintf("wants a proof of work of %d bits", w.Policy.StampBits),
+		}
+	}
+	return nil
 }
 
 func (w *Worker) bid(now time.Time, announcement []byte, willing market.Willing) (*marketv1.Signed, error) {
@@ -110,6 +157,7 @@ func (w *Worker) bid(now time.Time, announcement []byte, willing market.Willing)
 		YieldNoticeMs:    w.Policy.Notice.Milliseconds(),
 		Simulated:        anySimulated(willing.Devices),
 		PeerRecord:       record,
+		Region:           w.Policy.Region,
 	})
 }
 
@@ -136,6 +184,8 @@ func (w *Worker) standing() market.Worker {
 		BackAt:         w.Config.Devices.Back(),
 		Draining:       draining,
 		MaxDuration:    w.Policy.MaxDuration,
+		MinDuration:    w.Policy.MinDuration,
+		Region:         w.Policy.Region,
 		MaxAbsentGrace: w.Policy.MaxAbsentGrace,
 		Access:         w.Policy.Access,
 	}
@@ -162,6 +212,8 @@ func (w *Worker) Offer() (*marketv1.Signed, error) {
 		PeerRecord:    record,
 		FreeDevices:   uint32(len(w.Config.Devices.Free())),
 		MaxDurationMs: w.Policy.MaxDuration.Milliseconds(),
+		MinDurationMs: w.Policy.MinDuration.Milliseconds(),
+		Region:        w.Policy.Region,
 	})
 }
 

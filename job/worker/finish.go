@@ -45,6 +45,9 @@ func (n *tenancy) finish(ctx context.Context) {
 			n.log.Error("proof of an equivocation not kept", "err", err)
 		}
 	}
+	if l.State() == lease.Refused {
+		n.w.Standing.Strike(n.requester) // it awarded, and never came
+	}
 	if l.State() != lease.Closed && l.State() != lease.Refused && !n.expire(ctx) {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
@@ -28,8 +29,9 @@ type Peers interface {
 	Origins(id peer.ID) []netip.Prefix
 	// Witness opens a stream to a witness of a lease.
 	Witness(ctx context.Context, id peer.ID) (session.Link, error)
-	// Answer brings a bid or decline to a requester that announced a job.
-	Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) error
+	// Answer brings a bid or decline to a requester that announced a job. over says
+	// that it came too late, and price at what the job was awarded; 0: not said.
+	Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) (over bool, price uint64, err error)
 	// Blobs gives the content a lease entitles us to.
 	Blobs(from peer.ID, leaseID []byte) runtime.BlobSource
 }
@@ -43,3 +45,17 @@ type Folders interface {
 	// Digests lists a packed manifest's blobs, the manifest's own among them.
 	Digests(manifest string) ([]string, error)
 }
+
+// Standing is what this node went through with its peers.
+type Standing interface {
+	// Record is all of it with one peer.
+	Record(peer.ID) market.Record
+	// Strike notes that a peer did not stand by its word.
+	Strike(peer.ID)
+}
+
+// strangers is the standing of everybody when nobody keeps any.
+type strangers struct{}
+
+func (strangers) Record(peer.ID) market.Record { return market.Record{} }
+func (strangers) Strike(peer.ID)               {}

@@ -89,6 +89,9 @@ func (w *Worker) restore(h *history) error {
 	if err := w.recallBid(&req); err != nil {
 		return err
 	}
+	if terms, err := statement.OpenRequesterTerms(req.Terms); err == nil {
+		w.raise(terms.Message(), h.award.At)
+	}
 	if h.removed {
 		return nil
 	}

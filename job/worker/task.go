@@ -76,6 +76,10 @@ func (t *task) wait() {
 func (t *task) run(ctx, prepare context.Context) {
 	defer close(t.done)
 	defer t.cancel()
+	if !t.running && t.s.w.fenced(t.s.terms) {
+		t.failed(ctx, errFenced)
+		return
+	}
 	if err := t.begin(prepare); err != nil {
 		if ctx.Err() == nil {
 			t.failed(ctx, err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
@@ -30,6 +31,9 @@ type Policy struct {
 	Floor          uint64        // micro-credits per GPU-hour
 	MaxDuration    time.Duration // of one lease
 	Access         job.Access    // the most of a network that a task may have
+	MinDuration    time.Duration // the shortest limit of a lease worth its start; 0: any
+	Region         string        // where the machine is; empty: not said
+	StampBits      int           // proof of work wanted of announcements; 0: none
 	MaxAbsentGrace time.Duration // how long a silent requester's lease is kept
 	Notice         time.Duration // before a task is ended because the owner takes the machine back
 	Strangers      market.Strangers
@@ -54,6 +58,8 @@ type Config struct {
 	Peers     Peers
 	Folders   Folders
 	Receipts  Receipts
+	Standing  Standing   // nil: every requester is a stranger
+	Crowd     func() int // how many workers hear what this one hears, about; nil: few
 	Log       *slog.Logger
 }
 
@@ -68,7 +74,10 @@ type Worker struct {
 	bids      map[[16]byte]int64   // nonce of a taken bid → when it expires, Unix ms
 	bidAt     map[string]time.Time // when a device was last bid, by UUID
 	accounts  accounts
+	fences    map[string]fence // highest numbers of jobs' leases
 	offerSeq  uint64
+	heard     heard
+	declines  *rate.Limiter // brought to requesters
 	draining  bool
 	run       context.Context // set while Run is running
 	wg        sync.WaitGroup
@@ -77,12 +86,17 @@ type Worker struct {
 
 // New makes a worker. It starts nothing.
 func New(c Config) *Worker {
+	if c.Standing == nil {
+		c.Standing = strangers{}
+	}
 	return &Worker{
 		Config:    c,
 		self:      c.Key.Public().(ed25519.PublicKey),
 		tenancies: map[string]*tenancy{},
 		bids:      map[[16]byte]int64{},
+		fences:    map[string]fence{},
 		bidAt:     map[string]time.Time{},
+		declines:  rate.NewLimiter(declineRate, declineBurst),
 		failed:    make(chan error, 1),
 	}
 }

@@ -58,6 +58,8 @@ type Config struct {
 	Metrics string
 	// Lending is what can be changed while the node runs, beside Price.
 	Lending
+	// Market is for which jobs this worker bids.
+	Market Market
 	// IdleExit ends a node that had no job and no caller for this long; 0: never.
 	IdleExit time.Duration
 }
@@ -154,6 +156,7 @@ func (c Config) Validate() error {
 	if c.Containerd != "" && !filepath.IsAbs(c.Containerd) {
 		wrong("containerd %q: want the absolute path of a socket, such as /run/containerd/containerd.sock", c.Containerd)
 	}
+	c.Market.check(c.MaxDuration, wrong)
 	if c.IdleExit < 0 {
 		wrong("idle-exit %s: want 0 or more", c.IdleExit)
 	}

@@ -36,6 +36,9 @@ type file struct {
 
 	StrangerLeases *int      `yaml:"stranger-leases"`
 	StrangerBudget *Duration `yaml:"stranger-budget"`
+	Region         *string   `yaml:"region"`
+	MinDuration    *Duration `yaml:"min-duration"`
+	StampBits      *int      `yaml:"stamp-bits"`
 }
 
 // Load gives the defaults for dataDir, with what its config.yaml and then the environment say
@@ -95,6 +98,7 @@ func (f file) over(c *Config) {
 	set(&c.Containerd, f.Containerd)
 	set((*Access)(&c.Egress), f.Egress)
 	set(&c.Metrics, f.Metrics)
+	f.market(&c.Market)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}

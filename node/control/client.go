@@ -21,6 +21,7 @@ import (
 type Client struct {
 	api       controlv1connect.ControlServiceClient
 	leases    controlv1connect.ReceiptServiceClient
+	market    controlv1connect.MarketServiceClient
 	transport *http.Transport
 }
 
@@ -58,6 +59,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 	return &Client{
 		api:       controlv1connect.NewControlServiceClient(over, origin, plain),
 		leases:    controlv1connect.NewReceiptServiceClient(over, origin, plain),
+		market:    controlv1connect.NewMarketServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

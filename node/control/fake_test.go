@@ -181,7 +181,7 @@ func digestOf(content []byte) string {
 }
 
 func (f *fakeNode) server(dir string) *Server {
-	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Node: f, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Log: slog.New(slog.DiscardHandler)})
 }
 
 // serve runs a server over f in dir until the test ends.
@@ -260,4 +260,15 @@ func (f *fakeNode) ReadReceipts(from, to time.Time, fn func(string, []byte) erro
 
 func (f *fakeNode) Proof(id string) (string, []byte, error) {
 	return "", nil, fmt.Errorf("proof %q: %w", id, ErrNotFound)
+}
+
+func (f *fakeNode) ExplainJob(id string) (*controlv1.ExplainJobResponse, error) {
+	if id != "3f" {
+		return nil, fmt.Errorf("job %q: %w", id, ErrNotFound)
+	}
+	return &controlv1.ExplainJobResponse{JobId: "3f2a"}, nil
+}
+
+func (f *fakeNode) ExplainWorker() *controlv1.ExplainWorkerResponse {
+	return &controlv1.ExplainWorkerResponse{Worker: true, HeardCount: 7}
 }

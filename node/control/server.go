@@ -25,6 +25,7 @@ type Config struct {
 	Offers   Offers
 	Receipts Receipts
 	Leases   Leases
+	Market   Market
 	Node     Node
 	Log      *slog.Logger
 }
@@ -61,6 +62,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		connect.WithCompression("gzip", nil, nil)) // the other end is on this machine
 	mux.Handle(controlv1connect.NewControlServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReceiptServiceHandler(leaseServer{s.Leases}, options))
+	mux.Handle(controlv1connect.NewMarketServiceHandler(market{s}, options))
 	srv := &http.Server{
 		Handler:           s.idle.count(mux),
 		Protocols:         plainHTTP2(),
@@ -112,9 +114,15 @@ func (s *Server) Status(ctx context.Context, _ *controlv1.StatusRequest) (*contr
 // ListOffers implements controlv1connect.ControlServiceHandler.
 func (s *Server) ListOffers(ctx context.Context, req *controlv1.ListOffersRequest) (*controlv1.ListOffersResponse, error) {
 	wait := min(max(0, time.Duration(req.WaitMs)*time.Millisecond), time.Minute)
-	seen := s.Offers.Offers(ctx, wait)
+	var fit []*controlv1.SeenOffer
+	if req.Known {
+		fit = pickOffers(s.Offers.Offers(ctx, 0), req)
+	}
+	if len(fit) == 0 {
+		fit = pickOffers(s.Offers.Offers(ctx, wait), req)
+	}
 	return &controlv1.ListOffersResponse{
-		Offers:         pickOffers(seen, req),
+		Offers:         fit,
 		ConnectedPeers: s.Node.Status(ctx).ConnectedPeers,
 	}, nil
 }

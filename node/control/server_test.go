@@ -127,3 +127,16 @@ func TestIdleServerIsNoticedOnlyWhenNobodyCallsAndNothingIsBusy(t *testing.T) {
 		t.Errorf("asked %d times whether a job goes on", asked)
 	}
 }
+
+func TestTheMarketIsExplained(t *testing.T) {
+	c := newFakeNode().dial(t)
+	if resp, err := c.ExplainJob(t.Context(), "3f"); err != nil || resp.JobId != "3f2a" {
+		t.Errorf("%v, %v", resp, err)
+	}
+	if _, err := c.ExplainJob(t.Context(), "4"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v; want not found", err)
+	}
+	if resp, err := c.ExplainWorker(t.Context()); err != nil || resp.HeardCount != 7 {
+		t.Errorf("%v, %v", resp, err)
+	}
+}

@@ -136,8 +136,11 @@ func (d *Discovery) Population() (n int, ok bool) {
 }
 
 // cid is where a key lives: hashed, so that keys spread evenly over the nodes.
-func (d *Discovery) cid(key string) cid.Cid {
-	mh, err := multihash.Sum([]byte("/rigmesh/"+d.h.Network()+"/"+key), multihash.SHA2_256, -1)
+func (d *Discovery) cid(key string) cid.Cid { return Locate(d.h.Network(), key) }
+
+// Locate is where a key of a network lives in the table.
+func Locate(network, key string) cid.Cid {
+	mh, err := multihash.Sum([]byte("/rigmesh/"+network+"/"+key), multihash.SHA2_256, -1)
 	if err != nil {
 		panic(err) // SHA-256 is always there
 	}

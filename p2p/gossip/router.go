@@ -37,8 +37,9 @@ type Config struct {
 
 // Router is a host's part in gossip. There is one for each host.
 type Router struct {
-	ps   *pubsub.PubSub
-	host *p2p.Host
+	ps    *pubsub.PubSub
+	host  *p2p.Host
+	waste *waste
 }
 
 // New attaches gossip to a host. It ends with the host.
@@ -46,6 +47,7 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 	if cfg.SeenTTL == 0 {
 		cfg.SeenTTL = 2 * time.Minute
 	}
+	wasted := newWaste()
 	opts := []pubsub.Option{
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign),
 		pubsub.WithNoAuthor(),
@@ -55,7 +57,7 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 		// An announcement reaches every member we know in one hop, before any
 		// mesh has formed.
 		pubsub.WithFloodPublish(true),
-		pubsub.WithPeerScore(scores()),
+		pubsub.WithPeerScore(scores(wasted.score)),
 	}
 	if cfg.Rendezvous != nil {
 		// Gossip looks for members every second while a topic has few of them. In a
@@ -74,7 +76,7 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 		return nil, fmt.Errorf("start gossip: %w", err)
 	}
 	h.OnClose(cancel)
-	return &Router{ps: ps, host: h}, nil
+	return &Router{ps: ps, host: h, waste: wasted}, nil
 }
 
 // messageID names a message by its topic and content: the same announcement in

@@ -27,11 +27,12 @@ const (
 // network on loopback, a LAN, containers of one machine.
 var local = networks("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10")
 
-func scores() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+func scores(wasted func(peer.ID) float64) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
 		Topics:                      make(map[string]*pubsub.TopicScoreParams),
 		TopicScoreCap:               50,
-		AppSpecificScore:            func(peer.ID) float64 { return 0 },
+		AppSpecificScore:            wasted,
+		AppSpecificWeight:           1,
 		IPColocationFactorWeight:    -5,
 		IPColocationFactorThreshold: peersPerIP,
 		IPColocationFactorWhitelist: local,

@@ -27,6 +27,7 @@ const (
 	Ignore Verdict = iota // drop it; nobody is to blame: expired, stale, over a rate
 	Accept                // deliver it and pass it on
 	Reject                // drop it and hold it against the peer it came from
+	Waste                 // drop it and count it: a peer that wastes much loses its hearing
 )
 
 const (
@@ -75,7 +76,7 @@ func (r *Router) Join(topic string, cfg TopicConfig) (*Topic, error) {
 	}
 	name := r.host.Topic(topic)
 	// Validation may check a signature, so it has goroutines of its own.
-	if err := r.ps.RegisterTopicValidator(name, validator(cfg)); err != nil {
+	if err := r.ps.RegisterTopicValidator(name, r.validator(cfg)); err != nil {
 		return nil, fmt.Errorf("join topic %s: %w", topic, err)
 	}
 	t, err := r.enter(name)
@@ -102,7 +103,7 @@ func (r *Router) enter(name string) (*Topic, error) {
 	return &Topic{r: r, name: name, t: t, sub: sub}, nil
 }
 
-func validator(cfg TopicConfig) pubsub.ValidatorEx {
+func (r *Router) validator(cfg TopicConfig) pubsub.ValidatorEx {
 	return func(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
 		if len(m.GetData()) > cfg.MaxSize {
 			return pubsub.ValidationReject
@@ -112,6 +113,8 @@ func validator(cfg TopicConfig) pubsub.ValidatorEx {
 			return pubsub.ValidationAccept
 		case Reject:
 			return pubsub.ValidationReject
+		case Waste:
+			r.waste.note(from)
 		}
 		return pubsub.ValidationIgnore
 	}

@@ -276,6 +276,7 @@ type ListOffersRequest struct {
 	Model         string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
 	MaxPrice      uint64                 `protobuf:"varint,3,opt,name=max_price,json=maxPrice,proto3" json:"max_price,omitempty"` // micro-credits per GPU-hour; 0: any
 	WaitMs        int64                  `protobuf:"varint,4,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`       // look in the DHT at most this long
+	Known         bool                   `protobuf:"varint,5,opt,name=known,proto3" json:"known,omitempty"`                       // only when nothing that fits is known already
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -336,6 +337,13 @@ func (x *ListOffersRequest) GetWaitMs() int64 {
 		return x.WaitMs
 	}
 	return 0
+}
+
+func (x *ListOffersRequest) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
 }
 
 type ListOffersResponse struct {
@@ -1764,13 +1772,14 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
 	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x1a\n" +
 	"\bsentence\x18\x03 \x01(\tR\bsentence\x12\x16\n" +
-	"\x06remedy\x18\x04 \x01(\tR\x06remedy\"~\n" +
+	"\x06remedy\x18\x04 \x01(\tR\x06remedy\"\x94\x01\n" +
 	"\x11ListOffersRequest\x12\x1d\n" +
 	"\n" +
 	"vram_bytes\x18\x01 \x01(\x04R\tvramBytes\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x1b\n" +
 	"\tmax_price\x18\x03 \x01(\x04R\bmaxPrice\x12\x17\n" +
-	"\await_ms\x18\x04 \x01(\x03R\x06waitMs\"t\n" +
+	"\await_ms\x18\x04 \x01(\x03R\x06waitMs\x12\x14\n" +
+	"\x05known\x18\x05 \x01(\bR\x05known\"t\n" +
 	"\x12ListOffersResponse\x125\n" +
 	"\x06offers\x18\x01 \x03(\v2\x1d.rigmesh.control.v1.SeenOfferR\x06offers\x12'\n" +
 	"\x0fconnected_peers\x18\x02 \x01(\rR\x0econnectedPeers\"m\n" +

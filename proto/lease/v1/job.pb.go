@@ -97,6 +97,8 @@ type Submission struct {
 	Witnesses     []string               `protobuf:"bytes,20,rep,name=witnesses,proto3" json:"witnesses,omitempty"`                            // peer ids of the lease's witnesses
 	AnyWitnesses  uint32                 `protobuf:"varint,21,opt,name=any_witnesses,json=anyWitnesses,proto3" json:"any_witnesses,omitempty"` // so many beside these, of the peers this node is connected to
 	StopDisputed  bool                   `protobuf:"varint,22,opt,name=stop_disputed,json=stopDisputed,proto3" json:"stop_disputed,omitempty"` // end the task at the first beat whose evidence does not fit
+	Placement     *Placement             `protobuf:"bytes,30,opt,name=placement,proto3" json:"placement,omitempty"`
+	Prefer        *Preference            `protobuf:"bytes,31,opt,name=prefer,proto3" json:"prefer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,6 +203,251 @@ func (x *Submission) GetStopDisputed() bool {
 	return false
 }
 
+func (x *Submission) GetPlacement() *Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return nil
+}
+
+func (x *Submission) GetPrefer() *Preference {
+	if x != nil {
+		return x.Prefer
+	}
+	return nil
+}
+
+// Placement is what a job asks of where it runs, beside the hardware.
+type Placement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Regions       []string               `protobuf:"bytes,1,rep,name=regions,proto3" json:"regions,omitempty"`                                   // one of these, or anywhere when empty
+	MaxRttMs      int64                  `protobuf:"varint,2,opt,name=max_rtt_ms,json=maxRttMs,proto3" json:"max_rtt_ms,omitempty"`              // measured when asking for the bid; 0: any
+	MinReputation uint32                 `protobuf:"varint,3,opt,name=min_reputation,json=minReputation,proto3" json:"min_reputation,omitempty"` // percent, of the receipts that this node holds; 0: any
+	Deny          []string               `protobuf:"bytes,4,rep,name=deny,proto3" json:"deny,omitempty"`                                         // peer ids
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placement) Reset() {
+	*x = Placement{}
+	mi := &file_lease_v1_job_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placement) ProtoMessage() {}
+
+func (x *Placement) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_job_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placement.ProtoReflect.Descriptor instead.
+func (*Placement) Descriptor() ([]byte, []int) {
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Placement) GetRegions() []string {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
+}
+
+func (x *Placement) GetMaxRttMs() int64 {
+	if x != nil {
+		return x.MaxRttMs
+	}
+	return 0
+}
+
+func (x *Placement) GetMinReputation() uint32 {
+	if x != nil {
+		return x.MinReputation
+	}
+	return 0
+}
+
+func (x *Placement) GetDeny() []string {
+	if x != nil {
+		return x.Deny
+	}
+	return nil
+}
+
+// Preference is what else counts beside a bid's price, each in micro-credits per GPU-hour.
+type Preference struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Set           bool                   `protobuf:"varint,1,opt,name=set,proto3" json:"set,omitempty"`                                    // otherwise a share of the highest price
+	StartMinute   uint64                 `protobuf:"varint,2,opt,name=start_minute,json=startMinute,proto3" json:"start_minute,omitempty"` // each minute until the task starts
+	Rtt           uint64                 `protobuf:"varint,3,opt,name=rtt,proto3" json:"rtt,omitempty"`                                    // each 100 ms of round trip
+	Reputation    uint64                 `protobuf:"varint,4,opt,name=reputation,proto3" json:"reputation,omitempty"`                      // a worker with none, against one with a perfect one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Preference) Reset() {
+	*x = Preference{}
+	mi := &file_lease_v1_job_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Preference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Preference) ProtoMessage() {}
+
+func (x *Preference) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_job_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Preference.ProtoReflect.Descriptor instead.
+func (*Preference) Descriptor() ([]byte, []int) {
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Preference) GetSet() bool {
+	if x != nil {
+		return x.Set
+	}
+	return false
+}
+
+func (x *Preference) GetStartMinute() uint64 {
+	if x != nil {
+		return x.StartMinute
+	}
+	return 0
+}
+
+func (x *Preference) GetRtt() uint64 {
+	if x != nil {
+		return x.Rtt
+	}
+	return 0
+}
+
+func (x *Preference) GetReputation() uint64 {
+	if x != nil {
+		return x.Reputation
+	}
+	return 0
+}
+
+// Score is what a bid counts as, in micro-credits per GPU-hour: the lowest wins.
+type Score struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Total         uint64                 `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
+	Price         uint64                 `protobuf:"varint,2,opt,name=price,proto3" json:"price,omitempty"`
+	Start         uint64                 `protobuf:"varint,3,opt,name=start,proto3" json:"start,omitempty"`
+	Distance      uint64                 `protobuf:"varint,4,opt,name=distance,proto3" json:"distance,omitempty"`
+	Reputation    uint64                 `protobuf:"varint,5,opt,name=reputation,proto3" json:"reputation,omitempty"`
+	RttMs         int64                  `protobuf:"varint,6,opt,name=rtt_ms,json=rttMs,proto3" json:"rtt_ms,omitempty"` // as measured; -1: it was not
+	Percent       uint32                 `protobuf:"varint,7,opt,name=percent,proto3" json:"percent,omitempty"`          // reputation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Score) Reset() {
+	*x = Score{}
+	mi := &file_lease_v1_job_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Score) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Score) ProtoMessage() {}
+
+func (x *Score) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_job_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Score.ProtoReflect.Descriptor instead.
+func (*Score) Descriptor() ([]byte, []int) {
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Score) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Score) GetPrice() uint64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *Score) GetStart() uint64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Score) GetDistance() uint64 {
+	if x != nil {
+		return x.Distance
+	}
+	return 0
+}
+
+func (x *Score) GetReputation() uint64 {
+	if x != nil {
+		return x.Reputation
+	}
+	return 0
+}
+
+func (x *Score) GetRttMs() int64 {
+	if x != nil {
+		return x.RttMs
+	}
+	return 0
+}
+
+func (x *Score) GetPercent() uint32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
 // JobEvent is one thing that happened to a job. A job's history is a list of them.
 type JobEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -222,7 +469,7 @@ type JobEvent struct {
 
 func (x *JobEvent) Reset() {
 	*x = JobEvent{}
-	mi := &file_lease_v1_job_proto_msgTypes[1]
+	mi := &file_lease_v1_job_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -234,7 +481,7 @@ func (x *JobEvent) String() string {
 func (*JobEvent) ProtoMessage() {}
 
 func (x *JobEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[1]
+	mi := &file_lease_v1_job_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -247,7 +494,7 @@ func (x *JobEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEvent.ProtoReflect.Descriptor instead.
 func (*JobEvent) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *JobEvent) GetAtMs() int64 {
@@ -400,7 +647,7 @@ type Searching struct {
 
 func (x *Searching) Reset() {
 	*x = Searching{}
-	mi := &file_lease_v1_job_proto_msgTypes[2]
+	mi := &file_lease_v1_job_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -412,7 +659,7 @@ func (x *Searching) String() string {
 func (*Searching) ProtoMessage() {}
 
 func (x *Searching) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[2]
+	mi := &file_lease_v1_job_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -425,7 +672,7 @@ func (x *Searching) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Searching.ProtoReflect.Descriptor instead.
 func (*Searching) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Searching) GetPeers() uint32 {
@@ -454,13 +701,15 @@ type BidReceived struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PeerId        string                 `protobuf:"bytes,1,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"`
 	Bid           *v1.Bid                `protobuf:"bytes,2,opt,name=bid,proto3" json:"bid,omitempty"`
+	Score         *Score                 `protobuf:"bytes,3,opt,name=score,proto3" json:"score,omitempty"`
+	Refused       string                 `protobuf:"bytes,4,opt,name=refused,proto3" json:"refused,omitempty"` // why it cannot win; empty when it can
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BidReceived) Reset() {
 	*x = BidReceived{}
-	mi := &file_lease_v1_job_proto_msgTypes[3]
+	mi := &file_lease_v1_job_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +721,7 @@ func (x *BidReceived) String() string {
 func (*BidReceived) ProtoMessage() {}
 
 func (x *BidReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[3]
+	mi := &file_lease_v1_job_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +734,7 @@ func (x *BidReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BidReceived.ProtoReflect.Descriptor instead.
 func (*BidReceived) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BidReceived) GetPeerId() string {
@@ -502,6 +751,20 @@ func (x *BidReceived) GetBid() *v1.Bid {
 	return nil
 }
 
+func (x *BidReceived) GetScore() *Score {
+	if x != nil {
+		return x.Score
+	}
+	return nil
+}
+
+func (x *BidReceived) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
 // DeclineReceived is one worker's reason not to bid, or to refuse an award.
 type DeclineReceived struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -513,7 +776,7 @@ type DeclineReceived struct {
 
 func (x *DeclineReceived) Reset() {
 	*x = DeclineReceived{}
-	mi := &file_lease_v1_job_proto_msgTypes[4]
+	mi := &file_lease_v1_job_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +788,7 @@ func (x *DeclineReceived) String() string {
 func (*DeclineReceived) ProtoMessage() {}
 
 func (x *DeclineReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[4]
+	mi := &file_lease_v1_job_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +801,7 @@ func (x *DeclineReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclineReceived.ProtoReflect.Descriptor instead.
 func (*DeclineReceived) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeclineReceived) GetPeerId() string {
@@ -567,7 +830,7 @@ type LeaseSigned struct {
 
 func (x *LeaseSigned) Reset() {
 	*x = LeaseSigned{}
-	mi := &file_lease_v1_job_proto_msgTypes[5]
+	mi := &file_lease_v1_job_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +842,7 @@ func (x *LeaseSigned) String() string {
 func (*LeaseSigned) ProtoMessage() {}
 
 func (x *LeaseSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[5]
+	mi := &file_lease_v1_job_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +855,7 @@ func (x *LeaseSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseSigned.ProtoReflect.Descriptor instead.
 func (*LeaseSigned) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LeaseSigned) GetLeaseId() string {
@@ -629,7 +892,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_lease_v1_job_proto_msgTypes[6]
+	mi := &file_lease_v1_job_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +904,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[6]
+	mi := &file_lease_v1_job_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +917,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -696,7 +959,7 @@ type Trouble struct {
 
 func (x *Trouble) Reset() {
 	*x = Trouble{}
-	mi := &file_lease_v1_job_proto_msgTypes[7]
+	mi := &file_lease_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +971,7 @@ func (x *Trouble) String() string {
 func (*Trouble) ProtoMessage() {}
 
 func (x *Trouble) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[7]
+	mi := &file_lease_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +984,7 @@ func (x *Trouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trouble.ProtoReflect.Descriptor instead.
 func (*Trouble) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{7}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Trouble) GetCode() string {
@@ -754,7 +1017,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_lease_v1_job_proto_msgTypes[8]
+	mi := &file_lease_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +1029,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[8]
+	mi := &file_lease_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +1042,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{8}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *JobEnded) GetOutcome() Outcome {
@@ -835,7 +1098,7 @@ var File_lease_v1_job_proto protoreflect.FileDescriptor
 
 const file_lease_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xd6\x02\n" +
+	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xc7\x03\n" +
 	"\n" +
 	"Submission\x12+\n" +
 	"\x04spec\x18\x01 \x01(\v2\x17.rigmesh.market.v1.SpecR\x04spec\x12\x1b\n" +
@@ -848,7 +1111,33 @@ const file_lease_v1_job_proto_rawDesc = "" +
 	"\x06worker\x18\a \x01(\tR\x06worker\x12\x1c\n" +
 	"\twitnesses\x18\x14 \x03(\tR\twitnesses\x12#\n" +
 	"\rany_witnesses\x18\x15 \x01(\rR\fanyWitnesses\x12#\n" +
-	"\rstop_disputed\x18\x16 \x01(\bR\fstopDisputed\"\xf0\x03\n" +
+	"\rstop_disputed\x18\x16 \x01(\bR\fstopDisputed\x129\n" +
+	"\tplacement\x18\x1e \x01(\v2\x1b.rigmesh.lease.v1.PlacementR\tplacement\x124\n" +
+	"\x06prefer\x18\x1f \x01(\v2\x1c.rigmesh.lease.v1.PreferenceR\x06prefer\"~\n" +
+	"\tPlacement\x12\x18\n" +
+	"\aregions\x18\x01 \x03(\tR\aregions\x12\x1c\n" +
+	"\n" +
+	"max_rtt_ms\x18\x02 \x01(\x03R\bmaxRttMs\x12%\n" +
+	"\x0emin_reputation\x18\x03 \x01(\rR\rminReputation\x12\x12\n" +
+	"\x04deny\x18\x04 \x03(\tR\x04deny\"s\n" +
+	"\n" +
+	"Preference\x12\x10\n" +
+	"\x03set\x18\x01 \x01(\bR\x03set\x12!\n" +
+	"\fstart_minute\x18\x02 \x01(\x04R\vstartMinute\x12\x10\n" +
+	"\x03rtt\x18\x03 \x01(\x04R\x03rtt\x12\x1e\n" +
+	"\n" +
+	"reputation\x18\x04 \x01(\x04R\n" +
+	"reputation\"\xb6\x01\n" +
+	"\x05Score\x12\x14\n" +
+	"\x05total\x18\x01 \x01(\x04R\x05total\x12\x14\n" +
+	"\x05price\x18\x02 \x01(\x04R\x05price\x12\x14\n" +
+	"\x05start\x18\x03 \x01(\x04R\x05start\x12\x1a\n" +
+	"\bdistance\x18\x04 \x01(\x04R\bdistance\x12\x1e\n" +
+	"\n" +
+	"reputation\x18\x05 \x01(\x04R\n" +
+	"reputation\x12\x15\n" +
+	"\x06rtt_ms\x18\x06 \x01(\x03R\x05rttMs\x12\x18\n" +
+	"\apercent\x18\a \x01(\rR\apercent\"\xf0\x03\n" +
 	"\bJobEvent\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12;\n" +
 	"\tsearching\x18\x02 \x01(\v2\x1b.rigmesh.lease.v1.SearchingH\x00R\tsearching\x121\n" +
@@ -863,10 +1152,12 @@ const file_lease_v1_job_proto_rawDesc = "" +
 	"\tSearching\x12\x14\n" +
 	"\x05peers\x18\x01 \x01(\rR\x05peers\x12\x16\n" +
 	"\x06offers\x18\x02 \x01(\rR\x06offers\x12\x1c\n" +
-	"\tannounced\x18\x03 \x01(\bR\tannounced\"P\n" +
+	"\tannounced\x18\x03 \x01(\bR\tannounced\"\x99\x01\n" +
 	"\vBidReceived\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12(\n" +
-	"\x03bid\x18\x02 \x01(\v2\x16.rigmesh.market.v1.BidR\x03bid\"`\n" +
+	"\x03bid\x18\x02 \x01(\v2\x16.rigmesh.market.v1.BidR\x03bid\x12-\n" +
+	"\x05score\x18\x03 \x01(\v2\x17.rigmesh.lease.v1.ScoreR\x05score\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\tR\arefused\"`\n" +
 	"\x0fDeclineReceived\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x124\n" +
 	"\adecline\x18\x02 \x01(\v2\x1a.rigmesh.market.v1.DeclineR\adecline\"p\n" +
@@ -912,47 +1203,53 @@ func file_lease_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_lease_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lease_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_lease_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_lease_v1_job_proto_goTypes = []any{
 	(Outcome)(0),            // 0: rigmesh.lease.v1.Outcome
 	(*Submission)(nil),      // 1: rigmesh.lease.v1.Submission
-	(*JobEvent)(nil),        // 2: rigmesh.lease.v1.JobEvent
-	(*Searching)(nil),       // 3: rigmesh.lease.v1.Searching
-	(*BidReceived)(nil),     // 4: rigmesh.lease.v1.BidReceived
-	(*DeclineReceived)(nil), // 5: rigmesh.lease.v1.DeclineReceived
-	(*LeaseSigned)(nil),     // 6: rigmesh.lease.v1.LeaseSigned
-	(*Heartbeat)(nil),       // 7: rigmesh.lease.v1.Heartbeat
-	(*Trouble)(nil),         // 8: rigmesh.lease.v1.Trouble
-	(*JobEnded)(nil),        // 9: rigmesh.lease.v1.JobEnded
-	(*v1.Spec)(nil),         // 10: rigmesh.market.v1.Spec
-	(*Progress)(nil),        // 11: rigmesh.lease.v1.Progress
-	(*v1.Bid)(nil),          // 12: rigmesh.market.v1.Bid
-	(*v1.Decline)(nil),      // 13: rigmesh.market.v1.Decline
-	(*Terms)(nil),           // 14: rigmesh.lease.v1.Terms
-	(*Exit)(nil),            // 15: rigmesh.lease.v1.Exit
-	(*Output)(nil),          // 16: rigmesh.lease.v1.Output
+	(*Placement)(nil),       // 2: rigmesh.lease.v1.Placement
+	(*Preference)(nil),      // 3: rigmesh.lease.v1.Preference
+	(*Score)(nil),           // 4: rigmesh.lease.v1.Score
+	(*JobEvent)(nil),        // 5: rigmesh.lease.v1.JobEvent
+	(*Searching)(nil),       // 6: rigmesh.lease.v1.Searching
+	(*BidReceived)(nil),     // 7: rigmesh.lease.v1.BidReceived
+	(*DeclineReceived)(nil), // 8: rigmesh.lease.v1.DeclineReceived
+	(*LeaseSigned)(nil),     // 9: rigmesh.lease.v1.LeaseSigned
+	(*Heartbeat)(nil),       // 10: rigmesh.lease.v1.Heartbeat
+	(*Trouble)(nil),         // 11: rigmesh.lease.v1.Trouble
+	(*JobEnded)(nil),        // 12: rigmesh.lease.v1.JobEnded
+	(*v1.Spec)(nil),         // 13: rigmesh.market.v1.Spec
+	(*Progress)(nil),        // 14: rigmesh.lease.v1.Progress
+	(*v1.Bid)(nil),          // 15: rigmesh.market.v1.Bid
+	(*v1.Decline)(nil),      // 16: rigmesh.market.v1.Decline
+	(*Terms)(nil),           // 17: rigmesh.lease.v1.Terms
+	(*Exit)(nil),            // 18: rigmesh.lease.v1.Exit
+	(*Output)(nil),          // 19: rigmesh.lease.v1.Output
 }
 var file_lease_v1_job_proto_depIdxs = []int32{
-	10, // 0: rigmesh.lease.v1.Submission.spec:type_name -> rigmesh.market.v1.Spec
-	3,  // 1: rigmesh.lease.v1.JobEvent.searching:type_name -> rigmesh.lease.v1.Searching
-	4,  // 2: rigmesh.lease.v1.JobEvent.bid:type_name -> rigmesh.lease.v1.BidReceived
-	5,  // 3: rigmesh.lease.v1.JobEvent.decline:type_name -> rigmesh.lease.v1.DeclineReceived
-	6,  // 4: rigmesh.lease.v1.JobEvent.lease:type_name -> rigmesh.lease.v1.LeaseSigned
-	11, // 5: rigmesh.lease.v1.JobEvent.progress:type_name -> rigmesh.lease.v1.Progress
-	7,  // 6: rigmesh.lease.v1.JobEvent.heartbeat:type_name -> rigmesh.lease.v1.Heartbeat
-	8,  // 7: rigmesh.lease.v1.JobEvent.trouble:type_name -> rigmesh.lease.v1.Trouble
-	9,  // 8: rigmesh.lease.v1.JobEvent.ended:type_name -> rigmesh.lease.v1.JobEnded
-	12, // 9: rigmesh.lease.v1.BidReceived.bid:type_name -> rigmesh.market.v1.Bid
-	13, // 10: rigmesh.lease.v1.DeclineReceived.decline:type_name -> rigmesh.market.v1.Decline
-	14, // 11: rigmesh.lease.v1.LeaseSigned.terms:type_name -> rigmesh.lease.v1.Terms
-	0,  // 12: rigmesh.lease.v1.JobEnded.outcome:type_name -> rigmesh.lease.v1.Outcome
-	15, // 13: rigmesh.lease.v1.JobEnded.exit:type_name -> rigmesh.lease.v1.Exit
-	16, // 14: rigmesh.lease.v1.JobEnded.outputs:type_name -> rigmesh.lease.v1.Output
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	13, // 0: rigmesh.lease.v1.Submission.spec:type_name -> rigmesh.market.v1.Spec
+	2,  // 1: rigmesh.lease.v1.Submission.placement:type_name -> rigmesh.lease.v1.Placement
+	3,  // 2: rigmesh.lease.v1.Submission.prefer:type_name -> rigmesh.lease.v1.Preference
+	6,  // 3: rigmesh.lease.v1.JobEvent.searching:type_name -> rigmesh.lease.v1.Searching
+	7,  // 4: rigmesh.lease.v1.JobEvent.bid:type_name -> rigmesh.lease.v1.BidReceived
+	8,  // 5: rigmesh.lease.v1.JobEvent.decline:type_name -> rigmesh.lease.v1.DeclineReceived
+	9,  // 6: rigmesh.lease.v1.JobEvent.lease:type_name -> rigmesh.lease.v1.LeaseSigned
+	14, // 7: rigmesh.lease.v1.JobEvent.progress:type_name -> rigmesh.lease.v1.Progress
+	10, // 8: rigmesh.lease.v1.JobEvent.heartbeat:type_name -> rigmesh.lease.v1.Heartbeat
+	11, // 9: rigmesh.lease.v1.JobEvent.trouble:type_name -> rigmesh.lease.v1.Trouble
+	12, // 10: rigmesh.lease.v1.JobEvent.ended:type_name -> rigmesh.lease.v1.JobEnded
+	15, // 11: rigmesh.lease.v1.BidReceived.bid:type_name -> rigmesh.market.v1.Bid
+	4,  // 12: rigmesh.lease.v1.BidReceived.score:type_name -> rigmesh.lease.v1.Score
+	16, // 13: rigmesh.lease.v1.DeclineReceived.decline:type_name -> rigmesh.market.v1.Decline
+	17, // 14: rigmesh.lease.v1.LeaseSigned.terms:type_name -> rigmesh.lease.v1.Terms
+	0,  // 15: rigmesh.lease.v1.JobEnded.outcome:type_name -> rigmesh.lease.v1.Outcome
+	18, // 16: rigmesh.lease.v1.JobEnded.exit:type_name -> rigmesh.lease.v1.Exit
+	19, // 17: rigmesh.lease.v1.JobEnded.outputs:type_name -> rigmesh.lease.v1.Output
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_job_proto_init() }
@@ -962,7 +1259,7 @@ func file_lease_v1_job_proto_init() {
 	}
 	file_lease_v1_lease_proto_init()
 	file_lease_v1_stream_proto_init()
-	file_lease_v1_job_proto_msgTypes[1].OneofWrappers = []any{
+	file_lease_v1_job_proto_msgTypes[4].OneofWrappers = []any{
 		(*JobEvent_Searching)(nil),
 		(*JobEvent_Bid)(nil),
 		(*JobEvent_Decline)(nil),
@@ -978,7 +1275,7 @@ func file_lease_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_job_proto_rawDesc), len(file_lease_v1_job_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

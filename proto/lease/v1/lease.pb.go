@@ -311,6 +311,7 @@ type Terms struct {
 	CreatedMs       int64                  `protobuf:"varint,27,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
 	FirstIntervalMs int64                  `protobuf:"varint,28,opt,name=first_interval_ms,json=firstIntervalMs,proto3" json:"first_interval_ms,omitempty"` // intervals are this short until an ack credits something; 0: interval_ms from the beginning
 	YieldNoticeMs   int64                  `protobuf:"varint,29,opt,name=yield_notice_ms,json=yieldNoticeMs,proto3" json:"yield_notice_ms,omitempty"`       // the worker says this long before it ends a task because its owner takes the machine back
+	Fence           uint64                 `protobuf:"varint,40,opt,name=fence,proto3" json:"fence,omitempty"`                                              // numbers the leases of one job, from 1; a worker takes no lower one after a higher
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -544,6 +545,13 @@ func (x *Terms) GetFirstIntervalMs() int64 {
 func (x *Terms) GetYieldNoticeMs() int64 {
 	if x != nil {
 		return x.YieldNoticeMs
+	}
+	return 0
+}
+
+func (x *Terms) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
 	}
 	return 0
 }
@@ -2012,7 +2020,7 @@ var File_lease_v1_lease_proto protoreflect.FileDescriptor
 
 const file_lease_v1_lease_proto_rawDesc = "" +
 	"\n" +
-	"\x14lease/v1/lease.proto\x12\x10rigmesh.lease.v1\x1a\x16market/v1/market.proto\"\x9d\a\n" +
+	"\x14lease/v1/lease.proto\x12\x10rigmesh.lease.v1\x1a\x16market/v1/market.proto\"\xb3\a\n" +
 	"\x05Terms\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -2050,7 +2058,8 @@ const file_lease_v1_lease_proto_rawDesc = "" +
 	"\n" +
 	"created_ms\x18\x1b \x01(\x03R\tcreatedMs\x12*\n" +
 	"\x11first_interval_ms\x18\x1c \x01(\x03R\x0ffirstIntervalMs\x12&\n" +
-	"\x0fyield_notice_ms\x18\x1d \x01(\x03R\ryieldNoticeMs\"\xd7\x01\n" +
+	"\x0fyield_notice_ms\x18\x1d \x01(\x03R\ryieldNoticeMs\x12\x14\n" +
+	"\x05fence\x18( \x01(\x04R\x05fence\"\xd7\x01\n" +
 	"\tChallenge\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\blease_id\x18\x02 \x01(\fR\aleaseId\x12\x10\n" +

@@ -49,6 +49,9 @@ const (
 	DeclineReason_DECLINE_REASON_DRIVER      DeclineReason = 18 // driver, or the CUDA it runs, is too old; nearest: driver, cuda
 	DeclineReason_DECLINE_REASON_NVLINK      DeclineReason = 19 // nearest: count
 	DeclineReason_DECLINE_REASON_MIG         DeclineReason = 20 // no slices of that profile
+	DeclineReason_DECLINE_REASON_REGION      DeclineReason = 30 // the machine is elsewhere
+	DeclineReason_DECLINE_REASON_STAMP       DeclineReason = 31 // the announcement's hash begins with too few zero bits; nearest: stamp_bits
+	DeclineReason_DECLINE_REASON_STANDING    DeclineReason = 32 // this requester awarded before and never came
 )
 
 // Enum value maps for DeclineReason.
@@ -75,6 +78,9 @@ var (
 		18: "DECLINE_REASON_DRIVER",
 		19: "DECLINE_REASON_NVLINK",
 		20: "DECLINE_REASON_MIG",
+		30: "DECLINE_REASON_REGION",
+		31: "DECLINE_REASON_STAMP",
+		32: "DECLINE_REASON_STANDING",
 	}
 	DeclineReason_value = map[string]int32{
 		"DECLINE_REASON_UNSPECIFIED": 0,
@@ -98,6 +104,9 @@ var (
 		"DECLINE_REASON_DRIVER":      18,
 		"DECLINE_REASON_NVLINK":      19,
 		"DECLINE_REASON_MIG":         20,
+		"DECLINE_REASON_REGION":      30,
+		"DECLINE_REASON_STAMP":       31,
+		"DECLINE_REASON_STANDING":    32,
 	}
 )
 
@@ -407,6 +416,8 @@ type Offer struct {
 	PeerRecord    []byte                 `protobuf:"bytes,10,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"`             // libp2p signed peer record (envelope bytes)
 	FreeDevices   uint32                 `protobuf:"varint,11,opt,name=free_devices,json=freeDevices,proto3" json:"free_devices,omitempty"`         // not reserved when the offer was issued
 	MaxDurationMs int64                  `protobuf:"varint,12,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"` // the longest lease the worker signs
+	Region        string                 `protobuf:"bytes,20,opt,name=region,proto3" json:"region,omitempty"`                                       // where the owner says the machine is: "eu-west"; empty: not said
+	MinDurationMs int64                  `protobuf:"varint,21,opt,name=min_duration_ms,json=minDurationMs,proto3" json:"min_duration_ms,omitempty"` // the shortest lease limit the worker signs; 0: any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -521,6 +532,20 @@ func (x *Offer) GetFreeDevices() uint32 {
 func (x *Offer) GetMaxDurationMs() int64 {
 	if x != nil {
 		return x.MaxDurationMs
+	}
+	return 0
+}
+
+func (x *Offer) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Offer) GetMinDurationMs() int64 {
+	if x != nil {
+		return x.MinDurationMs
 	}
 	return 0
 }
@@ -1224,6 +1249,8 @@ type Announcement struct {
 	MaxDurationMs int64                  `protobuf:"varint,14,opt,name=max_duration_ms,json=maxDurationMs,proto3" json:"max_duration_ms,omitempty"`
 	PeerRecord    []byte                 `protobuf:"bytes,15,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"` // libp2p signed peer record (envelope bytes)
 	Egress        *Egress                `protobuf:"bytes,16,opt,name=egress,proto3" json:"egress,omitempty"`                           // as in the spec
+	Regions       []string               `protobuf:"bytes,20,rep,name=regions,proto3" json:"regions,omitempty"`                         // in one of these, or anywhere when empty: "eu" takes "eu-west"
+	Stamp         uint64                 `protobuf:"varint,21,opt,name=stamp,proto3" json:"stamp,omitempty"`                            // chosen so that the announcement's hash begins with zero bits; 0 unless workers ask
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1370,6 +1397,105 @@ func (x *Announcement) GetEgress() *Egress {
 	return nil
 }
 
+func (x *Announcement) GetRegions() []string {
+	if x != nil {
+		return x.Regions
+	}
+	return nil
+}
+
+func (x *Announcement) GetStamp() uint64 {
+	if x != nil {
+		return x.Stamp
+	}
+	return 0
+}
+
+// Withdrawal says that its author wants no more answers to an announcement.
+type Withdrawal struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Version          uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Network          string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
+	Requester        []byte                 `protobuf:"bytes,3,opt,name=requester,proto3" json:"requester,omitempty"`                                       // Ed25519 public key
+	AnnouncementHash []byte                 `protobuf:"bytes,4,opt,name=announcement_hash,json=announcementHash,proto3" json:"announcement_hash,omitempty"` // H("announcement", payload)
+	Price            uint64                 `protobuf:"varint,5,opt,name=price,proto3" json:"price,omitempty"`                                              // of the bid that won, micro-credits per GPU-hour; 0: none did
+	IssuedMs         int64                  `protobuf:"varint,6,opt,name=issued_ms,json=issuedMs,proto3" json:"issued_ms,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Withdrawal) Reset() {
+	*x = Withdrawal{}
+	mi := &file_market_v1_market_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withdrawal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withdrawal) ProtoMessage() {}
+
+func (x *Withdrawal) ProtoReflect() protoreflect.Message {
+	mi := &file_market_v1_market_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withdrawal.ProtoReflect.Descriptor instead.
+func (*Withdrawal) Descriptor() ([]byte, []int) {
+	return file_market_v1_market_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Withdrawal) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Withdrawal) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *Withdrawal) GetRequester() []byte {
+	if x != nil {
+		return x.Requester
+	}
+	return nil
+}
+
+func (x *Withdrawal) GetAnnouncementHash() []byte {
+	if x != nil {
+		return x.AnnouncementHash
+	}
+	return nil
+}
+
+func (x *Withdrawal) GetPrice() uint64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *Withdrawal) GetIssuedMs() int64 {
+	if x != nil {
+		return x.IssuedMs
+	}
+	return 0
+}
+
 // Bid is a worker's signed answer to one announcement. It reserves nothing.
 type Bid struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
@@ -1387,13 +1513,14 @@ type Bid struct {
 	Simulated        bool                   `protobuf:"varint,12,opt,name=simulated,proto3" json:"simulated,omitempty"`
 	PeerRecord       []byte                 `protobuf:"bytes,13,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"`
 	YieldNoticeMs    int64                  `protobuf:"varint,14,opt,name=yield_notice_ms,json=yieldNoticeMs,proto3" json:"yield_notice_ms,omitempty"` // what the terms may promise of it
+	Region           string                 `protobuf:"bytes,20,opt,name=region,proto3" json:"region,omitempty"`                                       // as in the worker's offers
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Bid) Reset() {
 	*x = Bid{}
-	mi := &file_market_v1_market_proto_msgTypes[13]
+	mi := &file_market_v1_market_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1532,7 @@ func (x *Bid) String() string {
 func (*Bid) ProtoMessage() {}
 
 func (x *Bid) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[13]
+	mi := &file_market_v1_market_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1545,7 @@ func (x *Bid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bid.ProtoReflect.Descriptor instead.
 func (*Bid) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{13}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Bid) GetVersion() uint32 {
@@ -1519,6 +1646,13 @@ func (x *Bid) GetYieldNoticeMs() int64 {
 	return 0
 }
 
+func (x *Bid) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
 // Decline is a worker's typed reason not to bid, with the nearest terms at which it would:
 // each field from price on that is set is one that would have to be met.
 type Decline struct {
@@ -1534,13 +1668,15 @@ type Decline struct {
 	Capability       string                 `protobuf:"bytes,9,opt,name=capability,proto3" json:"capability,omitempty"`
 	Driver           string                 `protobuf:"bytes,10,opt,name=driver,proto3" json:"driver,omitempty"`
 	Cuda             string                 `protobuf:"bytes,11,opt,name=cuda,proto3" json:"cuda,omitempty"`
+	Weight           uint32                 `protobuf:"varint,20,opt,name=weight,proto3" json:"weight,omitempty"` // how many workers like it this answer stands for; 0: itself alone
+	StampBits        uint32                 `protobuf:"varint,21,opt,name=stamp_bits,json=stampBits,proto3" json:"stamp_bits,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Decline) Reset() {
 	*x = Decline{}
-	mi := &file_market_v1_market_proto_msgTypes[14]
+	mi := &file_market_v1_market_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1688,7 @@ func (x *Decline) String() string {
 func (*Decline) ProtoMessage() {}
 
 func (x *Decline) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[14]
+	mi := &file_market_v1_market_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1701,7 @@ func (x *Decline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decline.ProtoReflect.Descriptor instead.
 func (*Decline) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{14}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Decline) GetAnnouncementHash() []byte {
@@ -1645,6 +1781,20 @@ func (x *Decline) GetCuda() string {
 	return ""
 }
 
+func (x *Decline) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *Decline) GetStampBits() uint32 {
+	if x != nil {
+		return x.StampBits
+	}
+	return 0
+}
+
 // OfferRequest asks a worker for its current offer.
 type OfferRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1654,7 +1804,7 @@ type OfferRequest struct {
 
 func (x *OfferRequest) Reset() {
 	*x = OfferRequest{}
-	mi := &file_market_v1_market_proto_msgTypes[15]
+	mi := &file_market_v1_market_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1816,7 @@ func (x *OfferRequest) String() string {
 func (*OfferRequest) ProtoMessage() {}
 
 func (x *OfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[15]
+	mi := &file_market_v1_market_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1829,7 @@ func (x *OfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferRequest.ProtoReflect.Descriptor instead.
 func (*OfferRequest) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{15}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{16}
 }
 
 // OfferResponse is the worker's signed offer.
@@ -1692,7 +1842,7 @@ type OfferResponse struct {
 
 func (x *OfferResponse) Reset() {
 	*x = OfferResponse{}
-	mi := &file_market_v1_market_proto_msgTypes[16]
+	mi := &file_market_v1_market_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1854,7 @@ func (x *OfferResponse) String() string {
 func (*OfferResponse) ProtoMessage() {}
 
 func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[16]
+	mi := &file_market_v1_market_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1867,7 @@ func (x *OfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
 func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{16}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OfferResponse) GetOffer() *Signed {
@@ -1737,7 +1887,7 @@ type AskRequest struct {
 
 func (x *AskRequest) Reset() {
 	*x = AskRequest{}
-	mi := &file_market_v1_market_proto_msgTypes[17]
+	mi := &file_market_v1_market_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +1899,7 @@ func (x *AskRequest) String() string {
 func (*AskRequest) ProtoMessage() {}
 
 func (x *AskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[17]
+	mi := &file_market_v1_market_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +1912,7 @@ func (x *AskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskRequest.ProtoReflect.Descriptor instead.
 func (*AskRequest) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{17}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AskRequest) GetAnnouncement() *Signed {
@@ -1787,7 +1937,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_market_v1_market_proto_msgTypes[18]
+	mi := &file_market_v1_market_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +1949,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[18]
+	mi := &file_market_v1_market_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +1962,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{18}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Answer) GetAnswer() isAnswer_Answer {
@@ -1859,13 +2009,15 @@ func (*Answer_Decline) isAnswer_Answer() {}
 // AnswerReceived says that the requester has the answer.
 type AnswerReceived struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Over          bool                   `protobuf:"varint,1,opt,name=over,proto3" json:"over,omitempty"`   // it came too late: the job was awarded or given up
+	Price         uint64                 `protobuf:"varint,2,opt,name=price,proto3" json:"price,omitempty"` // at which it was awarded, micro-credits per GPU-hour; 0: to nobody
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AnswerReceived) Reset() {
 	*x = AnswerReceived{}
-	mi := &file_market_v1_market_proto_msgTypes[19]
+	mi := &file_market_v1_market_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +2029,7 @@ func (x *AnswerReceived) String() string {
 func (*AnswerReceived) ProtoMessage() {}
 
 func (x *AnswerReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_market_v1_market_proto_msgTypes[19]
+	mi := &file_market_v1_market_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2042,103 @@ func (x *AnswerReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnswerReceived.ProtoReflect.Descriptor instead.
 func (*AnswerReceived) Descriptor() ([]byte, []int) {
-	return file_market_v1_market_proto_rawDescGZIP(), []int{19}
+	return file_market_v1_market_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AnswerReceived) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
+func (x *AnswerReceived) GetPrice() uint64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+// LetGo tells a worker that its bid was not taken, or that no answer is wanted any more.
+type LetGo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Withdrawal    *Signed                `protobuf:"bytes,1,opt,name=withdrawal,proto3" json:"withdrawal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LetGo) Reset() {
+	*x = LetGo{}
+	mi := &file_market_v1_market_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LetGo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LetGo) ProtoMessage() {}
+
+func (x *LetGo) ProtoReflect() protoreflect.Message {
+	mi := &file_market_v1_market_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LetGo.ProtoReflect.Descriptor instead.
+func (*LetGo) Descriptor() ([]byte, []int) {
+	return file_market_v1_market_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *LetGo) GetWithdrawal() *Signed {
+	if x != nil {
+		return x.Withdrawal
+	}
+	return nil
+}
+
+// LetGoReceived ends the exchange.
+type LetGoReceived struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LetGoReceived) Reset() {
+	*x = LetGoReceived{}
+	mi := &file_market_v1_market_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LetGoReceived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LetGoReceived) ProtoMessage() {}
+
+func (x *LetGoReceived) ProtoReflect() protoreflect.Message {
+	mi := &file_market_v1_market_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LetGoReceived.ProtoReflect.Descriptor instead.
+func (*LetGoReceived) Descriptor() ([]byte, []int) {
+	return file_market_v1_market_proto_rawDescGZIP(), []int{22}
 }
 
 var File_market_v1_market_proto protoreflect.FileDescriptor
@@ -1924,7 +2172,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\fmemory_bytes\x18\x02 \x01(\x04R\vmemoryBytes\x12\x1d\n" +
 	"\n" +
 	"disk_bytes\x18\x03 \x01(\x04R\tdiskBytes\x12\x1a\n" +
-	"\bplatform\x18\x04 \x01(\tR\bplatform\"\xa0\x03\n" +
+	"\bplatform\x18\x04 \x01(\tR\bplatform\"\xe0\x03\n" +
 	"\x05Offer\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -1940,7 +2188,9 @@ const file_market_v1_market_proto_rawDesc = "" +
 	" \x01(\fR\n" +
 	"peerRecord\x12!\n" +
 	"\ffree_devices\x18\v \x01(\rR\vfreeDevices\x12&\n" +
-	"\x0fmax_duration_ms\x18\f \x01(\x03R\rmaxDurationMs\"\x97\x02\n" +
+	"\x0fmax_duration_ms\x18\f \x01(\x03R\rmaxDurationMs\x12\x16\n" +
+	"\x06region\x18\x14 \x01(\tR\x06region\x12&\n" +
+	"\x0fmin_duration_ms\x18\x15 \x01(\x03R\rminDurationMs\"\x97\x02\n" +
 	"\vRequirement\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\rR\x05count\x12\x16\n" +
 	"\x06models\x18\x02 \x03(\tR\x06models\x12\x1d\n" +
@@ -2012,7 +2262,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"timeout_ms\x18\f \x01(\x03R\ttimeoutMs\x12\x12\n" +
 	"\x04name\x18\r \x01(\tR\x04name\x121\n" +
 	"\x06egress\x18\x0e \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12$\n" +
-	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\"\xb6\x04\n" +
+	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\"\xe6\x04\n" +
 	"\fAnnouncement\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +
@@ -2033,7 +2283,17 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x0fmax_duration_ms\x18\x0e \x01(\x03R\rmaxDurationMs\x12\x1f\n" +
 	"\vpeer_record\x18\x0f \x01(\fR\n" +
 	"peerRecord\x121\n" +
-	"\x06egress\x18\x10 \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\"\xcc\x03\n" +
+	"\x06egress\x18\x10 \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12\x18\n" +
+	"\aregions\x18\x14 \x03(\tR\aregions\x12\x14\n" +
+	"\x05stamp\x18\x15 \x01(\x04R\x05stamp\"\xbe\x01\n" +
+	"\n" +
+	"Withdrawal\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
+	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +
+	"\trequester\x18\x03 \x01(\fR\trequester\x12+\n" +
+	"\x11announcement_hash\x18\x04 \x01(\fR\x10announcementHash\x12\x14\n" +
+	"\x05price\x18\x05 \x01(\x04R\x05price\x12\x1b\n" +
+	"\tissued_ms\x18\x06 \x01(\x03R\bissuedMs\"\xe4\x03\n" +
 	"\x03Bid\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -2051,7 +2311,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\tsimulated\x18\f \x01(\bR\tsimulated\x12\x1f\n" +
 	"\vpeer_record\x18\r \x01(\fR\n" +
 	"peerRecord\x12&\n" +
-	"\x0fyield_notice_ms\x18\x0e \x01(\x03R\ryieldNoticeMs\"\xda\x02\n" +
+	"\x0fyield_notice_ms\x18\x0e \x01(\x03R\ryieldNoticeMs\x12\x16\n" +
+	"\x06region\x18\x14 \x01(\tR\x06region\"\x91\x03\n" +
 	"\aDecline\x12+\n" +
 	"\x11announcement_hash\x18\x01 \x01(\fR\x10announcementHash\x128\n" +
 	"\x06reason\x18\x02 \x01(\x0e2 .rigmesh.market.v1.DeclineReasonR\x06reason\x12\x12\n" +
@@ -2069,7 +2330,10 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"capability\x12\x16\n" +
 	"\x06driver\x18\n" +
 	" \x01(\tR\x06driver\x12\x12\n" +
-	"\x04cuda\x18\v \x01(\tR\x04cuda\"\x0e\n" +
+	"\x04cuda\x18\v \x01(\tR\x04cuda\x12\x16\n" +
+	"\x06weight\x18\x14 \x01(\rR\x06weight\x12\x1d\n" +
+	"\n" +
+	"stamp_bits\x18\x15 \x01(\rR\tstampBits\"\x0e\n" +
 	"\fOfferRequest\"@\n" +
 	"\rOfferResponse\x12/\n" +
 	"\x05offer\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x05offer\"K\n" +
@@ -2079,8 +2343,15 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x06Answer\x12-\n" +
 	"\x03bid\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedH\x00R\x03bid\x126\n" +
 	"\adecline\x18\x02 \x01(\v2\x1a.rigmesh.market.v1.DeclineH\x00R\adeclineB\b\n" +
-	"\x06answer\"\x10\n" +
-	"\x0eAnswerReceived*\xd3\x04\n" +
+	"\x06answer\":\n" +
+	"\x0eAnswerReceived\x12\x12\n" +
+	"\x04over\x18\x01 \x01(\bR\x04over\x12\x14\n" +
+	"\x05price\x18\x02 \x01(\x04R\x05price\"B\n" +
+	"\x05LetGo\x129\n" +
+	"\n" +
+	"withdrawal\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\n" +
+	"withdrawal\"\x0f\n" +
+	"\rLetGoReceived*\xa5\x05\n" +
 	"\rDeclineReason\x12\x1e\n" +
 	"\x1aDECLINE_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DECLINE_REASON_PRICE\x10\x01\x12\x18\n" +
@@ -2103,7 +2374,10 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x19DECLINE_REASON_CAPABILITY\x10\x11\x12\x19\n" +
 	"\x15DECLINE_REASON_DRIVER\x10\x12\x12\x19\n" +
 	"\x15DECLINE_REASON_NVLINK\x10\x13\x12\x16\n" +
-	"\x12DECLINE_REASON_MIG\x10\x14B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
+	"\x12DECLINE_REASON_MIG\x10\x14\x12\x19\n" +
+	"\x15DECLINE_REASON_REGION\x10\x1e\x12\x18\n" +
+	"\x14DECLINE_REASON_STAMP\x10\x1f\x12\x1b\n" +
+	"\x17DECLINE_REASON_STANDING\x10 B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
 
 var (
 	file_market_v1_market_proto_rawDescOnce sync.Once
@@ -2118,7 +2392,7 @@ func file_market_v1_market_proto_rawDescGZIP() []byte {
 }
 
 var file_market_v1_market_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_market_v1_market_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_market_v1_market_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_market_v1_market_proto_goTypes = []any{
 	(DeclineReason)(0),     // 0: rigmesh.market.v1.DeclineReason
 	(*Signed)(nil),         // 1: rigmesh.market.v1.Signed
@@ -2134,13 +2408,16 @@ var file_market_v1_market_proto_goTypes = []any{
 	(*Entry)(nil),          // 11: rigmesh.market.v1.Entry
 	(*Spec)(nil),           // 12: rigmesh.market.v1.Spec
 	(*Announcement)(nil),   // 13: rigmesh.market.v1.Announcement
-	(*Bid)(nil),            // 14: rigmesh.market.v1.Bid
-	(*Decline)(nil),        // 15: rigmesh.market.v1.Decline
-	(*OfferRequest)(nil),   // 16: rigmesh.market.v1.OfferRequest
-	(*OfferResponse)(nil),  // 17: rigmesh.market.v1.OfferResponse
-	(*AskRequest)(nil),     // 18: rigmesh.market.v1.AskRequest
-	(*Answer)(nil),         // 19: rigmesh.market.v1.Answer
-	(*AnswerReceived)(nil), // 20: rigmesh.market.v1.AnswerReceived
+	(*Withdrawal)(nil),     // 14: rigmesh.market.v1.Withdrawal
+	(*Bid)(nil),            // 15: rigmesh.market.v1.Bid
+	(*Decline)(nil),        // 16: rigmesh.market.v1.Decline
+	(*OfferRequest)(nil),   // 17: rigmesh.market.v1.OfferRequest
+	(*OfferResponse)(nil),  // 18: rigmesh.market.v1.OfferResponse
+	(*AskRequest)(nil),     // 19: rigmesh.market.v1.AskRequest
+	(*Answer)(nil),         // 20: rigmesh.market.v1.Answer
+	(*AnswerReceived)(nil), // 21: rigmesh.market.v1.AnswerReceived
+	(*LetGo)(nil),          // 22: rigmesh.market.v1.LetGo
+	(*LetGoReceived)(nil),  // 23: rigmesh.market.v1.LetGoReceived
 }
 var file_market_v1_market_proto_depIdxs = []int32{
 	2,  // 0: rigmesh.market.v1.Offer.devices:type_name -> rigmesh.market.v1.Device
@@ -2159,12 +2436,13 @@ var file_market_v1_market_proto_depIdxs = []int32{
 	1,  // 13: rigmesh.market.v1.OfferResponse.offer:type_name -> rigmesh.market.v1.Signed
 	1,  // 14: rigmesh.market.v1.AskRequest.announcement:type_name -> rigmesh.market.v1.Signed
 	1,  // 15: rigmesh.market.v1.Answer.bid:type_name -> rigmesh.market.v1.Signed
-	15, // 16: rigmesh.market.v1.Answer.decline:type_name -> rigmesh.market.v1.Decline
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	16, // 16: rigmesh.market.v1.Answer.decline:type_name -> rigmesh.market.v1.Decline
+	1,  // 17: rigmesh.market.v1.LetGo.withdrawal:type_name -> rigmesh.market.v1.Signed
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_market_v1_market_proto_init() }
@@ -2172,7 +2450,7 @@ func file_market_v1_market_proto_init() {
 	if File_market_v1_market_proto != nil {
 		return
 	}
-	file_market_v1_market_proto_msgTypes[18].OneofWrappers = []any{
+	file_market_v1_market_proto_msgTypes[19].OneofWrappers = []any{
 		(*Answer_Bid)(nil),
 		(*Answer_Decline)(nil),
 	}
@@ -2182,7 +2460,7 @@ func file_market_v1_market_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_market_v1_market_proto_rawDesc), len(file_market_v1_market_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

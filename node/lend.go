@@ -1,0 +1,132 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/node/announce"
+	"github.com/rigmesh/rigmesh/p2p/discovery"
+)
+
+const (
+	// answerTimeout bounds bringing an answer to a requester that announced a job.
+	answerTimeout = 5 * time.Second
+	// maxAnswering bounds how many answers are brought at once; what is heard
+	// beyond it is let pass.
+	maxAnswering = 32
+)
+
+// ears answer what a worker hears on gossip, each in the background.
+type ears struct {
+	n         *Node
+	ctx       context.Context // of lend
+	slots     chan struct{}
+	answering sync.WaitGroup
+}
+
+// lend keeps this node findable and answers what it hears, until ctx ends.
+func (n *Node) lend(ctx context.Context) error {
+	tiers, classes := map[string]bool{}, map[string]bool{}
+	for _, d := range n.devices.All() {
+		classes["model/"+d.Model] = true
+		for _, t := range job.TiersServed(d.VRAM) {
+			tiers[t], classes["vram/"+t] = true, true
+		}
+	}
+	e := &ears{n: n, ctx: ctx, slots: make(chan struct{}, maxAnswering)}
+	defer e.answering.Wait()
+	e.answering.Go(func() { n.stand(ctx, slices.Sorted(maps.Keys(classes))) })
+	errs := make(chan error, len(tiers))
+	for t := range tiers {
+		go func() { errs <- n.board.Hear(ctx, t, e) }()
+	}
+	var all []error
+	for range tiers {
+		all = append(all, <-errs)
+	}
+	return errors.Join(all...)
+}
+
+// stand keeps this node under the keys of its classes in the DHT, until ctx ends. As the
+// network grows or shrinks it moves to others.
+func (n *Node) stand(ctx context.Context, classes []string) {
+	tick := time.NewTicker(discovery.Republish)
+	defer tick.Stop()
+	for had := map[string]bool{}; ; {
+		keys := map[string]bool{}
+		for _, class := range classes {
+			for _, key := range n.spread().Keys(class, n.host.ID()) {
+				keys[key] = true
+				if !had[key] {
+					n.provide(ctx, key)
+				}
+			}
+		}
+		for key := range had {
+			if !keys[key] {
+				n.discovery.Withdraw(key)
+			}
+		}
+		had = keys
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// spread is how finely classes are split over keys, by the size of the network.
+func (n *Node) spread() discovery.Spread {
+	n.splitting.Lock()
+	defer n.splitting.Unlock()
+	if all, ok := n.discovery.Population(); ok {
+		n.split = n.split.Next(all)
+	}
+	return n.split
+}
+
+// Announced answers an announcement, unless too many answers are on their way.
+func (e *ears) Announced(a announce.Announcement) {
+	select {
+	case e.slots <- struct{}{}:
+	default:
+		return
+	}
+	e.answering.Go(func() {
+		defer func() { <-e.slots }()
+		ctx, cancel := context.WithTimeout(e.ctx, answerTimeout)
+		defer cancel()
+		if err := e.n.worker.Hear(ctx, a); err != nil {
+			e.n.log.Debug("answer an announcement", "err", err)
+		}
+	})
+}
+
+// Withdrawn lets a job go.
+func (e *ears) Withdrawn(w announce.Withdrawal) {
+	if err := e.n.worker.LetGo(w); err != nil {
+		e.n.log.Debug("withdrawal", "err", err)
+	}
+}
+
+// provide puts this node under a key. Alone, it is put there when others come.
+func (n *Node) provide(ctx context.Context, key string) {
+	if err := n.discovery.Provide(ctx, key); err != nil {
+		n.log.Debug("provide", "key", key, "err", err)
+	}
+}
+
+// crowd is how many nodes hear what this one hears, at most about: as many as there
+// are, by the estimate of the DHT.
+func (n *Node) crowd() int {
+	if all, ok := n.discovery.Population(); ok {
+		return all
+	}
+	return n.discovery.Known()
+}
