@@ -228,3 +228,24 @@ func TestAnOverlapIsProvedByTheOtherLeasesTerms(t *testing.T) {
 		t.Error("a silent lease lives for its absent grace and two periods")
 	}
 }
+
+// FuzzShown: whatever a worker shows, nothing panics, and nothing but the very beat
+// is attested to.
+func FuzzShown(f *testing.F) {
+	a := agreement("GPU-1", public(witness))
+	w, _ := must(attest.Begin(a, public(witness), epoch, random(7))).Ask(epoch.Add(time.Minute), random(1))
+	leaf := heartbeat.NonceLeaf(w.ID(), 0, w.Waiting().Nonce)
+	good := begin(a).beat(leaf[:])
+	f.Add(must(proto.Marshal(good)))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := &leasev1.Shown{}
+		if proto.Unmarshal(b, s) != nil {
+			return
+		}
+		m, err := w.Attest(epoch.Add(time.Minute), s)
+		if err == nil && (!bytes.Equal(s.Beat.Payload, good.Beat.Payload) || heartbeat.CheckAttest(m) != nil) {
+			t.Errorf("attested to %v: %v", s, m)
+		}
+	})
+}
