@@ -18,7 +18,8 @@ import (
 const beatNotes = `Figures of the rules are Go benchmarks on one core, without journal or network. Verifying a receipt of two
 parties is six Ed25519 signatures, which the row below it times alone: what is beyond them is reading the file. They are
 checked one by one, because a batch accepts signatures that a single check refuses. Exposure is no figure of a run: the simulated
-days of job/session hold it (docs/heartbeats.md).`
+days of job/session hold it (docs/heartbeats.md). Of verifying a batch of seals, half is testing the prime of each proof and half the
+product of all of them; the one proof that folds them has neither.`
 
 // benchmarks are results of go test -bench: by package, name and unit.
 type benchmarks map[string]samples
