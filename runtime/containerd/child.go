@@ -174,6 +174,11 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, t := range tasks { // what they left is kept on their disks, which are mounted again when it is asked for
+		if err := r.unmountAll(t.ID); err != nil {
+			return err
+		}
+	}
 	for _, root := range hierarchies() {
 		_ = unix.Rmdir(filepath.Join(root, r.namespace)) // empty by now; if not, it is in use
 	}

@@ -257,7 +257,7 @@ func (n *network) killRequester() {
 }
 
 // receipts takes a job's receipt from both sides, verifies it and says whether
-// they are the same.
+// they are the same; text is what a person is shown of it.
 func (n *network) receipts(job string) (text string, same bool) {
 	n.t.Helper()
 	var files [2][]byte
@@ -267,11 +267,10 @@ func (n *network) receipts(job string) (text string, same bool) {
 		if r := n.rigmesh("receipt", "export", "--data", dir, job, file); r.code != 0 {
 			n.t.Fatalf("receipt export of %s: %s", dir, r.stderr)
 		}
-		r := n.rigmesh("receipt", "verify", file)
-		if r.code != 0 {
+		if r := n.rigmesh("receipt", "verify", file); r.code != 0 {
 			n.t.Fatalf("receipt verify of %s: %s", dir, r.stderr)
 		}
-		text = r.stdout
+		text = n.rigmesh("receipt", "show", file).stdout
 		b, err := os.ReadFile(file)
 		if err != nil {
 			n.t.Fatal(err)

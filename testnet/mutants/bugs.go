@@ -52,7 +52,7 @@ var hunts = []hunt{
 	{"model", "./job/lease", "NoOrderOfEvents"},
 	{"power cuts", "./testnet/sim", "PowerCut"},
 	{"broken disks", "./testnet/sim", "DiskThatFails"},
-	{"simulation", "./testnet/sim", "Job|Cut|Devices|Winner"},
+	{"simulation", "./testnet/sim", "Lives|ShortCut|LongCut|Winner|Devices|Rents"},
 	{"journal", "./job/journal", ""},
 	{"session", "./job/session", ""},
 	{"worker", "./job/worker", ""},
