@@ -215,7 +215,7 @@ func TestACutLongerThanTheGraceLapsesOnBothSides(t *testing.T) {
 func TestTheNextBidIsTakenWhenTheWinnerVanishesInTheAward(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
 		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price},
-			Setting{GPUs: "rtx-4090", Price: price + 1}, Setting{GPUs: "rtx-4090", Price: price + 2})
+			Setting{GPUs: "rtx-4090", Price: price + 50_000}, Setting{GPUs: "rtx-4090", Price: price + 100_000})
 		settle()
 		sub := submission(t, m[0], "exit 0")
 		sub.Broadcast = true

@@ -18,7 +18,7 @@ import (
 
 func TestAJobRunsFromAnnouncementToReceipt(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
-		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price + 1})
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price + 50_000})
 		settle()
 		in := t.TempDir()
 		if err := os.WriteFile(filepath.Join(in, "data.txt"), []byte("input\n"), 0o644); err != nil {
