@@ -19,7 +19,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 include tools/helpers.mk # runc, the shim, the task's init and the reader of GPUs, compressed for embedding: target helpers
 include tools/gpu.mk
 
-.PHONY: build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model soak fuzz clean root
+.PHONY: faults histories build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model soak fuzz clean root
 
 build: packages helpers ## bin/rigmesh, one static file
 	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
@@ -80,6 +80,12 @@ model: ## everything that can happen to a short lease: orders, losses, crashes, 
 soak: ## 100,000 false frames at a live lease, a million histories of money
 	go test -count=1 -timeout 30m ./job/session -run LiveLease -attacks 100000
 	go test -count=1 -timeout 30m ./job -run EveryHistory -histories 1000000
+
+faults: ## every fault of a card, in every state of a worker: one line each
+	go test -count=1 -v -run TestFaultMatrix ./testnet/sim | grep '^fault '
+
+histories: ## a million random histories of reservations: some ten minutes
+	go test -count=1 -v -timeout 2h -run TestNoHistory ./gpu -histories 1000000
 
 fuzz: ## every fuzz target for 60 s
 	tools/fuzz.sh 60s

@@ -22,6 +22,7 @@ import (
 	"github.com/rigmesh/rigmesh/node/announce"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/node/keeper"
 	"github.com/rigmesh/rigmesh/p2p"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/discovery"
@@ -33,10 +34,19 @@ import (
 // from it; simulations and tests hand in their own.
 type Parts struct {
 	Now     func() time.Time
+	Wall    func() time.Time   // the clock on the wall; time.Now when nil
 	Host    *p2p.Host          // with an identity; on a simulated network, say
 	Key     ed25519.PrivateKey // Host's; read from the data directory when nil
 	Runtime runtime.Runtime
+	Machine *Machine // the devices; from the configuration when nil
+	// Reload reads the configuration anew, with what this process was started with
+	// over it. Nil: it cannot be changed while the node runs.
+	Reload  func() (config.Config, error)
 	Journal journal.FS // where the journal lives; a folder of the data directory when nil
+	// Guard are the arguments with which this program, started anew, puts settings
+	// of devices back when its standard input ends. Nil: nobody does after a crash,
+	// before the next start.
+	Guard   []string
 	Log     *slog.Logger
 	Version string
 	// SealRate is the squarings asked of workers for each minute of a heartbeat's
@@ -73,13 +83,16 @@ type Node struct {
 	splitting sync.Mutex
 	split     discovery.Spread // of classes over keys of the DHT
 	devices   *gpu.Reservations
+	input     *input
+	keeper    *keeper.Keeper // of devices; nil on a node that only rents
 	requester *requester.Requester
 	witness   *witness.Witness
 	worker    *worker.Worker // nil on a node that only rents
 
-	release  func()    // the data directory's lock
-	stop     chan bool // Shutdown's wish: drain or not
-	draining atomic.Bool
+	release      func()    // the data directory's lock
+	releaseCards func()    // the lock on the devices' settings
+	stop         chan bool // Shutdown's wish: drain or not
+	draining     atomic.Bool
 }
 
 // New puts a node together. It starts listening and reads the journal, and does
@@ -238,8 +251,10 @@ func (n *Node) close() error {
 	if n.journal != nil {
 		errs = append(errs, n.journal.Close())
 	}
-	if n.release != nil {
-		n.release()
+	for _, release := range []func(){n.releaseCards, n.release} {
+		if release != nil {
+			release()
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -289,7 +304,7 @@ func (n *Node) waitStop(ctx context.Context) {
 func (n *Node) drain(ctx context.Context) {
 	n.draining.Store(true)
 	if n.worker != nil {
-		n.worker.Drain()
+		n.worker.Drain(true)
 	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/node/metrics"
 )
 
 const (
@@ -83,11 +84,14 @@ func (n *Node) running() ([]part, error) {
 		{"requester", n.requester.Run},
 	}
 	if n.worker != nil {
-		parts = append(parts, part{"worker", n.worker.Run}, part{"offers", n.lend})
+		parts = append(parts, part{"worker", n.worker.Run}, part{"devices", n.keeper.Run}, part{"offers", n.lend})
 	}
 	parts = append(parts, part{"clean-up", n.collectGarbage}, part{"peers", n.rememberPeers})
 	if n.parts.NoControl {
 		return parts, nil
+	}
+	if n.worker != nil {
+		parts = append(parts, part{"input", n.input.run})
 	}
 	l, err := control.Listen(n.cfg.DataDir, n.log)
 	if err != nil {
@@ -95,9 +99,16 @@ func (n *Node) running() ([]part, error) {
 	}
 	srv := control.New(control.Config{
 		DataDir: n.cfg.DataDir, Version: n.parts.Version, Jobs: jobs{n}, Blobs: uploads{n.store},
-		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Node: n, Log: n.log,
+		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Node: n, Owner: owned{n}, Log: n.log,
 	})
 	parts = append(parts, part{"control", func(ctx context.Context) error { return srv.Serve(ctx, l) }})
+	if n.cfg.Metrics != "" {
+		parts = append(parts, part{"metrics", func(ctx context.Context) error {
+			return metrics.Serve(ctx, metrics.Config{
+				Addr: n.cfg.Metrics, DataDir: n.cfg.DataDir, Version: n.parts.Version, Devices: owned{n}.Devices, Log: n.log,
+			})
+		}})
+	}
 	if n.cfg.IdleExit > 0 {
 		parts = append(parts, part{"idle exit", func(ctx context.Context) error {
 			if srv.WaitIdle(ctx, n.cfg.IdleExit, n.busy) == nil {

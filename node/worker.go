@@ -2,13 +2,9 @@ package node
 
 import (
 	"context"
-	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/rigmesh/rigmesh/gpu"
-	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/runtime"
@@ -29,18 +25,9 @@ func (n *Node) makeWorker() error {
 	if !n.cfg.Worker {
 		return nil
 	}
-	if n.cfg.SimulateGPU == "" {
-		return errors.New("no GPU to lend: reading real devices is not built yet; lend simulated ones with --simulate-gpu rtx-4090:2")
-	}
-	devices, err := simulated.Devices(n.cfg.SimulateGPU, n.key.Public().(ed25519.PublicKey))
+	err := n.makeKeeper()
 	if err != nil {
-		return fmt.Errorf("simulated devices: %w", err)
-	}
-	for i := range devices {
-		devices[i].Price = n.cfg.Price
-	}
-	if n.devices, err = gpu.NewReservations(devices); err != nil {
-		return fmt.Errorf("devices: %w", err)
+		return err
 	}
 	if n.parts.Runtime == nil {
 		if n.parts.Runtime, err = n.newRuntime(); err != nil {
@@ -52,15 +39,17 @@ func (n *Node) makeWorker() error {
 		return fmt.Errorf("measure this machine: %w", err)
 	}
 	n.worker = worker.New(worker.Config{
-		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices,
+		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices, Telemetry: n.keeper,
 		Policy: worker.Policy{
-			Floor: n.cfg.Price, MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace,
+			MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Notice: n.cfg.Notice,
 			MinDuration: n.cfg.Market.MinDuration, Region: n.cfg.Market.Region, StampBits: n.cfg.Market.StampBits, Access: n.cfg.Egress,
 			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
 		},
 		Dir: n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.guard,
 		Peers: workerSide{n}, Folders: folders{n.store}, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
 	})
+	n.keeper.Serve(n.worker, n.processes)
+	n.worker.Drain(!n.keeper.Lends())
 	return nil
 }
 

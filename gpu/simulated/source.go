@@ -9,10 +9,6 @@ import (
 	"github.com/rigmesh/rigmesh/gpu"
 )
 
-// TaskPID is the process that stands for a tenant's on a simulated device. No
-// kernel gives a process this number.
-const TaskPID = 1 << 31
-
 // Limits keeps the power limits of simulated cards where a crash of the node
 // does not change them, as a real card keeps its own.
 type Limits interface {
@@ -74,22 +70,37 @@ func (s *Source) Sample(ctx context.Context) ([]gpu.Sample, error) {
 		st := s.states[i].at(f, now)
 		st.load = min(1, max(0, s.busy(d.UUID)))
 		s.states[i] = st
-		var tasks []gpu.Process
-		if st.load > 0 {
-			tasks = []gpu.Process{{PID: TaskPID, Name: "simulated task", Memory: uint64(0.6 * st.load * float64(d.VRAM)), Kind: gpu.ProcessCompute}}
-		}
-		out[i] = st.sample(d, f, tasks)
+		out[i] = st.sample(d, f)
 	}
 	return out, nil
 }
 
-// SetPowerLimit sets how much a card may draw, in milliwatts.
+// Watch implements the keeper's Source: a sample of every device once a second.
+func (s *Source) Watch(ctx context.Context, _ []gpu.Device, w gpu.Watcher) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		if all, err := s.Sample(ctx); err == nil {
+			w.Samples(all)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// SetPowerLimit sets how much a card may draw, in milliwatts; 0: its default.
 func (s *Source) SetPowerLimit(_ context.Context, uuid string, milliwatts uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, d := range s.devices {
 		if d.UUID != uuid {
 			continue
+		}
+		if milliwatts == 0 {
+			milliwatts = d.Power.Default
 		}
 		if milliwatts < d.Power.Least || milliwatts > d.Power.Most {
 			return fmt.Errorf("power limit of %s: want %d to %d mW, not %d", uuid, d.Power.Least, d.Power.Most, milliwatts)

@@ -61,7 +61,7 @@ func (h heat) step(now time.Time, s gpu.Sample, ceiling int16, power gpu.PowerLi
 func (h heat) up(now time.Time, power gpu.PowerLimits) heat {
 	switch h.stage {
 	case cool, throttled:
-		if lower := h.lower(power); lower > 0 && lower != h.limit {
+		if lower := h.lower(power); lower > 0 {
 			return heat{throttled, now, lower}
 		}
 		return heat{frozen, now, power.Least}
@@ -89,7 +89,7 @@ func (h heat) down(now time.Time, power gpu.PowerLimits) heat {
 	return heat{throttled, now, higher}
 }
 
-// lower is the next lower power limit; 0 when the card has none.
+// lower is the next lower power limit; 0 when there is none.
 func (h heat) lower(power gpu.PowerLimits) uint32 {
 	if power.Most == 0 {
 		return 0
@@ -97,6 +97,9 @@ func (h heat) lower(power gpu.PowerLimits) uint32 {
 	now := power.Most
 	if h.limit > 0 {
 		now = h.limit
+	}
+	if now <= power.Least {
+		return 0
 	}
 	return max(power.Least, now-min(now, max(1, (power.Most-power.Least)/steps)))
 }

@@ -211,7 +211,7 @@ func TestADrainingWorkerTakesNoAward(t *testing.T) {
 		b.start()
 		defer b.stop()
 		a := b.prepare(requesterKey, "exit 0")
-		b.Drain()
+		b.Drain(true)
 		if d := b.award(requesterKey, a.request()).GetRefused(); d.GetReason() != marketv1.DeclineReason_DECLINE_REASON_DRAINING {
 			t.Errorf("%v; want draining", d)
 		}

@@ -154,7 +154,7 @@ func (w *Worker) bid(now time.Time, announcement []byte, willing market.Willing)
 		ExpiresMs:        now.Add(BidLife).UnixMilli(),
 		StartMs:          warmStart.Milliseconds(),
 		MaxAbsentGraceMs: w.Policy.MaxAbsentGrace.Milliseconds(),
-		YieldNoticeMs:    w.Policy.Notice.Milliseconds(),
+		YieldNoticeMs:    w.notice().Milliseconds(),
 		Simulated:        anySimulated(willing.Devices),
 		PeerRecord:       record,
 		Region:           w.Policy.Region,

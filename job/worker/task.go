@@ -51,7 +51,7 @@ type task struct {
 }
 
 // taskID names a lease's task in the runtime.
-func taskID(id job.LeaseID) string { return "rm-" + id.String()[:24] }
+func taskID(id job.LeaseID) string { return TaskID(id.String()) }
 
 // startTask begins the task, or takes it up again after a restart.
 func (n *tenancy) startTask(ctx context.Context) {

@@ -33,6 +33,8 @@ type View struct {
 	Beats     uint64
 	Created   time.Time
 	LatestEnd time.Time // when the lease ends at the latest
+	Price     uint64    // micro-credits per GPU-hour
+	Devices   int
 	Exit      *leasev1.Exit
 }
 
@@ -110,7 +112,7 @@ func (n *tenancy) view() View {
 		Name: n.spec.Name, Image: n.spec.Image.Name, State: l.State(), Phase: n.board.phase(),
 		CreditMS: l.CreditMS(), Amount: l.Amount(), Beats: l.Beats(), Created: n.created,
 		LatestEnd: n.created.Add(time.Duration(n.terms.MaxDurationMs) * time.Millisecond),
-		Exit:      n.board.exit(),
+		Exit:      n.board.exit(), Price: n.terms.Price, Devices: len(n.terms.GpuTags),
 	}
 }
 

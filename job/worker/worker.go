@@ -141,11 +141,24 @@ func (w *Worker) start(s *tenancy) {
 	})
 }
 
-// Drain makes the worker take no new lease; those it has go on.
-func (w *Worker) Drain() {
+// Drain makes the worker take no new lease, or take them again; those it has go on.
+func (w *Worker) Drain(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.draining = true
+	w.draining = on
+}
+
+// SetNotice changes how much notice is promised to leases from now on.
+func (w *Worker) SetNotice(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Policy.Notice = d
+}
+
+func (w *Worker) notice() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Policy.Notice
 }
 
 // Live counts the leases that have not ended.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
 )
 
@@ -77,5 +76,5 @@ func (w *Worker) living(id string) (*tenancy, context.Context, error) {
 	return n, w.run, nil
 }
 
-// TaskID names the task of a lease in the runtime.
-func TaskID(id job.LeaseID) string { return taskID(id) }
+// TaskID names the task of a lease, by its id, in the runtime.
+func TaskID(lease string) string { return "rm-" + lease[:min(24, len(lease))] }

@@ -59,7 +59,6 @@ func TestWhatIsSetIsRead(t *testing.T) {
 		"price.floor": {"0.35"}, "price.electricity": {"0.30"}, "lend.hours": {"18:00-08:00"}, "lend.quiet": {"sun"},
 		"lend.idle-only": {"true"}, "lend.idle-after": {"10m"}, "lend.yield-after": {"5s"}, "lend.notice": {"1m"},
 		"lend.watts": {"250"}, "lend.temperature": {"80"}, "lend.reserve-vram": {"2GiB"},
-		"lend.deny": {"12D3KooWGzBXWNvHpLALvHVcfZFDqp7Cq5NtY3ewrbUTnwrvUcWB"}, "metrics": {"127.0.0.1:9400"}, "max-duration": {"1h"},
 	}
 	for key, v := range values {
 		var err error
@@ -99,7 +98,6 @@ func TestWhatDoesNotFitIsNotSet(t *testing.T) {
 		{"lend.quiet", []string{"22-07"}, "want"},
 		{"lend.watts", []string{"lots"}, "want watts"},
 		{"lend.temperature", []string{"12"}, "want 40 to 110"},
-		{"lend.deny", []string{"bob"}, "want a peer id"},
 		{"lend.notice", []string{"2h"}, "at most 1h"},
 		{"device.0.prise", []string{"1"}, `did you mean "price"?`},
 		{"device..price", []string{"1"}, "want device.NAME"},
@@ -125,18 +123,6 @@ func TestEveryKeyCanBeGotAndSetToWhatItIs(t *testing.T) {
 		}
 		if _, err := Set(nil, k.Name, []string{v}); err != nil {
 			t.Errorf("%s: %v", k.Name, err)
-		}
-	}
-}
-
-func TestOnlyThoseAreServedWhomTheOwnerWants(t *testing.T) {
-	for _, c := range []struct {
-		l    Lending
-		want bool
-	}{{Lending{}, true}, {Lending{Deny: []string{"a"}}, false}, {Lending{Allow: []string{"b"}}, false}, {Lending{Allow: []string{"a", "b"}}, true},
-		{Lending{Allow: []string{"a"}, Deny: []string{"a"}}, false}} {
-		if got := c.l.Serves("a"); got != c.want {
-			t.Errorf("%+v serves: %t", c.l, got)
 		}
 	}
 }

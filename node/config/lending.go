@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rigmesh/rigmesh/job"
@@ -64,8 +63,6 @@ type lendFile struct {
 	Watts       *Watts    `yaml:"watts"`
 	Temperature *Degrees  `yaml:"temperature"`
 	Reserve     *Bytes    `yaml:"reserve-vram"`
-	Allow       []string  `yaml:"allow"`
-	Deny        []string  `yaml:"deny"`
 }
 
 // deviceFile is what config.yaml says about one device, or one model.
@@ -86,12 +83,6 @@ func (f lendFile) over(c *Config) {
 	}
 	if f.Quiet != nil {
 		c.Quiet = f.Quiet
-	}
-	if f.Allow != nil {
-		c.Allow = f.Allow
-	}
-	if f.Deny != nil {
-		c.Deny = f.Deny
 	}
 	set(&c.IdleOnly, f.IdleOnly)
 	set((*Duration)(&c.IdleAfter), f.IdleAfter)
@@ -126,8 +117,6 @@ type Lending struct {
 	// Every bounds devices about which nothing else is said in Devices.
 	Every   owner.Limits
 	Devices []owner.DeviceRule
-	// Allow are the only requesters that are served, unless empty; Deny are never.
-	Allow, Deny []string
 }
 
 func defaultLending() Lending {
@@ -145,22 +134,7 @@ func (c Config) Rules() (owner.Rules, error) {
 	}, errors.Join(err1, err2)
 }
 
-// Serves says whether a requester may be served, by its peer id.
-func (l Lending) Serves(requester string) bool {
-	for _, id := range l.Deny {
-		if id == requester {
-			return false
-		}
-	}
-	for _, id := range l.Allow {
-		if id == requester {
-			return true
-		}
-	}
-	return len(l.Allow) == 0
-}
-
-// validate names everything that is wrong about lending.
+// validateLending names everything that is wrong about lending.
 func (c Config) validateLending(wrong func(format string, args ...any)) {
 	if _, err := c.Rules(); err != nil {
 		wrong("lend: %w", err)
@@ -174,13 +148,6 @@ func (c Config) validateLending(wrong func(format string, args ...any)) {
 	}{{"idle-after", c.IdleAfter, 24 * time.Hour}, {"yield-after", c.YieldAfter, time.Hour}, {"notice", c.Notice, job.MaxYieldNotice}} {
 		if d.value < 0 || d.value > d.most {
 			wrong("lend.%s %s: want at most %s", d.name, d.value, d.most)
-		}
-	}
-	for _, list := range [][]string{c.Allow, c.Deny} {
-		for _, id := range list {
-			if _, err := peer.Decode(id); err != nil {
-				wrong("requester %q: want a peer id, as rigmesh ps --json shows it", id)
-			}
 		}
 	}
 	for _, r := range c.Devices {

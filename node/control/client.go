@@ -22,6 +22,7 @@ type Client struct {
 	api       controlv1connect.ControlServiceClient
 	leases    controlv1connect.ReceiptServiceClient
 	market    controlv1connect.MarketServiceClient
+	owner     controlv1connect.OwnerServiceClient
 	transport *http.Transport
 }
 
@@ -60,6 +61,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		api:       controlv1connect.NewControlServiceClient(over, origin, plain),
 		leases:    controlv1connect.NewReceiptServiceClient(over, origin, plain),
 		market:    controlv1connect.NewMarketServiceClient(over, origin, plain),
+		owner:     controlv1connect.NewOwnerServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

@@ -181,7 +181,7 @@ func digestOf(content []byte) string {
 }
 
 func (f *fakeNode) server(dir string) *Server {
-	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Owner: f, Log: slog.New(slog.DiscardHandler)})
 }
 
 // serve runs a server over f in dir until the test ends.
@@ -271,4 +271,24 @@ func (f *fakeNode) ExplainJob(id string) (*controlv1.ExplainJobResponse, error) 
 
 func (f *fakeNode) ExplainWorker() *controlv1.ExplainWorkerResponse {
 	return &controlv1.ExplainWorkerResponse{Worker: true, HeardCount: 7}
+}
+
+func (f *fakeNode) Say(word controlv1.Word) (int, error) {
+	if word == controlv1.Word_WORD_UNSPECIFIED {
+		return 0, fmt.Errorf("no word: %w", ErrInvalid)
+	}
+	return 2, nil
+}
+
+func (f *fakeNode) Devices() (*controlv1.ListDevicesResponse, error) {
+	return &controlv1.ListDevicesResponse{Devices: []*controlv1.OwnedDevice{{Uuid: "GPU-1"}}}, nil
+}
+
+func (f *fakeNode) Config() ([]byte, error) { return []byte("network: lab\n"), nil }
+
+func (f *fakeNode) PutConfig(text []byte) error {
+	if string(text) == "bad" {
+		return fmt.Errorf("config.yaml:1: %w", ErrInvalid)
+	}
+	return nil
 }

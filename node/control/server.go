@@ -27,6 +27,7 @@ type Config struct {
 	Leases   Leases
 	Market   Market
 	Node     Node
+	Owner    Owner
 	Log      *slog.Logger
 }
 
@@ -63,6 +64,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewControlServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReceiptServiceHandler(leaseServer{s.Leases}, options))
 	mux.Handle(controlv1connect.NewMarketServiceHandler(market{s}, options))
+	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
 	srv := &http.Server{
 		Handler:           s.idle.count(mux),
 		Protocols:         plainHTTP2(),

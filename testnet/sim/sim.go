@@ -25,16 +25,17 @@ type Machine struct {
 	*node.Node
 	Runtime runtimetest.Memory
 
-	t      *testing.T
-	wires  *wires
-	number int
-	cfg    config.Config
-	key    ed25519.PrivateKey
-	seals  uint64
-	files  journal.FS
-	cancel context.CancelFunc
-	done   chan error
-	over   chan struct{} // closed when the node has ended by itself or was stopped
+	t       *testing.T
+	wires   *wires
+	number  int
+	cfg     config.Config
+	key     ed25519.PrivateKey
+	seals   uint64
+	files   journal.FS
+	devices *node.Machine
+	cancel  context.CancelFunc
+	done    chan error
+	over    chan struct{} // closed when the node has ended by itself or was stopped
 }
 
 // Setting is what differs between machines.
@@ -44,6 +45,9 @@ type Setting struct {
 	Grace time.Duration // the longest silence; 0: the default
 	Seals uint64        // squarings asked of workers for each minute of an interval; 0: no seals
 	Files journal.FS    // where the journal lives; nil: on disk
+	// Machine has the devices, instead of GPUs; Owner is what its owner set.
+	Machine *node.Machine
+	Owner   func(*config.Config)
 }
 
 // Network makes one machine for each setting, connected through the first, and
@@ -65,14 +69,17 @@ func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
 		t.Fatal(err)
 	}
 	cfg := config.Default(t.TempDir())
-	cfg.Network, cfg.SimulateGPU, cfg.Worker = p2ptest.Network, s.GPUs, s.GPUs != ""
+	cfg.Network, cfg.SimulateGPU, cfg.Worker = p2ptest.Network, s.GPUs, s.GPUs != "" || s.Machine != nil
 	if s.Price > 0 {
 		cfg.Price = s.Price
 	}
 	if s.Grace > 0 {
 		cfg.AbsentGrace = s.Grace
 	}
-	return &Machine{t: t, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New()}
+	if s.Owner != nil {
+		s.Owner(&cfg)
+	}
+	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New()}
 }
 
 // Start runs a node on this machine.
@@ -81,7 +88,7 @@ func (m *Machine) Start() {
 	h := m.wires.host(m.number, m.key)
 	n, err := node.New(m.cfg, node.Parts{
 		Now: time.Now, Host: h, Key: m.key, Runtime: m.Runtime.Reopen(), NoControl: true, Version: "sim", Log: m.log(h),
-		SealRate: m.seals, Journal: m.files,
+		SealRate: m.seals, Journal: m.files, Machine: m.devices,
 	})
 	if err != nil {
 		m.t.Fatal(err)
