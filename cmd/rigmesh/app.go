@@ -56,9 +56,9 @@ func run(ctx context.Context, k console, args []string) error {
 	}
 	for _, make := range []func(console) *cli.Command{
 		runCommand, offersCommand, logsCommand, attachCommand, stopCommand,
-		upCommand,
+		upCommand, topCommand, pauseCommand, drainCommand, resumeCommand, configCommand, doctorCommand, serviceCommand,
 		psCommand, receiptCommand, statusCommand, whyCommand, downCommand, versionCommand,
-		nodeCommand, containerdCommand,
+		nodeCommand, containerdCommand, restoreCardsCommand,
 	} {
 		if cmd := make(k); cmd != nil {
 			app.Commands = append(app.Commands, cmd)

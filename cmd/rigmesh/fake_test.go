@@ -43,6 +43,8 @@ type fakeNode struct {
 	stopped        []*leasev1.JobEvent // told after the first stop, when set
 	stdout, stderr string
 	offers         []*controlv1.SeenOffer
+	config         []byte // config.yaml
+	words          []controlv1.Word
 	jobs           []*controlv1.Job
 	heard          []*controlv1.HeardJob
 
@@ -80,7 +82,7 @@ func newFakeNode(dir string) (*fakeNode, error) {
 
 func (f *fakeNode) server() *control.Server {
 	return control.New(control.Config{
-		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Log: slog.New(slog.DiscardHandler),
+		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Owner: f, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -176,6 +178,38 @@ func (f *fakeNode) ExplainJob(id string) (*controlv1.ExplainJobResponse, error) 
 
 func (f *fakeNode) ExplainWorker() *controlv1.ExplainWorkerResponse {
 	return &controlv1.ExplainWorkerResponse{Worker: true, Devices: 2, FreeDevices: 1, Heard: f.heard, HeardCount: uint64(len(f.heard))}
+}
+
+func (f *fakeNode) Say(word controlv1.Word) (int, error) {
+	f.words = append(f.words, word)
+	return 1, nil
+}
+
+func (f *fakeNode) Config() ([]byte, error) { return f.config, nil }
+
+func (f *fakeNode) PutConfig(text []byte) error {
+	f.config = text
+	return nil
+}
+
+// Devices are a card that is leased and works, one that is free, and one that is too hot.
+func (f *fakeNode) Devices() (*controlv1.ListDevicesResponse, error) {
+	return &controlv1.ListDevicesResponse{
+		Name: "attic", ConnectedPeers: 3, Earned: 12_340_000,
+		Devices: []*controlv1.OwnedDevice{
+			{
+				Number: 0, Uuid: "SIM-1", Model: "rtx-4090", Simulated: true, VramBytes: 24564 << 20, Price: 350_000, Action: "lend", ReadMs: 1,
+				Utilisation: 94, MemoryUsed: 14 << 30, PowerMw: 423_400, PowerLimitMw: 450_000, Temperature: 72,
+				Lease: &controlv1.OwnedLease{Id: fakeLease, Name: "tune", Price: 350_000, Devices: 1, CreditMs: 7_980_000, Amount: 775_833, EnergyMj: 3_377_700_000},
+			},
+			{Number: 1, Uuid: "GPU-2", Model: "rtx-3060", VramBytes: 12 << 30, Price: 200_000, Action: "lend", ReadMs: 1, MemoryUsed: 300 << 20, PowerMw: 8_000, PowerLimitMw: 170_000, Temperature: 36},
+			{
+				Number: 2, Uuid: "GPU-3", Model: "rtx-3090", VramBytes: 24 << 30, Price: 300_000, Action: "hand back", Code: "heat", ReadMs: 1,
+				Text: "given up, and left to cool: 93 °C, and your ceiling is 83 °C", PowerMw: 30_000, PowerLimitMw: 100_000, Temperature: 93,
+			},
+			{Number: 3, Uuid: "GPU-4", Model: "rtx-3080", VramBytes: 10 << 30, Price: 200_000, Action: "hand back", Code: "lost", Text: "the card fell off the bus"},
+		},
+	}, nil
 }
 
 func (f *fakeNode) Shutdown(drain bool) { f.down <- drain }

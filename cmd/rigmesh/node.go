@@ -34,7 +34,7 @@ func nodeCommand(k console) *cli.Command {
 				return err
 			}
 			cfg.Worker = false
-			err = serve(c.Context, k, cfg, func(*controlv1.StatusResponse) {})
+			err = serve(c.Context, k, cfg, node.Parts{}, func(*controlv1.StatusResponse) {})
 			var locked *control.LockedError
 			if errors.As(err, &locked) {
 				return &exitError{control.ExitLocked, nil} // whoever started us connects to the other
@@ -51,8 +51,9 @@ func newLog(w io.Writer, cfg config.Config) *slog.Logger {
 
 // startNode runs the node of this machine until ctx is done or it was told to stop. The error
 // is a *control.LockedError when another process owns the data directory.
-func startNode(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	n, err := node.New(cfg, node.Parts{Log: log, Version: version, SealRate: node.DefaultSealRate})
+func startNode(ctx context.Context, cfg config.Config, parts node.Parts) error {
+	parts.Version, parts.SealRate = version, node.DefaultSealRate
+	n, err := node.New(cfg, parts)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/rigmesh/rigmesh/node"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -30,6 +31,7 @@ func upCommand(k console) *cli.Command {
 			&cli.StringFlag{Name: "containerd", Usage: "run jobs in the system's containerd at `SOCKET` (default: one of our own)"},
 			&cli.StringFlag{Name: "egress", Usage: "what a job may reach of the internet: none, `hosts` that it lists, or public (default: none)"},
 			&cli.StringFlag{Name: "max-duration", Usage: "the longest lease, as `TIME` (default: 24h)"},
+			&cli.StringFlag{Name: "metrics", Usage: "serve Prometheus metrics at `ADDRESS` of this machine, such as 127.0.0.1:9400"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine, for you"},
 		},
 		Action: func(c *cli.Context) error { return up(c, k) },
@@ -45,7 +47,15 @@ func up(c *cli.Context, k console) error {
 		return err
 	}
 	cfg.Worker = true
-	return serve(c.Context, k, cfg, func(st *controlv1.StatusResponse) {
+	parts := node.Parts{
+		Guard: []string{restoreCards, "--data", cfg.DataDir, "--network", cfg.Network, "--simulate-gpu", cfg.SimulateGPU},
+		Reload: func() (config.Config, error) {
+			cfg, err := nodeSettings(c, k)
+			cfg.Worker = true
+			return cfg, err
+		},
+	}
+	return serve(c.Context, k, cfg, parts, func(st *controlv1.StatusResponse) {
 		describe(k, st)
 		if len(st.Addresses) > 0 {
 			fmt.Fprintf(k.out, "\nOthers find this node with --bootstrap %s\n", st.Addresses[0])
@@ -69,6 +79,7 @@ func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 	override(c, "containerd", &cfg.Containerd)
 	override(c, "simulate-gpu", &cfg.SimulateGPU)
 	override(c, "name", &cfg.Name)
+	override(c, "metrics", &cfg.Metrics)
 	if c.IsSet("listen") {
 		cfg.Listen = c.StringSlice("listen")
 	}
@@ -80,14 +91,15 @@ func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 
 // serve is the node, in this process, until it is told to stop. ready is told what the node
 // is once its socket answers.
-func serve(ctx context.Context, k console, cfg config.Config, ready func(*controlv1.StatusResponse)) error {
+func serve(ctx context.Context, k console, cfg config.Config, parts node.Parts, ready func(*controlv1.StatusResponse)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	running := make(chan error, 1)
-	go func() { running <- startNode(ctx, cfg, newLog(k.err, cfg)) }()
+	parts.Log = newLog(k.err, cfg)
+	go func() { running <- startNode(ctx, cfg, parts) }()
 	answering := make(chan struct{})
 	go func() {
 		defer close(answering)

@@ -102,6 +102,24 @@ func clearClaims(dir string) error {
 	return nil
 }
 
+// KillAll kills the lab's processes that have a word on their command line, and
+// waits until they are gone.
+func (l *Lab) KillAll(word string) error {
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for range 250 {
+		found := slices.DeleteFunc(processesOf(l.Dir), func(p Left) bool { return !slices.Contains(strings.Fields(p.Command), word) })
+		if len(found) == 0 {
+			return nil
+		}
+		for _, p := range found {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL) // already gone is what we want
+		}
+		<-pause.C
+	}
+	return fmt.Errorf("processes of %s cannot be killed", word)
+}
+
 // killAll kills until nothing is left: a shim may start what we have not seen yet.
 func killAll(dir string) error {
 	pause := time.NewTicker(20 * time.Millisecond)

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+const unitPath = "/etc/systemd/system/rigmesh.service"
+
+func serviceCommand(k console) *cli.Command {
+	cmd := command(&cli.Command{
+		Name: "service", Usage: "run rigmesh up as a systemd service", Category: categoryLend,
+		UsageText:   "rigmesh service COMMAND [flags]",
+		Description: examples("sudo rigmesh service install", "rigmesh service install --print"),
+		Action:      noSubcommand,
+	}, anyNumber)
+	cmd.Subcommands = []*cli.Command{
+		command(&cli.Command{
+			Name: "install", Usage: "write the unit and start it now and at every boot",
+			Description: "Settings come from config.yaml: rigmesh config set price.floor 0.35.\n\n" +
+				examples("sudo rigmesh service install", "rigmesh service install --print"),
+			Flags:  []cli.Flag{&cli.BoolFlag{Name: "print", Usage: "print the unit and change nothing", DisableDefaultText: true}},
+			Action: func(c *cli.Context) error { return serviceInstall(c, k) },
+		}, arguments{0, 0}),
+		command(&cli.Command{
+			Name: "remove", Usage: "stop the service and delete the unit; data stays",
+			Description: examples("sudo rigmesh service remove"),
+			Action:      func(c *cli.Context) error { return serviceRemove(c, k) },
+		}, arguments{0, 0}),
+	}
+	return cmd
+}
+
+func serviceInstall(c *cli.Context, k console) error {
+	dir, err := dataDir(c, k)
+	if err != nil {
+		return err
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	text := unit(exe, dir)
+	if c.Bool("print") {
+		fmt.Fprint(k.out, text)
+		return nil
+	}
+	if err := haveSystemd(); err != nil {
+		return err
+	}
+	if err := os.WriteFile(unitPath, []byte(text), 0o644); err != nil {
+		return hint(fmt.Errorf("write the unit: %w", err), "sudo rigmesh service install")
+	}
+	return systemctl(c, k, []string{"daemon-reload"}, []string{"enable", "--now", "rigmesh.service"})
+}
+
+func serviceRemove(c *cli.Context, k console) error {
+	if err := haveSystemd(); err != nil {
+		return err
+	}
+	if err := systemctl(c, k, []string{"disable", "--now", "rigmesh.service"}); err != nil {
+		return err
+	}
+	if err := os.Remove(unitPath); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("delete the unit: %w", err)
+	}
+	return systemctl(c, k, []string{"daemon-reload"})
+}
+
+func haveSystemd() error {
+	if !exists("/run/systemd/system") {
+		return hint(errors.New("this machine does not run systemd"), "rigmesh service install --print shows the unit; start rigmesh up with what this machine has")
+	}
+	return nil
+}
+
+func systemctl(c *cli.Context, k console, calls ...[]string) error {
+	for _, args := range calls {
+		cmd := exec.CommandContext(c.Context, "systemctl", args...)
+		cmd.Stdout, cmd.Stderr = k.out, k.err
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("systemctl %s: %w", strings.Join(args, " "), err)
+		}
+	}
+	return nil
+}
+
+// unit is the service. Only the node itself is ended with it: tasks of others run
+// on under containerd, and the process that puts cards' settings back must outlive it. What
+// is hardened leaves what containers need: mounts, namespaces, devices, cgroups.
+func unit(exe, dataDir string) string {
+	return `[Unit]
+Description=rigmesh: lend this machine's GPUs
+Documentation=https://github.com/rigmesh/rigmesh
+After=network-online.target nvidia-persistenced.service
+Wants=network-online.target
+
+[Service]
+Type=exec
+ExecStart="` + exe + `" up --data "` + dataDir + `"
+Restart=on-failure
+RestartSec=5
+TimeoutStopSec=60
+# Tasks outlive a restart of the node, and so does what puts the cards' settings back.
+KillMode=process
+Delegate=yes
+LimitNOFILE=1048576
+LimitCORE=0
+TasksMax=infinity
+OOMScoreAdjust=-100
+UMask=0077
+NoNewPrivileges=no
+LockPersonality=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=no
+SystemCallArchitectures=native
+KeyringMode=private
+
+[Install]
+WantedBy=multi-user.target
+`
+}
