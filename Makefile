@@ -71,6 +71,11 @@ matrix: build failpoints ## the power goes at every step of both journals, 50 ti
 mutants: ## known bugs, one at a time: which tests find which
 	go run ./testnet/mutants
 
+.PHONY: torture
+torture: root build ## 200 tasks end while nobody looks; 300 jobs have node, containerd or task killed; 10 GiB of logs
+	go test -count=1 -timeout 1h ./runtime/containerd -run NobodyLooks -v -unseen-ends 200 | grep -v -e '=== '
+	go test -count=1 -timeout 3h ./testnet/e2e -run 'RandomKills|HostileJobs' -v -kill-jobs 300 -flood-mib 10240 | grep -v -e '=== '
+
 bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"
 	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh $(BENCHFLAGS)
 

@@ -3,11 +3,13 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,34 +21,50 @@ const cgroupRoot = "/sys/fs/cgroup"
 
 // cgroup is a task's control group, in every hierarchy of this host: one with
 // version 2, one per controller with version 1.
-type cgroup struct{ path string } // below a hierarchy: "rigmesh-<prefix>/<task>"
+type cgroup struct {
+	path string // below a hierarchy: "rigmesh-<prefix>/<task>"
+	root string // of the hierarchies; empty: cgroupRoot
+}
 
-func (r *Runtime) cgroup(id string) cgroup { return cgroup{filepath.Join(r.namespace, id)} }
+func (r *Runtime) cgroup(id string) cgroup { return cgroup{path: filepath.Join(r.namespace, id)} }
 
 // hierarchies are the roots of all cgroup hierarchies of this host.
-func hierarchies() []string {
-	if unified() {
-		return []string{cgroupRoot}
+func hierarchies() []string { return hierarchiesIn(cgroupRoot) }
+
+func hierarchiesIn(root string) []string {
+	if unified(root) {
+		return []string{root}
 	}
-	entries, _ := os.ReadDir(cgroupRoot)
+	entries, _ := os.ReadDir(root)
 	var roots []string
 	for _, e := range entries {
 		if e.IsDir() { // the links that name a controller twice are not
-			roots = append(roots, filepath.Join(cgroupRoot, e.Name()))
+			roots = append(roots, filepath.Join(root, e.Name()))
 		}
 	}
 	return roots
 }
 
-func unified() bool {
-	_, err := os.Stat(filepath.Join(cgroupRoot, "cgroup.controllers"))
+// unified says whether this is version 2.
+func unified(root string) bool {
+	_, err := os.Stat(filepath.Join(root, "cgroup.controllers"))
+	return err == nil
+}
+
+// throttles says whether the kernel can bound what is read and written.
+func throttles(root string) bool {
+	if b, err := os.ReadFile(filepath.Join(root, "cgroup.controllers")); err == nil {
+		return slices.Contains(strings.Fields(string(b)), "io")
+	}
+	_, err := os.Stat(filepath.Join(root, "blkio", "blkio.throttle.read_bps_device"))
 	return err == nil
 }
 
 func (g cgroup) read(controller, file string) string {
-	dir := filepath.Join(cgroupRoot, g.path)
-	if !unified() {
-		dir = filepath.Join(cgroupRoot, controller, g.path)
+	root := cmp.Or(g.root, cgroupRoot)
+	dir := filepath.Join(root, g.path)
+	if !unified(root) {
+		dir = filepath.Join(root, controller, g.path)
 	}
 	b, _ := os.ReadFile(filepath.Join(dir, file))
 	return strings.TrimSpace(string(b))
@@ -86,7 +104,7 @@ func field(text, name string) int64 {
 // destroy kills what is in the control group and removes it.
 func (g cgroup) destroy(ctx context.Context) error {
 	var problems []error
-	for _, root := range hierarchies() {
+	for _, root := range hierarchiesIn(cmp.Or(g.root, cgroupRoot)) {
 		if err := destroy(ctx, filepath.Join(root, g.path)); err != nil {
 			problems = append(problems, err)
 		}

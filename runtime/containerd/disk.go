@@ -192,6 +192,15 @@ func isMount(path string) bool {
 	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
+// deviceOf is the device that a mounted file system is on.
+func deviceOf(path string) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return 0, fmt.Errorf("the task's disk: %w", err)
+	}
+	return st.Dev, nil
+}
+
 // diskFull says whether a task's disk has no room left, or no file.
 func (r *Runtime) diskFull(id string) bool {
 	at := r.paths.mount(id, diskMount)

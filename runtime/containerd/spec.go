@@ -26,6 +26,7 @@ const (
 	defaultCPUMillis   = 1000
 	defaultMemoryBytes = 1 << 30
 	defaultPids        = 512
+	defaultIOBytes     = 256 << 20
 	leastMemoryBytes   = 16 << 20 // runc and the init need some themselves
 )
 
@@ -42,6 +43,7 @@ type launch struct {
 	namespace string
 	init      string // path of the init on the host
 	root      string // and of its root folder
+	disk      uint64 // the device that its disk is on
 	recordDir string
 	hostsFile string
 
@@ -82,6 +84,7 @@ func (l *launch) options() []oci.SpecOpts {
 		oci.WithPidsLimit(int64(or(limits.Pids, defaultPids)) + record.InitThreads),
 		oci.WithCPUCFS(max(quota, 1000), period),
 		withSwapIn(memory),
+		withIO(l.disk, or(limits.IOBytes, defaultIOBytes)),
 		withRlimits,
 		oci.WithoutMounts("/dev/shm", "/run"),
 		oci.WithMounts(l.mounts(memory)),
@@ -105,6 +108,21 @@ func withSwapIn(memory int64) oci.SpecOpts {
 		}
 	}
 	return oci.WithMemorySwap(memory)
+}
+
+// withIO bounds what a task reads from its disk and writes to it in a second, where the
+// kernel can. Version 1 of control groups sees only writes that go past the page cache.
+func withIO(device, bytes uint64) oci.SpecOpts {
+	return func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+		if device == 0 || !throttles(cgroupRoot) {
+			return nil
+		}
+		limit := specs.LinuxThrottleDevice{Rate: bytes}
+		limit.Major, limit.Minor = int64(unix.Major(device)), int64(unix.Minor(device))
+		s.Linux.Resources.BlockIO = &specs.LinuxBlockIO{
+			ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{limit}, ThrottleWriteBpsDevice: []specs.LinuxThrottleDevice{limit}}
+		return nil
+	}
 }
 
 // noCore is the limit at which the kernel writes no core file and starts no program

@@ -173,6 +173,9 @@ func (r *Runtime) prepare(ctx context.Context, c *client.Client, img client.Imag
 	if err := r.openDisk(ctx, spec.ID, l.spec.Limits.DiskBytes); err != nil {
 		return nil, err
 	}
+	if l.disk, err = deviceOf(r.paths.mount(spec.ID, diskMount)); err != nil {
+		return nil, err
+	}
 	if err := r.mountRoot(l, below); err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func prepare(t *testing.T, binary string) *network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience+time.Duration(*killJobs)*20*time.Second)
 	n := &network{Lab: l, t: t, ctx: ctx}
 	t.Cleanup(func() {
 		defer cancel()
@@ -115,6 +115,7 @@ func (n *network) finish() {
 	if err != nil || !left.None() {
 		n.t.Errorf("left behind: %s, %v", left, err)
 	}
+	n.t.Logf("left behind: %s", left)
 	for _, dir := range []string{laptop, attic} {
 		if _, err := os.Stat(n.Path(dir, "journal")); err != nil {
 			continue

@@ -123,7 +123,12 @@ func (g *Gate) Sweep(live []string) error {
 	if len(live) > 0 {
 		return nil
 	}
-	return g.dropTable()
+	if err := g.dropTable(); err != nil && len(left) > 0 {
+		return fmt.Errorf("sweep the network: %w", err)
+	} else if err != nil { // a kernel without nftables has no table of ours either
+		g.log.Debug("sweep the network", "err", err)
+	}
+	return nil
 }
 
 // Forget lets go of the resolvers of all tasks; links and rules stay.

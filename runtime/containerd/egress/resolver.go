@@ -25,6 +25,7 @@ const (
 	askWithin  = 10 * time.Second // for one question
 	idleWithin = 30 * time.Second // between two of one connection
 	maxAsking  = 32               // questions of one task at once
+	maxAllowed = 4096             // addresses of one task
 	answerTTL  = 60               // seconds
 	dnsPort    = "53"
 )
@@ -54,13 +55,34 @@ func (g *Gate) serve(t Task, l link) error {
 	}
 	s := newServer(t.Policy, g.lookup)
 	if !t.Policy.Public {
-		s.allow = func(a netip.Addr) error { return g.allow(l, a) }
+		s.allow = bounded(maxAllowed, func(a netip.Addr) error { return g.allow(l, a) })
 	}
 	context.AfterFunc(s.ctx, func() { _ = packets.Close(); _ = streams.Close() })
 	s.wg.Go(func() { s.packets(packets) })
 	s.wg.Go(func() { s.streams(streams) })
 	g.servers[t.ID] = s
 	return nil
+}
+
+// errTooMany: a task has been given more addresses than it can need.
+var errTooMany = errors.New("too many addresses")
+
+// bounded passes on so many different addresses and no more: a name with ever new ones
+// would fill the kernel's memory.
+func bounded(most int, allow func(netip.Addr) error) func(netip.Addr) error {
+	var mu sync.Mutex
+	seen := make(map[netip.Addr]bool)
+	return func(a netip.Addr) error {
+		mu.Lock()
+		known := seen[a]
+		if !known && len(seen) >= most {
+			mu.Unlock()
+			return errTooMany
+		}
+		seen[a] = true
+		mu.Unlock()
+		return allow(a)
+	}
 }
 
 func newServer(policy runtime.Egress, lookup Lookup) *server {

@@ -106,6 +106,21 @@ func TestOtherQuestionsAreAnsweredToo(t *testing.T) {
 	}
 }
 
+func TestANameWithEverNewAddressesGetsSoManyAndNoMore(t *testing.T) {
+	passed := 0
+	allow := bounded(3, func(netip.Addr) error { passed++; return nil })
+	a := netip.MustParseAddr("1.1.1.1")
+	for n := range 5 {
+		if err := allow(a); (err == nil) != (n < 3) {
+			t.Errorf("%s: %v", a, err)
+		}
+		a = a.Next()
+	}
+	if err := allow(netip.MustParseAddr("1.1.1.1")); err != nil || passed != 4 {
+		t.Errorf("one from before: %v, %d passed", err, passed)
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	q := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName("good.test."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
 	packed, _ := q.Pack()
