@@ -49,7 +49,7 @@ func taskFlags() []cli.Flag {
 		text(box, "name", "`NAME` of the job, for people"),
 		text(box, "memory", "`SIZE` of memory, such as 8GiB", "m"),
 		text(box, "cpus", "`NUMBER` of cores, such as 4 or 0.5"),
-		text(box, "disk", "`SIZE` of the writable root"),
+		text(box, "disk", "`SIZE` of its disk: root, outputs, and what it writes over inputs"),
 		text(box, "egress", "what it may reach of the internet: `public`, or hosts such as pypi.org,*.pythonhosted.org (default: nothing)"),
 		yes(box, "read-only", "a root that cannot be written; outputs, inputs, the image's volumes, /tmp and /dev/shm can"),
 		text(box, "timeout", "end the task after `TIME` (exit code 124)"),

@@ -130,14 +130,12 @@ func (r *Runtime) makeTemplate(ctx context.Context, path string, size int64) err
 	if err := os.Truncate(partial, size); err != nil {
 		return err
 	}
-	mkfs := exec.CommandContext(ctx, "mkfs.ext4", "-q", "-F", "-m", "0", "-i", fmt.Sprint(bytesPerInode),
-		"-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0", partial)
-	mkfs.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-	if path, err := exec.LookPath("mkfs.ext4"); err != nil {
-		mkfs.Path, mkfs.Err = "/usr/sbin/mkfs.ext4", nil
-	} else {
-		mkfs.Path = path
+	program, err := exec.LookPath("mkfs.ext4")
+	if err != nil {
+		program = "/usr/sbin/mkfs.ext4" // not in everybody's PATH
 	}
+	mkfs := exec.CommandContext(ctx, program, "-q", "-F", "-m", "0", "-i", fmt.Sprint(bytesPerInode),
+		"-O", "^has_journal,^resize_inode", "-E", "lazy_itable_init=1,nodiscard,root_owner=0:0", partial)
 	if out, err := mkfs.CombinedOutput(); err != nil {
 		return fmt.Errorf("mkfs.ext4 (Debian package e2fsprogs): %w: %s", err, strings.TrimSpace(string(out)))
 	}

@@ -61,8 +61,10 @@ func TestRandomKillsLeaveNoOrphan(t *testing.T) {
 	for i := range *killJobs {
 		v := victims[i%len(victims)]
 		job := n.detach("--disk", "64MiB", "oci-archive:busybox.tar", "sh", "-c", "echo on; sleep 1; exit 7")
-		if random.IntN(2) == 0 { // otherwise somewhere in the middle of its start
+		if random.IntN(2) == 0 {
 			n.await(job, "on")
+		} else { // somewhere in the middle of its start
+			n.awaitJob(job, "leased", func(j listed) bool { return j.Lease != "" })
 		}
 		v.kill(n)
 		r := n.rigmesh("attach", "--data", laptop, "--bootstrap", n.bootstrap, job)
