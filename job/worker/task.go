@@ -106,9 +106,13 @@ func (t *task) run(ctx, prepare context.Context) {
 
 // begin makes the task run: what is there already is taken up as it is.
 func (t *task) begin(ctx context.Context) error {
-	switch _, err := t.s.w.Runtime.Status(context.WithoutCancel(ctx), t.id); {
-	case err == nil:
+	switch st, err := t.s.w.Runtime.Status(context.WithoutCancel(ctx), t.id); {
+	case err == nil && (t.running || begun(st)):
 		return nil
+	case err == nil: // this worker was killed before the task ran: what is there is of no use
+		if err := t.s.w.Runtime.Remove(context.WithoutCancel(ctx), t.id); err != nil {
+			return err
+		}
 	case !errors.Is(err, runtime.ErrNotFound):
 		return err
 	case t.running:
@@ -131,6 +135,11 @@ func (t *task) begin(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// begun says whether a task's program ever ran.
+func begun(st runtime.Status) bool {
+	return st.State != runtime.Created && (st.State != runtime.Exited || !st.Exit.Started.IsZero())
 }
 
 // adopt brings a task that runs to what the lease wants by now.
