@@ -29,6 +29,7 @@ func (n *Node) makeKeeper() error {
 	if err != nil {
 		return err
 	}
+	n.cards = m.Cards
 	if n.devices, err = gpu.NewReservations(m.Devices); err != nil {
 		return fmt.Errorf("devices: %w", err)
 	}

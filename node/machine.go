@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/keeper"
 	"github.com/rigmesh/rigmesh/p2p"
@@ -22,6 +24,7 @@ import (
 type Machine struct {
 	Devices []gpu.Device
 	Source  keeper.Source
+	Cards   worker.Cards // nil: they need nothing before a tenant
 }
 
 // openMachine finds the devices that this node lends. busy says how much a
@@ -31,7 +34,11 @@ func (n *Node) openMachine(busy func(uuid string) float64) (*Machine, error) {
 		return n.parts.Machine, nil
 	}
 	if n.cfg.SimulateGPU == "" {
-		return nil, errors.New("no GPU to lend: reading real devices is not built yet; lend simulated ones with --simulate-gpu rtx-4090:2")
+		c, err := n.openCards()
+		if err != nil {
+			return nil, err
+		}
+		return &Machine{Devices: c.devices(), Source: c, Cards: c}, nil
 	}
 	return simulatedMachine(n.cfg, n.key, n.now, busy)
 }
@@ -89,7 +96,7 @@ func RestoreCards(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return fmt.Errorf("identity: %w", err)
 	}
-	n := &Node{cfg: cfg, key: key, parts: Parts{Now: time.Now}}
+	n := &Node{cfg: cfg, key: key, log: slog.Default(), parts: Parts{Now: time.Now}}
 	m, err := n.openMachine(func(string) float64 { return 0 })
 	if err != nil {
 		return err

@@ -49,6 +49,8 @@ type Parts struct {
 	Guard   []string
 	Log     *slog.Logger
 	Version string
+	// HostRoot is where drivers and devices are looked for; "/" when empty.
+	HostRoot string
 	// SealRate is the squarings asked of workers for each minute of a heartbeat's
 	// interval, DefaultSealRate in a real node; 0: no seals.
 	SealRate uint64
@@ -83,6 +85,7 @@ type Node struct {
 	splitting sync.Mutex
 	split     discovery.Spread // of classes over keys of the DHT
 	devices   *gpu.Reservations
+	cards     worker.Cards // nil: the devices need nothing before a tenant
 	input     *input
 	keeper    *keeper.Keeper // of devices; nil on a node that only rents
 	requester *requester.Requester

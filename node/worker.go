@@ -39,7 +39,7 @@ func (n *Node) makeWorker() error {
 		return fmt.Errorf("measure this machine: %w", err)
 	}
 	n.worker = worker.New(worker.Config{
-		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices, Telemetry: n.keeper,
+		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices, Cards: n.cards, Telemetry: n.keeper,
 		Policy: worker.Policy{
 			MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Notice: n.cfg.Notice,
 			MinDuration: n.cfg.Market.MinDuration, Region: n.cfg.Market.Region, StampBits: n.cfg.Market.StampBits, Access: n.cfg.Egress,

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rigmesh/rigmesh/gpu/nvml"
 	"github.com/rigmesh/rigmesh/gpu/pci"
 	"github.com/rigmesh/rigmesh/node/config"
 )
@@ -47,7 +48,10 @@ func checkDriver(_ context.Context, cfg config.Config) checkup {
 	case !loaded:
 		return wrong("driver", "apt install nvidia-driver, or as your distribution has it; then reboot", "%s and no driver", several(uint32(nvidia), "NVIDIA card"))
 	}
-	return good("driver", "%s, driver %s", several(uint32(nvidia), "NVIDIA card"), module)
+	if p := nvml.CheckDriver(module.Version); p != nil {
+		return wrong("driver", p.Remedy, "%s", p.Text)
+	}
+	return good("driver", "%s, driver %s", several(uint32(nvidia), "NVIDIA card"), module.Version)
 }
 
 func checkContainerd(_ context.Context, cfg config.Config) checkup {

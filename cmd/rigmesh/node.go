@@ -54,7 +54,11 @@ func newLog(w io.Writer, cfg config.Config) *slog.Logger {
 func startNode(ctx context.Context, cfg config.Config, parts node.Parts) error {
 	parts.Version, parts.SealRate = version, node.DefaultSealRate
 	n, err := node.New(cfg, parts)
-	if err != nil {
+	var none *node.NoCardsError
+	switch {
+	case errors.As(err, &none):
+		return hint(err, "%s", none.Remedy())
+	case err != nil:
 		return err
 	}
 	return n.Run(ctx)

@@ -2,12 +2,11 @@ package nvml
 
 import (
 	"errors"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/rigmesh/rigmesh/gpu"
+	"github.com/rigmesh/rigmesh/gpu/nvml/nvmltest"
 )
 
 const firstCard = "GPU-00000000-0000-4000-8000-000000000000"
@@ -46,12 +45,7 @@ func TestAHelperThatEndsSaysItsLastWords(t *testing.T) {
 // cuda builds the stand-in for the CUDA driver library with faults of its own.
 func (r *rig) cuda(faults ...string) {
 	r.t.Helper()
-	path := filepath.Join(r.t.TempDir(), "libcuda.so")
-	build := exec.Command("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", path, "testdata/cuda.c")
-	if out, err := build.CombinedOutput(); err != nil {
-		r.t.Fatalf("build the stand-in for libcuda: %v\n%s", err, out)
-	}
-	r.Client = r.with(append(faults, "RIGMESH_TEST_CUDA="+path)...)
+	r.Client = r.with(append(faults, "RIGMESH_TEST_CUDA="+nvmltest.CUDA(r.t))...)
 }
 
 func TestScrubClearsAllThatIsFree(t *testing.T) {

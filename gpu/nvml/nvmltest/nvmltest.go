@@ -4,6 +4,7 @@
 package nvmltest
 
 import (
+	_ "embed"
 	"fmt"
 	"os"
 	"os/exec"
@@ -50,4 +51,22 @@ func Helper(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+//go:embed testdata/cuda.c
+var cuda []byte
+
+// CUDA is the path of a stand-in for the CUDA driver's library, whose device has
+// CUDA_FREE MiB and the faults that CUDA_FAIL, CUDA_LIE, CUDA_HOARD and CUDA_CRASH name. The
+// helper is told of it by RIGMESH_TEST_CUDA.
+func CUDA(t *testing.T) string {
+	t.Helper()
+	source, library := filepath.Join(t.TempDir(), "cuda.c"), filepath.Join(t.TempDir(), "libcuda.so")
+	if err := os.WriteFile(source, cuda, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, source).CombinedOutput(); err != nil {
+		t.Fatalf("build the stand-in for libcuda: %v\n%s", err, out)
+	}
+	return library
 }

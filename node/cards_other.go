@@ -1,0 +1,5 @@
+//go:build !linux
+
+package node
+
+func nvmlHelper(string) (string, error) { return "", errNotLinux }
