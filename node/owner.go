@@ -79,6 +79,7 @@ func (n *Node) apply(cfg config.Config) error {
 	}
 	n.keeper.SetRules(rules)
 	n.worker.SetNotice(cfg.Notice)
+	n.worker.SetServes(cfg.Serves)
 	n.log.Info("settings of the owner changed")
 	return nil
 }

@@ -41,7 +41,7 @@ func (n *Node) makeWorker() error {
 	n.worker = worker.New(worker.Config{
 		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices, Cards: n.cards, Telemetry: n.keeper,
 		Policy: worker.Policy{
-			MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Notice: n.cfg.Notice,
+			MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Notice: n.cfg.Notice, Serves: n.cfg.Serves,
 			MinDuration: n.cfg.Market.MinDuration, Region: n.cfg.Market.Region, StampBits: n.cfg.Market.StampBits, Access: n.cfg.Egress,
 			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
 		},

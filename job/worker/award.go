@@ -187,6 +187,9 @@ func (w *Worker) compare(a award) error {
 	if err := job.CheckTerms(t); err != nil {
 		return refuse(marketv1.DeclineReason_DECLINE_REASON_INVALID, "terms: %v", err)
 	}
+	if !w.serves(a.from) {
+		return refuse(marketv1.DeclineReason_DECLINE_REASON_POLICY, "this worker's owner does not serve this requester")
+	}
 	if b.ExpiresMs < now.UnixMilli() {
 		return refuse(marketv1.DeclineReason_DECLINE_REASON_EXPIRED, "the bid has expired")
 	}

@@ -124,6 +124,8 @@ func (w *Worker) willing(now time.Time, ann Announcement) (market.Willing, *mark
 func (w *Worker) admit(now time.Time, ann Announcement) *marketv1.Decline {
 	from := peerOf(ann.Signer())
 	switch {
+	case !w.serves(from):
+		return &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_POLICY, Text: "this worker's owner does not serve this requester"}
 	case w.Standing.Record(from).Shunned(now):
 		return &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_STANDING, Text: "awards of before were never taken up"}
 	case market.StampBits(ann.Hash()) < w.Policy.StampBits:

@@ -151,6 +151,7 @@ func TestAWorkerTurnsAwayWhoLetItDownOrDoesNoWork(t *testing.T) {
 	}{
 		{"awarded and vanished", func(b *bench) { b.standing.record = market.Record{Strikes: 3, Last: time.Now()} },
 			marketv1.DeclineReason_DECLINE_REASON_STANDING},
+		{"the owner's word", func(b *bench) { b.policy.Serves = func(string) bool { return false } }, marketv1.DeclineReason_DECLINE_REASON_POLICY},
 		{"no proof of work", func(b *bench) { b.policy.StampBits = 20 }, marketv1.DeclineReason_DECLINE_REASON_STAMP},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,12 +28,14 @@ import (
 
 // Policy is what the machine's owner decided.
 type Policy struct {
-	Floor          uint64        // micro-credits per GPU-hour
-	MaxDuration    time.Duration // of one lease
-	Access         job.Access    // the most of a network that a task may have
-	MinDuration    time.Duration // the shortest limit of a lease worth its start; 0: any
-	Region         string        // where the machine is; empty: not said
-	StampBits      int           // proof of work wanted of announcements; 0: none
+	Floor       uint64        // micro-credits per GPU-hour
+	MaxDuration time.Duration // of one lease
+	Access      job.Access    // the most of a network that a task may have
+	MinDuration time.Duration // the shortest limit of a lease worth its start; 0: any
+	Region      string        // where the machine is; empty: not said
+	StampBits   int           // proof of work wanted of announcements; 0: none
+	// Serves says whether a requester, by its peer id, is served at all; nil: all are.
+	Serves         func(requester string) bool
 	MaxAbsentGrace time.Duration // how long a silent requester's lease is kept
 	Notice         time.Duration // before a task is ended because the owner takes the machine back
 	Strangers      market.Strangers
@@ -146,6 +148,20 @@ func (w *Worker) Drain(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.draining = on
+}
+
+// SetServes changes whom this worker serves; leases that run go on.
+func (w *Worker) SetServes(serves func(requester string) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Policy.Serves = serves
+}
+
+// serves says whether the owner wants this requester served.
+func (w *Worker) serves(requester peer.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Policy.Serves == nil || w.Policy.Serves(requester.String())
 }
 
 // SetNotice changes how much notice is promised to leases from now on.

@@ -99,6 +99,7 @@ func TestWhatDoesNotFitIsNotSet(t *testing.T) {
 		{"lend.watts", []string{"lots"}, "want watts"},
 		{"lend.temperature", []string{"12"}, "want 40 to 110"},
 		{"lend.notice", []string{"2h"}, "at most 1h"},
+		{"lend.deny", []string{"bob"}, "want a peer id"},
 		{"device.0.prise", []string{"1"}, `did you mean "price"?`},
 		{"device..price", []string{"1"}, "want device.NAME"},
 		{"metrics", []string{"0.0.0.0:9400"}, "want a loopback address"},
@@ -123,6 +124,20 @@ func TestEveryKeyCanBeGotAndSetToWhatItIs(t *testing.T) {
 		}
 		if _, err := Set(nil, k.Name, []string{v}); err != nil {
 			t.Errorf("%s: %v", k.Name, err)
+		}
+	}
+}
+
+func TestOnlyThoseAreServedWhomTheOwnerWants(t *testing.T) {
+	for _, c := range []struct {
+		l    Lending
+		want bool
+	}{
+		{Lending{}, true}, {Lending{Deny: []string{"a"}}, false}, {Lending{Allow: []string{"b"}}, false},
+		{Lending{Allow: []string{"a", "b"}}, true}, {Lending{Allow: []string{"a"}, Deny: []string{"a"}}, false},
+	} {
+		if got := c.l.Serves("a"); got != c.want {
+			t.Errorf("%+v serves: %t", c.l, got)
 		}
 	}
 }

@@ -36,6 +36,8 @@ var keys = []Key{
 	{Name: "lend.watts", Help: "the most each device may draw; 0: what its maker allows", Live: true, get: func(c Config) string { return Watts(c.Every.Power).String() }},
 	{Name: "lend.temperature", Help: "the ceiling in °C: throttle, then pause, then hand back; 0: none", Live: true, get: func(c Config) string { return Degrees(c.Every.Temperature).String() }},
 	{Name: "lend.reserve-vram", Help: "memory of each device that you keep", Live: true, get: func(c Config) string { return Bytes(c.Every.Reserve).exact() }},
+	{Name: "lend.allow", Help: "the only requesters you serve, by peer id; empty: all", Live: true, List: true, get: func(c Config) string { return listed(c.Allow) }},
+	{Name: "lend.deny", Help: "requesters you never serve", Live: true, List: true, get: func(c Config) string { return listed(c.Deny) }},
 	{Name: "name", Help: "of this machine, for you", get: func(c Config) string { return c.Name }},
 	{Name: "network", Help: "nodes of different networks never meet", get: func(c Config) string { return c.Network }},
 	{Name: "listen", Help: "addresses to listen on", List: true, get: func(c Config) string { return listed(c.Listen) }},

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rigmesh/rigmesh/job"
@@ -63,6 +65,8 @@ type lendFile struct {
 	Watts       *Watts    `yaml:"watts"`
 	Temperature *Degrees  `yaml:"temperature"`
 	Reserve     *Bytes    `yaml:"reserve-vram"`
+	Allow       []string  `yaml:"allow"`
+	Deny        []string  `yaml:"deny"`
 }
 
 // deviceFile is what config.yaml says about one device, or one model.
@@ -83,6 +87,12 @@ func (f lendFile) over(c *Config) {
 	}
 	if f.Quiet != nil {
 		c.Quiet = f.Quiet
+	}
+	if f.Allow != nil {
+		c.Allow = f.Allow
+	}
+	if f.Deny != nil {
+		c.Deny = f.Deny
 	}
 	set(&c.IdleOnly, f.IdleOnly)
 	set((*Duration)(&c.IdleAfter), f.IdleAfter)
@@ -117,6 +127,13 @@ type Lending struct {
 	// Every bounds devices about which nothing else is said in Devices.
 	Every   owner.Limits
 	Devices []owner.DeviceRule
+	// Allow are the only requesters that are served, unless empty; Deny are never. Peer ids.
+	Allow, Deny []string
+}
+
+// Serves says whether the owner serves a requester, by its peer id.
+func (l Lending) Serves(requester string) bool {
+	return (len(l.Allow) == 0 || slices.Contains(l.Allow, requester)) && !slices.Contains(l.Deny, requester)
 }
 
 func defaultLending() Lending {
@@ -148,6 +165,11 @@ func (c Config) validateLending(wrong func(format string, args ...any)) {
 	}{{"idle-after", c.IdleAfter, 24 * time.Hour}, {"yield-after", c.YieldAfter, time.Hour}, {"notice", c.Notice, job.MaxYieldNotice}} {
 		if d.value < 0 || d.value > d.most {
 			wrong("lend.%s %s: want at most %s", d.name, d.value, d.most)
+		}
+	}
+	for _, id := range append(slices.Clone(c.Allow), c.Deny...) {
+		if _, err := peer.Decode(id); err != nil {
+			wrong("requester %q: want a peer id, as rigmesh ps --json shows it", id)
 		}
 	}
 	for _, r := range c.Devices {
