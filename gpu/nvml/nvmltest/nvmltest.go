@@ -37,7 +37,7 @@ func Main(m *testing.M) {
 		path, _ := build()
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
-	os.Exit(code)
+	os.Exit(code) //nolint:forbidigo // it is a package's TestMain
 }
 
 // Helper is the path of the program, built at the first call. Without a C compiler the test is skipped.
