@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/rigmesh/rigmesh/runtime/oci"
 )
 
 var errRange = errors.New("it answers with another part of the blob than asked for")
@@ -19,7 +21,7 @@ var errRange = errors.New("it answers with another part of the blob than asked f
 func (c *client) blob(ctx context.Context, digest string, offset, size int64) *download {
 	d := &download{
 		digest: digest, host: c.ref.host, offset: offset, size: size,
-		open:    func(offset int64) (io.ReadCloser, error) { return c.rest(ctx, digest, offset) },
+		open:    func(offset int64) (io.ReadCloser, error) { return c.rest(ctx, "blobs/"+digest, offset) },
 		wait:    func(d time.Duration) error { return wait(ctx, d) },
 		explain: c.explain,
 	}
@@ -29,13 +31,13 @@ func (c *client) blob(ctx context.Context, digest string, offset, size int64) *d
 	return d
 }
 
-// rest asks once for a blob from an offset on.
-func (c *client) rest(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
-	header := http.Header{"Accept-Encoding": {"identity"}}
-	if offset > 0 {
+// rest asks once for a blob ("blobs/sha256:…") or a manifest from an offset on.
+func (c *client) rest(ctx context.Context, what string, offset int64) (io.ReadCloser, error) {
+	header := http.Header{"Accept-Encoding": {"identity"}, "Accept": append(oci.DocumentTypes(), "*/*")}
+	if offset > 0 && strings.HasPrefix(what, "blobs/") { // registries give manifests whole
 		header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
-	resp, err := c.get(ctx, "blobs/"+digest, header)
+	resp, err := c.get(ctx, what, header)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/rigmesh/rigmesh/runtime/publicnet"
 )
 
 // headerTimeout is how long a registry may take to begin an answer.
@@ -32,9 +34,11 @@ type client struct {
 	http     *http.Client
 	base     *http.Transport
 	keychain error // why docker's credentials could not be read
+	// anonymous says that it asks as anybody could.
+	anonymous bool
 }
 
-// dial finds out how a registry wants to be asked, and logs in to it where it wants that.
+// dial makes a client that uses docker's credentials.
 func dial(ctx context.Context, r ref) (*client, error) {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.ResponseHeaderTimeout = headerTimeout
@@ -44,16 +48,22 @@ func dial(ctx context.Context, r ref) (*client, error) {
 	if err != nil { // as docker does: a public image needs none
 		auth, c.keychain = authn.Anonymous, err
 	}
-	err = c.persist(ctx, func() error {
-		t, err := transport.NewWithContext(ctx, r.repo.Registry, auth, encrypted{base}, []string{r.repo.Scope(transport.PullScope)})
-		c.http = &http.Client{Transport: t}
+	c.anonymous = auth == authn.Anonymous
+	return c, c.login(ctx, auth)
+}
+
+// login finds out how a registry wants to be asked, and logs in to it where it wants that.
+func (c *client) login(ctx context.Context, auth authn.Authenticator) error {
+	err := c.persist(ctx, func() error {
+		t, err := transport.NewWithContext(ctx, c.ref.repo.Registry, auth, encrypted{c.base}, []string{c.ref.repo.Scope(transport.PullScope)})
+		c.http = &http.Client{Transport: t, CheckRedirect: publicnet.CheckRedirect}
 		return err
 	})
 	if err != nil {
-		base.CloseIdleConnections()
-		return nil, c.explain(err)
+		c.base.CloseIdleConnections()
+		return c.explain(err)
 	}
-	return c, nil
+	return nil
 }
 
 func (c *client) close() { c.base.CloseIdleConnections() }

@@ -1,9 +1,27 @@
 package ociregistry
 
 import (
+	"context"
+	"net"
+	"net/http"
 	"testing"
 	"time"
+
+	"github.com/rigmesh/rigmesh/runtime/publicnet"
 )
+
+// OnlyExcept reaches the public internet and one other host, as if that were on it.
+func OnlyExcept(host string) *http.Transport {
+	t, free := publicnet.Transport(), publicnet.Transport(publicnet.AnyAddress())
+	guarded := t.DialContext
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == host {
+			return free.DialContext(ctx, network, address)
+		}
+		return guarded(ctx, network, address)
+	}
+	return t
+}
 
 // Hurry makes retries come at once.
 func Hurry(t *testing.T) {

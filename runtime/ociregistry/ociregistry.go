@@ -69,6 +69,10 @@ func (i *Image) resolve(ctx context.Context, r ref, platform string) error {
 // there is no index.
 func (i *Image) Image() runtime.Image { return i.contents.Image }
 
+// Public says whether the registry gives the image to everybody, as far as can be seen from
+// here: it asked for no credentials and is not this machine.
+func (i *Image) Public() bool { return i.c.anonymous && !isLoopback(i.c.ref.host) }
+
 // Blobs are all blobs that the image needs on its platform, from the index down.
 func (i *Image) Blobs() []oci.Blob { return slices.Clone(i.contents.Blobs) }
 
