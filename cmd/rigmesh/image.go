@@ -86,7 +86,13 @@ func (c *cargo) addImage(ctx context.Context, ref, platform string) error {
 	i := image.Image()
 	c.image = &marketv1.Image{
 		Digest: i.Digest, MediaType: i.MediaType, SizeBytes: uint64(i.Size), Platform: i.Platform,
-		TotalBytes: uint64(image.TotalBytes()), Name: job.CleanText(ref),
+		TotalBytes: uint64(image.TotalBytes()), Name: job.CleanText(ref), Public: isPublic(image),
 	}
 	return nil
+}
+
+// isPublic says whether a worker may ask the image's registry itself.
+func isPublic(image imageSource) bool {
+	r, ok := image.(*ociregistry.Image)
+	return ok && r.Public()
 }

@@ -38,12 +38,7 @@ func (t *task) fetch(ctx context.Context) error {
 	}
 	id := s.id
 	src := s.w.Peers.Blobs(s.requester, id[:])
-	err := t.again(ctx, "image", func() error {
-		return s.w.Runtime.Pull(ctx, imageOf(s), src, func(done, total int64) {
-			s.board.pulled(uint64(done), uint64(total))
-		})
-	})
-	if err != nil {
+	if err := t.fetchImage(ctx, src); err != nil {
 		return err
 	}
 	for i, in := range s.spec.Inputs {
@@ -52,6 +47,27 @@ func (t *task) fetch(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fetchImage takes a public image from its registry as long as that works, and what is
+// still missing, like any other image, from its requester.
+func (t *task) fetchImage(ctx context.Context, requester runtime.BlobSource) error {
+	s := t.s
+	from := openSources(s.w.Registry, s.spec.Image, requester)
+	defer from.Close()
+	return t.again(ctx, "image", func() error {
+		pull := func() error {
+			return s.w.Runtime.Pull(ctx, imageOf(s), from, func(done, total int64) {
+				s.board.pulled(uint64(done), uint64(total))
+			})
+		}
+		err := pull()
+		if errors.Is(err, runtime.ErrImage) && from.drop(err) {
+			s.log.Info("image not usable as its registry gives it, asking the requester", "err", err)
+			err = pull()
+		}
+		return err
+	})
 }
 
 // again repeats what failed for a passing reason.

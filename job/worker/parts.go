@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"io"
 	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -59,3 +60,16 @@ type strangers struct{}
 
 func (strangers) Record(peer.ID) market.Record { return market.Record{} }
 func (strangers) Strike(peer.ID)               {}
+
+// Registry gives public images without their requester's help. It must reach nothing that
+// is not on the public internet.
+type Registry interface {
+	// Image reads blobs of the image of that name. Close it.
+	Image(name string) (RegistryImage, error)
+}
+
+// RegistryImage is one image of a registry.
+type RegistryImage interface {
+	runtime.BlobSource
+	io.Closer
+}

@@ -59,6 +59,7 @@ type Config struct {
 	Journal   session.Journal
 	Peers     Peers
 	Folders   Folders
+	Registry  Registry // nil: images come from their requesters alone
 	Receipts  Receipts
 	Standing  Standing   // nil: every requester is a stranger
 	Crowd     func() int // how many workers hear what this one hears, about; nil: few

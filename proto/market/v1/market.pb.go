@@ -797,7 +797,8 @@ type Image struct {
 	SizeBytes     uint64                 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`    // of that blob
 	Platform      string                 `protobuf:"bytes,4,opt,name=platform,proto3" json:"platform,omitempty"`                        // "linux/amd64"
 	TotalBytes    uint64                 `protobuf:"varint,5,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"` // of every blob of that platform together
-	Name          string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`                                // what the requester typed; for people only
+	Name          string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`                                // what the requester typed: for people, and for a worker that may ask the registry
+	Public        bool                   `protobuf:"varint,7,opt,name=public,proto3" json:"public,omitempty"`                           // the registry of that name gives it to everybody
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -872,6 +873,13 @@ func (x *Image) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *Image) GetPublic() bool {
+	if x != nil {
+		return x.Public
+	}
+	return false
 }
 
 // Input is a folder of files, by the digest of its manifest, at a path in the task.
@@ -2215,7 +2223,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x04pids\x18\x04 \x01(\rR\x04pids\"6\n" +
 	"\x06Egress\x12\x16\n" +
 	"\x06public\x18\x01 \x01(\bR\x06public\x12\x14\n" +
-	"\x05hosts\x18\x02 \x03(\tR\x05hosts\"\xae\x01\n" +
+	"\x05hosts\x18\x02 \x03(\tR\x05hosts\"\xc6\x01\n" +
 	"\x05Image\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1d\n" +
 	"\n" +
@@ -2225,7 +2233,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\bplatform\x18\x04 \x01(\tR\bplatform\x12\x1f\n" +
 	"\vtotal_bytes\x18\x05 \x01(\x04R\n" +
 	"totalBytes\x12\x12\n" +
-	"\x04name\x18\x06 \x01(\tR\x04name\"u\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12\x16\n" +
+	"\x06public\x18\a \x01(\bR\x06public\"u\n" +
 	"\x05Input\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\tR\bmanifest\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
