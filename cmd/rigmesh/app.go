@@ -57,7 +57,7 @@ func run(ctx context.Context, k console, args []string) error {
 	for _, make := range []func(console) *cli.Command{
 		runCommand, offersCommand, logsCommand, attachCommand, stopCommand,
 		upCommand, topCommand, pauseCommand, drainCommand, resumeCommand, configCommand, doctorCommand, serviceCommand,
-		psCommand, receiptCommand, statusCommand, whyCommand, downCommand, versionCommand,
+		psCommand, receiptCommand, statusCommand, describeCommand, whyCommand, downCommand, versionCommand,
 		nodeCommand, containerdCommand, restoreCardsCommand,
 	} {
 		if cmd := make(k); cmd != nil {
