@@ -127,7 +127,7 @@ func (d description) print(k console) error {
 	line("network", "%s", networkOf(s.GetEgress()))
 	line("worker", "%s", j.PeerId)
 	line("lease", "%s", j.LeaseId)
-	line("credited", "%s in %d heartbeats, %s credits", spanMS(j.CreditMs), j.Beats, credits(j.Amount))
+	line("credited", "%s in %s, %s credits", spanMS(j.CreditMs), several(uint32(j.Beats), "heartbeat"), credits(j.Amount))
 	line("exit code", "%s", exitText(j.Exit))
 	if j.Exit != nil {
 		line("ended so", "%s", job.CauseSentence(j.Exit))
