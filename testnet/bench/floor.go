@@ -7,18 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
-	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/pkg/oci"
@@ -49,9 +48,7 @@ type floor struct {
 	image    runtime.Image
 	dir      string
 	programs assets.Programs
-	spec     *oci.Spec         // of a task of the runtime's: isolation, limits, init
-	labels   map[string]string // of its snapshot: the users it is mapped to
-	parent   string            // of its snapshot
+	spec     *oci.Spec // of a task of the runtime's: isolation, limits, init, root folder
 	config   client.Image
 	n        atomic.Int64
 }
@@ -104,11 +101,6 @@ func (f *floor) learn(ctx context.Context) error {
 	if f.spec, err = container.Spec(ctx); err != nil {
 		return err
 	}
-	snapshot, err := f.client.SnapshotService(snapshotter).Stat(ctx, templateID)
-	if err != nil {
-		return err
-	}
-	f.labels, f.parent = snapshot.Labels, snapshot.Parent
 	f.config, err = f.client.GetImage(ctx, "rigmesh/"+f.image.Digest+"@"+f.image.Platform)
 	return err
 }
@@ -136,22 +128,17 @@ func (f *floor) throughRuntime(ctx context.Context) (time.Duration, error) {
 func (f *floor) plain(ctx context.Context) (time.Duration, error) {
 	id := f.nextID()
 	return f.container(f.named(ctx), id,
-		client.WithNewSnapshot(id, f.config),
+		client.WithSnapshotter(snapshotter), client.WithNewSnapshot(id, f.config),
 		client.WithNewSpec(oci.WithImageConfig(f.config), oci.WithProcessArgs("/bin/true")))
 }
 
-// alike is a container with the OCI spec, the init and the users of a worker's task. Its
-// folders are made ahead and are not in the time.
+// alike is a container with the OCI spec, the init, the users and the root folder of a
+// worker's task. The record folder is made ahead and is not in the time, as the root is not.
 func (f *floor) alike(ctx context.Context) (time.Duration, error) {
 	id := f.nextID()
-	ours, theirs := filepath.Join(f.dir, "tasks", id), filepath.Join(f.dir, "tasks", templateID)
-	if err := os.CopyFS(ours, os.DirFS(theirs)); err != nil {
+	ours, theirs := filepath.Join(f.dir, "tasks", id, "rec"), filepath.Join(f.dir, "tasks", templateID, "rec")
+	if err := copyRecord(ours, theirs); err != nil {
 		return 0, err
-	}
-	for _, made := range []string{"exit.json", "rec/exit.json", "rec/started"} {
-		if err := os.Remove(filepath.Join(ours, made)); err != nil {
-			return 0, err
-		}
 	}
 	spec := *f.spec
 	spec.Hostname = id
@@ -161,7 +148,7 @@ func (f *floor) alike(ctx context.Context) (time.Duration, error) {
 	for i := range spec.Mounts {
 		spec.Mounts[i].Source = strings.Replace(spec.Mounts[i].Source, theirs, ours, 1)
 	}
-	took, err := f.container(f.named(ctx), id, f.mapped(id), func(_ context.Context, _ *client.Client, c *containers.Container) error {
+	took, err := f.container(f.named(ctx), id, func(_ context.Context, _ *client.Client, c *containers.Container) error {
 		var err error
 		c.Spec, err = typeurl.MarshalAny(&spec)
 		return err
@@ -170,25 +157,38 @@ func (f *floor) alike(ctx context.Context) (time.Duration, error) {
 		return took, err
 	}
 	var exit record.Exit
-	if ok, err := record.Read(filepath.Join(ours, "rec"), record.ExitFile, &exit); !ok || err != nil || exit.Code != 0 {
+	if ok, err := record.Read(ours, record.ExitFile, &exit); !ok || err != nil || exit.Code != 0 {
 		return took, fmt.Errorf("the init left no good record: %+v, %w", exit, err)
 	}
-	return took, os.RemoveAll(ours)
+	return took, os.RemoveAll(filepath.Dir(ours))
 }
 
-// mapped makes a snapshot that belongs to the template's users.
-func (f *floor) mapped(id string) client.NewContainerOpts {
-	return func(ctx context.Context, c *client.Client, container *containers.Container) error {
-		_, err := c.SnapshotService(snapshotter).Prepare(ctx, id, f.parent, withLabels(f.labels))
-		container.SnapshotKey, container.Snapshotter = id, snapshotter
-		return err
+// copyRecord makes a task's record folder as it is before its init runs, owners included.
+func copyRecord(to, from string) error {
+	for _, name := range []string{".", record.JobFile, record.StdoutFile, record.StderrFile} {
+		fi, err := os.Stat(filepath.Join(from, name))
+		if err != nil {
+			return err
+		}
+		at, owner := filepath.Join(to, name), fi.Sys().(*syscall.Stat_t)
+		if fi.IsDir() {
+			err = os.MkdirAll(at, fi.Mode().Perm())
+		} else {
+			var content []byte
+			if content, err = os.ReadFile(filepath.Join(from, name)); err == nil {
+				err = os.WriteFile(at, content, fi.Mode().Perm())
+			}
+		}
+		if err := errors.Join(err, os.Lchown(at, int(owner.Uid), int(owner.Gid))); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // container is create, start, wait, delete; the time is from the first to the last.
 func (f *floor) container(ctx context.Context, id string, opts ...client.NewContainerOpts) (time.Duration, error) {
 	began := time.Now()
-	opts = append([]client.NewContainerOpts{client.WithSnapshotter(snapshotter)}, opts...)
 	opts = append(opts, client.WithRuntime(f.programs.Shim,
 		&options.Options{BinaryName: f.programs.Runc, Root: filepath.Join(stateOf(f.dir), "runc")}))
 	c, err := f.client.NewContainer(ctx, id, opts...)
@@ -226,15 +226,4 @@ func (f *floor) close(ctx context.Context) error {
 		_ = f.client.Close()
 	}
 	return errors.Join(f.runtime.Remove(ctx, templateID), f.runtime.Shutdown(ctx), f.runtime.Close())
-}
-
-// withLabels gives a new snapshot the labels of another, but for its own name and times.
-func withLabels(labels map[string]string) snapshots.Opt {
-	return snapshots.WithLabels(maps.Collect(func(yield func(string, string) bool) {
-		for name, value := range labels {
-			if strings.HasPrefix(name, "containerd.io/snapshot/") && !yield(name, value) {
-				return
-			}
-		}
-	}))
 }
