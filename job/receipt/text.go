@@ -44,9 +44,9 @@ func (a Audit) Text(w io.Writer) error {
 	a.facts(&p, counted(a.Devices))
 	a.gaps(&p)
 	a.sums(&p)
-	p.line("replayed", "%d heartbeats: every signature, sum and hash of the tree", a.Seals.Beats)
+	p.line("replayed", "%s: every signature, sum and hash of the tree", many(a.Seals.Beats, "heartbeat"))
 	if a.Squarings > 0 {
-		p.line("seals", "%d of %d heartbeats, %d squarings each", a.Seals.Sealed, a.Seals.Beats, a.Squarings)
+		p.line("seals", "%d of %s, %d squarings each", a.Seals.Sealed, many(a.Seals.Beats, "heartbeat"), a.Squarings)
 	}
 	p.line("samples", "%s", a.Samples)
 	if a.Disputes > 0 {
