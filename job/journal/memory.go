@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -92,14 +91,7 @@ func (m *Memory) PowerLoss(random *rand.Rand) *Memory {
 func (f *memoryFile) ReadAt(p []byte, off int64) (int, error) {
 	f.in.mu.Lock()
 	defer f.in.mu.Unlock()
-	if off >= int64(len(f.data)) {
-		return 0, io.EOF
-	}
-	n := copy(p, f.data[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
+	return bytes.NewReader(f.data).ReadAt(p, off)
 }
 
 // WriteAt writes half of what it should when it is told to fail.
