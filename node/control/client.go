@@ -118,10 +118,18 @@ func (c *Client) Submit(ctx context.Context, s *leasev1.Submission) (string, err
 
 // Watch gives what happens to a job; see WatchJob. An error comes last, with a nil item.
 func (c *Client) Watch(ctx context.Context, req *controlv1.WatchJobRequest) iter.Seq2[*controlv1.WatchJobResponse, error] {
-	return func(yield func(*controlv1.WatchJobResponse, error) bool) {
+	return received(ctx, func(ctx context.Context) (*connect.ServerStreamForClient[controlv1.WatchJobResponse], error) {
+		return c.api.WatchJob(ctx, req)
+	})
+}
+
+// received gives what comes on a stream that open begins. An error comes last, with a nil
+// message.
+func received[T any](ctx context.Context, open func(context.Context) (*connect.ServerStreamForClient[T], error)) iter.Seq2[*T, error] {
+	return func(yield func(*T, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel() // also what ends the stream when the loop is left early
-		stream, err := c.api.WatchJob(ctx, req)
+		stream, err := open(ctx)
 		if err != nil {
 			yield(nil, fromWire(err))
 			return

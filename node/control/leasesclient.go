@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"connectrpc.com/connect"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 )
 
@@ -27,24 +28,9 @@ func (c *Client) OpenLease(ctx context.Context, id string, samples bool) (file [
 // ReadReceipts gives the receipts of leases that ended in a time, oldest first. An error
 // comes last, with a nil receipt.
 func (c *Client) ReadReceipts(ctx context.Context, from, to time.Time) iter.Seq2[*controlv1.ReadReceiptsResponse, error] {
-	return func(yield func(*controlv1.ReadReceiptsResponse, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		stream, err := c.leases.ReadReceipts(ctx, &controlv1.ReadReceiptsRequest{FromMs: from.UnixMilli(), ToMs: to.UnixMilli()})
-		if err != nil {
-			yield(nil, fromWire(err))
-			return
-		}
-		defer stream.Close()
-		for stream.Receive() {
-			if !yield(stream.Msg(), nil) {
-				return
-			}
-		}
-		if err := stream.Err(); err != nil {
-			yield(nil, fromWire(err))
-		}
-	}
+	return received(ctx, func(ctx context.Context) (*connect.ServerStreamForClient[controlv1.ReadReceiptsResponse], error) {
+		return c.leases.ReadReceipts(ctx, &controlv1.ReadReceiptsRequest{FromMs: from.UnixMilli(), ToMs: to.UnixMilli()})
+	})
 }
 
 // Proof gives the file that proves an equivocation, and the id of its lease.
