@@ -59,10 +59,10 @@ func (v *Volatile) Spill(random *rand.Rand) error {
 	for _, name := range slices.Sorted(maps.Keys(v.files)) {
 		f := v.files[name]
 		for _, at := range slices.Sorted(maps.Keys(f.unsynced)) {
-			if random.IntN(2) == 0 || at >= int64(len(f.data)) {
+			if random.IntN(2) == 0 {
 				continue
 			}
-			if _, err := f.under.WriteAt(f.data[at:min(at+sector, int64(len(f.data)))], at); err != nil {
+			if err := f.bring(at); err != nil {
 				return err
 			}
 		}
@@ -114,15 +114,22 @@ func (f *volatileFile) Truncate(size int64) error {
 	return nil
 }
 
+// bring writes one sector to the file, unless that was cut off meanwhile.
+func (f *volatileFile) bring(at int64) error {
+	size := int64(len(f.data))
+	if at >= size {
+		return nil
+	}
+	_, err := f.under.WriteAt(f.data[at:min(at+sector, size)], at)
+	return err
+}
+
 // Sync brings everything to the file, and the file to the disk.
 func (f *volatileFile) Sync() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for at := range f.unsynced {
-		if at >= int64(len(f.data)) {
-			continue
-		}
-		if _, err := f.under.WriteAt(f.data[at:min(at+sector, int64(len(f.data)))], at); err != nil {
+		if err := f.bring(at); err != nil {
 			return err
 		}
 	}
