@@ -166,11 +166,7 @@ func receiptShow(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
-	name := c.Args().First()
-	file, err := readReceipt(name, k)
-	if errors.Is(err, fs.ErrNotExist) {
-		file, err = fetchLease(c, k, name)
-	}
+	file, err := fileOr(c, k, c.Args().First(), fetchLease)
 	if err != nil {
 		return err
 	}
@@ -198,6 +194,16 @@ func fetchLease(c *cli.Context, k console, id string) ([]byte, error) {
 	file, _, err := client.OpenLease(c.Context, id, false)
 	if errors.Is(err, control.ErrNotFound) {
 		_, file, err = client.Receipt(c.Context, id)
+	}
+	return file, err
+}
+
+// fileOr reads the file of that name; where there is none, it is an id of a lease that fetch
+// asks the node for.
+func fileOr(c *cli.Context, k console, name string, fetch func(*cli.Context, console, string) ([]byte, error)) ([]byte, error) {
+	file, err := readReceipt(name, k)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fetch(c, k, name)
 	}
 	return file, err
 }

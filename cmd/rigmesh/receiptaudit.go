@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/urfave/cli/v2"
@@ -27,10 +25,7 @@ func receiptAudit(c *cli.Context, k console) error {
 		return err
 	}
 	name := c.Args().First()
-	file, err := readReceipt(name, k)
-	if errors.Is(err, fs.ErrNotExist) {
-		file, err = openLease(c, k, name)
-	}
+	file, err := fileOr(c, k, name, openLease)
 	if err != nil {
 		return err
 	}
