@@ -51,9 +51,8 @@ func putBack(ctx context.Context, cfg config.Config) error {
 			}
 		}
 		release, err := control.Lock(node.CardsDir(cfg.DataDir))
-		var locked *control.LockedError
-		if errors.As(err, &locked) {
-			return nil // a worker is there again, and does it
+		if failed = err; errors.As(err, new(*control.LockedError)) {
+			continue // the killed worker, whose files are still being closed, or a new one
 		}
 		if err != nil {
 			return err
@@ -63,6 +62,9 @@ func putBack(ctx context.Context, cfg config.Config) error {
 		if failed == nil {
 			return nil
 		}
+	}
+	if errors.As(failed, new(*control.LockedError)) {
+		return nil // a worker is there again, and has done it
 	}
 	return fmt.Errorf("settings of the cards are not put back; the next rigmesh up does it: %w", failed)
 }
