@@ -28,6 +28,7 @@ type file struct {
 	Devices     []deviceFile `yaml:"devices"`
 	Containerd  *string      `yaml:"containerd"`
 	Egress      *Access      `yaml:"egress"`
+	Store       *storeFile   `yaml:"store"`
 	Metrics     *string      `yaml:"metrics"`
 	SimulateGPU *string      `yaml:"simulate-gpu"`
 	MaxDuration *Duration    `yaml:"max-duration"`
@@ -99,6 +100,7 @@ func (f file) over(c *Config) {
 	set((*Access)(&c.Egress), f.Egress)
 	set(&c.Metrics, f.Metrics)
 	f.market(&c.Market)
+	f.Store.over(&c.Store)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}
@@ -141,6 +143,7 @@ func environment(c *Config, getenv func(string) string) error {
 	list("RIGMESH_LISTEN", &c.Listen)
 	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
 	parsed("RIGMESH_EGRESS", c.Egress.Set)
+	parsed("RIGMESH_STORE_MAX", (*Bytes)(&c.Store.Max).Set)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
 	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)
 	parsed("RIGMESH_STRANGER_LEASES", func(s string) (err error) {
