@@ -21,6 +21,7 @@ const (
 // peers, with a growing pause between attempts, until ctx ends. Not reaching
 // anybody is never an error: the network may simply not be there yet.
 func (h *Host) Run(ctx context.Context) error {
+	defer h.findNearby(ctx)()
 	pause := firstRetry
 	met := make(map[peer.ID]bool)
 	for {

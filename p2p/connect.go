@@ -40,6 +40,7 @@ func (h *Host) Connect(ctx context.Context, id peer.ID) error {
 	if h.connected(id) {
 		return nil
 	}
+	ctx = network.WithAllowLimitedConn(ctx, "connect") // through a relay is a way, too
 	err := errors.New("no address known")
 	if len(h.host.Peerstore().Addrs(id)) > 0 {
 		if err = h.host.Connect(ctx, peer.AddrInfo{ID: id}); err == nil {

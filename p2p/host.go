@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,16 @@ type Config struct {
 	// ConnsPerIP bounds connections from one public address; a miner has many
 	// rigs behind one. 0 means 64. Loopback is never bounded.
 	ConnsPerIP int
+	// MapPorts asks the router, by UPnP or NAT-PMP, to forward our ports.
+	MapPorts bool
+	// MDNS looks for nodes on the local networks, and answers those that look.
+	MDNS bool
+	// RelayBytes is what a connection between two others that runs through us may
+	// carry each way. We relay only when strangers can reach us. 0: never.
+	RelayBytes int64
+	// PSK is the key of a private network: nobody without it gets to say a word. It
+	// runs over TCP alone.
+	PSK []byte
 	// Log is required.
 	Log *slog.Logger
 }
@@ -60,6 +71,9 @@ type Host struct {
 	bootstrap []peer.AddrInfo
 	log       *slog.Logger
 	alone     chan struct{} // nudges Run after a disconnect
+	reach     *reach        // nil for hosts built elsewhere
+	mdns      bool
+	maxConns  int
 
 	mu      sync.Mutex
 	lookup  Lookup
@@ -76,7 +90,11 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use identity key: %w", err)
 	}
-	opts, err := options(cfg, key)
+	r := newReach()
+	if cfg.MapPorts && !onLoopback(cfg.Listen) {
+		r.mapper = &portMapper{}
+	}
+	opts, err := options(cfg, key, r)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +111,12 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(err, lh.Close())
 	}
+	stop, err := r.watch(lh)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("watch our own addresses: %w", err), h.Close())
+	}
+	h.reach = r
+	h.OnClose(stop)
 	return h, nil
 }
 
@@ -115,6 +139,8 @@ func Wrap(lh host.Host, cfg Config) (*Host, error) {
 		bootstrap: bootstrap,
 		log:       cfg.Log,
 		alone:     make(chan struct{}, 1),
+		mdns:      cfg.MDNS,
+		maxConns:  cfg.MaxConns,
 	}
 	h.watchDisconnects()
 	return h, nil
@@ -131,7 +157,10 @@ func (c Config) withDefaults() Config {
 		c.ConnsPerIP = 64
 	}
 	if len(c.Listen) == 0 {
-		c.Listen = []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"}
+		c.Listen = []string{"/ip4/0.0.0.0/tcp/0"}
+		if c.PSK == nil {
+			c.Listen = append(c.Listen, "/ip4/0.0.0.0/udp/0/quic-v1")
+		}
 	}
 	return c
 }
@@ -149,6 +178,12 @@ func check(c Config) ([]peer.AddrInfo, error) {
 	}
 	if c.MaxConns < 8 {
 		errs = append(errs, fmt.Errorf("at most %d connections: a node needs at least 8", c.MaxConns))
+	}
+	if c.PSK != nil && len(c.PSK) != pskSize {
+		errs = append(errs, fmt.Errorf("key of a private network: %d bytes, want %d", len(c.PSK), pskSize))
+	}
+	if c.PSK != nil && slices.ContainsFunc(c.Listen, func(a string) bool { return strings.Contains(a, "/udp/") }) {
+		errs = append(errs, fmt.Errorf("listen on %s: a private network runs over TCP alone", strings.Join(c.Listen, " ")))
 	}
 	bootstrap, err := bootstrapPeers(c.Bootstrap)
 	return bootstrap, errors.Join(append(errs, err)...)
@@ -229,6 +264,9 @@ func (h *Host) PeerAddrs() []string {
 	var out []string
 	for _, id := range h.Peers() {
 		for _, a := range h.host.Peerstore().Addrs(id) {
+			if isRelayed(a) {
+				continue // its place at a relay does not last
+			}
 			if full, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: id, Addrs: []ma.Multiaddr{a}}); err == nil {
 				out = append(out, full[0].String())
 			}

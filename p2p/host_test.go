@@ -1,6 +1,7 @@
 package p2p_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -219,5 +220,45 @@ func waitConnected(t *testing.T, h *p2p.Host, id peer.ID) {
 		case <-deadline:
 			t.Fatal("not connected")
 		}
+	}
+}
+
+func TestWithoutTheKeyNobodyEntersAPrivateNetwork(t *testing.T) {
+	private := func(key byte) *p2p.Host {
+		cfg := p2ptest.Config(t)
+		cfg.Listen = cfg.Listen[:1]
+		cfg.PSK = bytes.Repeat([]byte{key}, 32)
+		return p2ptest.New(t, cfg)
+	}
+	a, b, other := private(1), private(1), private(2)
+	open := p2ptest.New(t, p2ptest.Config(t))
+	p2ptest.Connect(t, a, b)
+	for _, h := range []*p2p.Host{other, open} {
+		p2ptest.Introduce(t, h, a)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		if err := h.Connect(ctx, a.ID()); !errors.Is(err, p2p.ErrUnreachable) {
+			t.Errorf("connected without the key: %v", err)
+		}
+		cancel()
+	}
+	cfg := p2ptest.Config(t)
+	cfg.PSK = make([]byte, 32)
+	if _, err := p2p.New(cfg); err == nil || !strings.Contains(err.Error(), "TCP alone") {
+		t.Errorf("a private network on QUIC: %v", err)
+	}
+}
+
+func TestARouteTellsHowAPeerIsReached(t *testing.T) {
+	hosts := p2ptest.Loopback(t, 2)
+	if got := hosts[0].Route(hosts[1].ID()); got.Way != p2p.WayNone {
+		t.Errorf("not connected, and %+v", got)
+	}
+	p2ptest.Connect(t, hosts[1], hosts[0])
+	if got, want := hosts[1].Route(hosts[0].ID()), (p2p.Route{Way: p2p.WayLocal, Transport: "tcp"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	hosts[1].AwaitDirect(t.Context(), hosts[0].ID()) // returns at once
+	if !hosts[0].LoopbackOnly() || hosts[0].Reachability().Reach != p2p.ReachUnknown {
+		t.Errorf("on loopback: %+v", hosts[0].Reachability())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -21,9 +22,13 @@ import (
 // newConnGrace spares a fresh connection from trimming until it could become useful.
 const newConnGrace = 30 * time.Second
 
+// punchTimeout bounds one attempt to connect through two NATs, and the plain dial
+// before it. libp2p makes three attempts.
+const punchTimeout = 3 * time.Second
+
 // options turns a Config into libp2p's options. TLS comes before Noise: it is
 // the faster of the two.
-func options(cfg Config, key crypto.PrivKey) ([]libp2p.Option, error) {
+func options(cfg Config, key crypto.PrivKey, r *reach) ([]libp2p.Option, error) {
 	conns, err := connmgr.NewConnManager(cfg.MaxConns*3/4, cfg.MaxConns, connmgr.WithGracePeriod(newConnGrace))
 	if err != nil {
 		return nil, fmt.Errorf("limit connections to %d: %w", cfg.MaxConns, err)
@@ -36,19 +41,33 @@ func options(cfg Config, key crypto.PrivKey) ([]libp2p.Option, error) {
 	if version == "" {
 		version = "dev"
 	}
-	return []libp2p.Option{
+	opts := []libp2p.Option{
 		libp2p.Identity(key),
 		libp2p.UserAgent("rigmesh/" + version),
 		libp2p.ListenAddrStrings(cfg.Listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
-		libp2p.Transport(quic.NewTransport),
 		libp2p.Security(tls.ID, tls.New),
 		libp2p.Security(noise.ID, noise.New),
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(resources),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankTCPFirst)),
 		libp2p.DisableMetrics(),
-	}, nil
+		// Peers are asked to dial us, and we dial them when asked. The older AutoNAT
+		// is not served: its answer is one for all addresses together.
+		libp2p.EnableAutoNATv2(),
+		libp2p.AddrsFactory(r.advertise),
+		libp2p.EnableHolePunching(holepunch.WithTracer(r), holepunch.DirectDialTimeout(punchTimeout)),
+	}
+	opts = append(opts, relayOptions(r, cfg.RelayBytes, cfg.ConnsPerIP)...)
+	if cfg.PSK != nil {
+		opts = append(opts, libp2p.PrivateNetwork(cfg.PSK)) // QUIC cannot be sealed with it
+	} else {
+		opts = append(opts, libp2p.Transport(quic.NewTransport))
+	}
+	if r.mapper != nil {
+		opts = append(opts, libp2p.NATManager(r.mapper.make()))
+	}
+	return opts, nil
 }
 
 // resourceManager raises libp2p's limits where they would cut honest nodes:

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/core/record"
@@ -17,6 +18,7 @@ import (
 const (
 	MaxPeerRecord = 2048 // bytes of the envelope
 	maxAddrs      = 12
+	maxAddrBytes  = 384 // of our own: an announcement with them stays below 1 KiB
 	recordTTL     = time.Hour
 )
 
@@ -29,7 +31,7 @@ var ErrPeerRecord = errors.New("bad peer record")
 func (h *Host) PeerRecord() ([]byte, error) {
 	rec := peer.NewPeerRecord() // numbered by the clock: a later one supersedes
 	rec.PeerID = h.ID()
-	rec.Addrs = publishable(h.host.Addrs())
+	rec.Addrs = fitting(h.Publishable(h.host.Addrs()))
 	envelope, err := record.Seal(rec, h.key)
 	if err != nil {
 		return nil, fmt.Errorf("sign peer record: %w", err)
@@ -90,9 +92,11 @@ func (h *Host) RecordOf(id peer.ID) []byte {
 	return b
 }
 
-// publishable keeps what others may be able to dial, the likeliest first:
-// public, then private, then loopback only when there is nothing else.
-func publishable(addrs []ma.Multiaddr) []ma.Multiaddr {
+// Publishable keeps what others may be able to dial, the likeliest first: public, then
+// private, then loopback only when there is nothing else. In a network that reaches
+// beyond our own, private addresses are left out: they tell strangers how a home is
+// built, and lead them nowhere.
+func (h *Host) Publishable(addrs []ma.Multiaddr) []ma.Multiaddr {
 	rank := func(a ma.Multiaddr) int {
 		switch {
 		case manet.IsPublicAddr(a):
@@ -104,8 +108,29 @@ func publishable(addrs []ma.Multiaddr) []ma.Multiaddr {
 	}
 	sorted := slices.Clone(addrs)
 	slices.SortStableFunc(sorted, func(a, b ma.Multiaddr) int { return rank(a) - rank(b) })
-	if len(sorted) > 0 && rank(sorted[0]) < 2 {
-		sorted = slices.DeleteFunc(sorted, manet.IsIPLoopback)
+	worst := 2
+	if len(sorted) > 0 {
+		worst = max(1, rank(sorted[0]))
 	}
-	return sorted[:min(len(sorted), maxAddrs)]
+	if h.outside() {
+		worst = 0
+	}
+	return slices.DeleteFunc(sorted, func(a ma.Multiaddr) bool { return rank(a) > worst })
+}
+
+// outside says whether some peer is connected across the internet.
+func (h *Host) outside() bool {
+	return slices.ContainsFunc(h.host.Network().Conns(), func(c network.Conn) bool { return manet.IsPublicAddr(c.RemoteMultiaddr()) })
+}
+
+// fitting keeps as many addresses as a peer record may hold. Those through relays are
+// long, and a record travels in announcements.
+func fitting(addrs []ma.Multiaddr) []ma.Multiaddr {
+	room := maxAddrBytes
+	for i, a := range addrs {
+		if room -= len(a.Bytes()); room < 0 || i == maxAddrs {
+			return addrs[:i]
+		}
+	}
+	return addrs
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -26,6 +27,7 @@ type Remote struct {
 	mu     sync.Mutex
 	idle   *stream.Conn
 	closed bool
+	waited bool // for a direct connection
 }
 
 // Source makes a Remote. It connects when first used.
@@ -51,11 +53,32 @@ func (r *Remote) Blob(ctx context.Context, digest string, offset int64) (io.Read
 		}
 		// The kept stream was stale. A new one says how things are.
 	}
+	r.preferDirect(ctx)
 	c, err := stream.OpenLimited(ctx, r.h, r.peer, protocolName, limits)
 	if err != nil {
 		return nil, err
 	}
 	return r.request(ctx, c, digest, offset)
+}
+
+// directWait is how long content waits for the two sides to get around a relay.
+const directWait = 5 * time.Second
+
+// preferDirect waits for a direct connection the first time that only a relay leads
+// to the peer. Bulk is what relays have little to give for.
+func (r *Remote) preferDirect(ctx context.Context) {
+	r.mu.Lock()
+	waited := r.waited
+	r.waited = true
+	r.mu.Unlock()
+	if waited {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, directWait)
+	defer cancel()
+	if r.h.Connect(ctx, r.peer) == nil {
+		r.h.AwaitDirect(ctx, r.peer)
+	}
 }
 
 // final are answers, as opposed to accidents.

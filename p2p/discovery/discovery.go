@@ -69,7 +69,8 @@ func New(h *p2p.Host, cfg Config) (*Discovery, error) {
 		dht.DisableValues(),
 		dht.RoutingTablePeerDiversityFilter(newDiversity(h.Libp2p(), cfg.Exempt)),
 		// No query or table filter for private addresses: a LAN without the
-		// internet is a network too.
+		// internet is a network too. In a larger one they are not passed on.
+		dht.AddressFilter(h.Publishable),
 		dht.BootstrapPeersFunc(h.Bootstrap),
 	)
 	if err != nil {

@@ -25,7 +25,7 @@ func Open(ctx context.Context, h *p2p.Host, to peer.ID, name string) (*Conn, err
 
 // OpenLimited is Open for a protocol whose limits differ from the defaults.
 func OpenLimited(ctx context.Context, h *p2p.Host, to peer.ID, name string, l Limits) (*Conn, error) {
-	if err := h.Connect(network.WithAllowLimitedConn(ctx, name), to); err != nil {
+	if err := h.Connect(ctx, to); err != nil {
 		return nil, fmt.Errorf("open %s stream: %w", name, err)
 	}
 	// A relayed connection carries small protocols too; without this the
