@@ -24,18 +24,28 @@ type ports struct {
 
 // listen makes the host, on the ports of the last start where none is configured.
 func (n *Node) listen() error {
+	var psk []byte
+	if n.cfg.Reach.PSK != "" {
+		var err error
+		if psk, err = p2p.ReadPSK(n.cfg.Reach.PSK); err != nil {
+			return err
+		}
+	}
 	wanted := n.cfg.Listen
 	if len(wanted) == 0 {
 		wanted = defaultListen
+		if psk != nil {
+			wanted = wanted[:1] // QUIC cannot be sealed with the network's key
+		}
 	}
 	last := readPorts(n.path("ports"))
-	host, err := p2p.New(n.hostConfig(last.into(wanted)))
+	host, err := p2p.New(n.hostConfig(psk, last.into(wanted)))
 	if last != (ports{}) && (err != nil || portsOf(host.Addrs()).lack(last)) {
 		n.log.Info("the ports of the last start are taken, using others", "err", err)
 		if err == nil {
 			_ = host.Close() // it listens on what was left
 		}
-		host, err = p2p.New(n.hostConfig(wanted))
+		host, err = p2p.New(n.hostConfig(psk, wanted))
 	}
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", strings.Join(wanted, " "), err)
@@ -44,10 +54,11 @@ func (n *Node) listen() error {
 	return portsOf(host.Addrs()).write(n.path("ports"))
 }
 
-func (n *Node) hostConfig(listen []string) p2p.Config {
+func (n *Node) hostConfig(psk []byte, listen []string) p2p.Config {
 	return p2p.Config{
 		Key: n.key, Network: n.cfg.Network, Version: n.parts.Version,
 		Listen: listen, Bootstrap: n.cfg.Bootstrap, Log: n.log,
+		MapPorts: n.cfg.Reach.PortMap, MDNS: n.cfg.Reach.MDNS, RelayBytes: int64(n.cfg.Reach.RelayBytes), PSK: psk,
 	}
 }
 

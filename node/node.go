@@ -76,7 +76,6 @@ type Node struct {
 	journal   *journal.Journal
 	guard     *session.Guard // what the journal is written through
 	store     *blob.Store
-	trimming  sync.Mutex // one at a time makes room in the store
 	receipts  *receipts
 	offers    *offers
 	board     *announce.Board

@@ -37,6 +37,7 @@ func (n *Node) Status(context.Context) *controlv1.StatusResponse {
 		}
 		st.Conditions = append(st.Conditions, c)
 	}
+	st.Conditions = append(st.Conditions, n.reachConditions()...)
 	st.Conditions = append(st.Conditions, n.deviceConditions()...)
 	if n.draining.Load() {
 		st.Conditions = append(st.Conditions, &controlv1.Condition{

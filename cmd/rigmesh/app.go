@@ -93,6 +93,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "data", Category: category, Usage: "the node's data `DIR` [$RIGMESH_DATA]"},
 		&cli.StringFlag{Name: "network", Category: category, Usage: "`NAME` of the network [$RIGMESH_NETWORK]"},
 		&cli.StringSliceFlag{Name: "bootstrap", Category: category, Usage: "`ADDRESS` of a node to begin with, ending in /p2p/ID; repeatable [$RIGMESH_BOOTSTRAP]"},
+		&cli.StringFlag{Name: "psk", Category: category, Usage: "`FILE` with the key of a private network, which nobody without it enters [$RIGMESH_PSK]"},
 		&cli.StringFlag{Name: "log-level", Category: category, Usage: "log from this `LEVEL` on: debug, info, warn or error [$RIGMESH_LOG_LEVEL]"},
 	}
 }

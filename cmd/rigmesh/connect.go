@@ -28,6 +28,11 @@ func settings(c *cli.Context, k console) (config.Config, error) {
 	if v := globalList(c, "bootstrap"); v != nil {
 		cfg.Bootstrap = v
 	}
+	if v := global(c, "psk"); v != "" {
+		if cfg.Reach.PSK, err = filepath.Abs(v); err != nil {
+			return config.Config{}, err
+		}
+	}
 	if v := global(c, "log-level"); v != "" {
 		cfg.LogLevel = v
 	}
@@ -67,6 +72,9 @@ func connect(ctx context.Context, c *cli.Context, k console) (*control.Client, e
 	args := []string{"node", "--requester", "--idle-exit", "10m", "--data", cfg.DataDir, "--network", cfg.Network, "--log-level", cfg.LogLevel}
 	for _, b := range cfg.Bootstrap {
 		args = append(args, "--bootstrap", b)
+	}
+	if cfg.Reach.PSK != "" {
+		args = append(args, "--psk", cfg.Reach.PSK)
 	}
 	client, err := control.EnsureRunning(ctx, cfg.DataDir, control.Starter{Args: args})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 )
 
 // checkup is what doctor found about one thing.
@@ -41,7 +42,7 @@ func doctor(c *cli.Context, k console) error {
 		return err
 	}
 	var all []checkup
-	for _, check := range append(machineChecks, checkClock, checkPorts, checkDisk, checkNode) {
+	for _, check := range append(machineChecks, checkClock, checkPorts, checkDisk, checkReach, checkNode) {
 		all = append(all, check(c.Context, cfg))
 	}
 	bad := 0
@@ -111,6 +112,27 @@ func checkPorts(ctx context.Context, cfg config.Config) checkup {
 		}
 	}
 	return good("ports", "this machine can listen; nothing has to be forwarded")
+}
+
+// checkReach asks the node how it is reached, and what it saw of a NAT.
+func checkReach(ctx context.Context, cfg config.Config) checkup {
+	client, err := control.Dial(ctx, cfg.DataDir)
+	if err != nil {
+		return good("reach", "known once a node runs and has met others")
+	}
+	defer client.Close()
+	r, err := client.Reach(ctx)
+	if err != nil {
+		return wrong("reach", "rigmesh down, then rigmesh up", "%v", err)
+	}
+	if r.Reach == controlv1.Reach_REACH_NONE {
+		return wrong("reach", "forward a port in your router and name it with --listen, or add a --bootstrap node with a public address",
+			"%s. %s", reached(r), natSeen(r))
+	}
+	if r.Loopback {
+		return good("reach", "%s", reached(r))
+	}
+	return good("reach", "%s. %s", reached(r), natSeen(r))
 }
 
 // leastDisk is what images and tasks want at least, in bytes.

@@ -82,7 +82,7 @@ func newFakeNode(dir string) (*fakeNode, error) {
 
 func (f *fakeNode) server() *control.Server {
 	return control.New(control.Config{
-		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Owner: f, Log: slog.New(slog.DiscardHandler),
+		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Owner: f, Reach: f, Log: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -210,6 +210,18 @@ func (f *fakeNode) Devices() (*controlv1.ListDevicesResponse, error) {
 			{Number: 3, Uuid: "GPU-4", Model: "rtx-3080", VramBytes: 10 << 30, Price: 200_000, Action: "hand back", Code: "lost", Text: "the card fell off the bus"},
 		},
 	}, nil
+}
+
+func (f *fakeNode) Reach() *controlv1.ReachResponse {
+	return &controlv1.ReachResponse{
+		Reach: controlv1.Reach_REACH_RELAYED, Relays: []string{"12D3KooWaaaaaaaaaRelay01", "12D3KooWaaaaaaaaaRelay02"},
+		Udp: controlv1.Nat_NAT_SAME_PORT, Tcp: controlv1.Nat_NAT_PORT_PER_PEER,
+		Peers: []*controlv1.Route{
+			{PeerId: "12D3KooWaaaaaaaaRenter01", Way: controlv1.Way_WAY_PUNCHED, Transport: "quic", RttUs: 31_400, Lease: true},
+			{PeerId: "12D3KooWaaaaaaaaaRelay01", Way: controlv1.Way_WAY_DIRECT, Transport: "tcp", RttUs: 9_000},
+			{PeerId: "12D3KooWaaaaaaaaRenter02", Way: controlv1.Way_WAY_RELAYED, Via: "12D3KooWaaaaaaaaaRelay01", Inbound: true, Transport: "tcp"},
+		},
+	}
 }
 
 func (f *fakeNode) Shutdown(drain bool) { f.down <- drain }

@@ -23,6 +23,7 @@ func nodeCommand(k console) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "requester", Usage: "rent, and lend nothing", DisableDefaultText: true},
 			&cli.StringFlag{Name: "idle-exit", Usage: "end after `TIME` without a job or a caller"},
+			mdnsFlag(), portMapFlag(),
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` to listen on; repeatable"},
 		},
 		Action: func(c *cli.Context) error {

@@ -10,12 +10,13 @@ import (
 
 func statusCommand(k console) *cli.Command {
 	return command(&cli.Command{
-		Name:        "status",
-		Usage:       "say what this machine's node does",
-		Category:    categoryAll,
-		Description: examples("rigmesh status", "rigmesh status --json | jq -r '.addresses[0]'"),
-		Flags:       []cli.Flag{jsonFlag()},
-		Action:      func(c *cli.Context) error { return status(c, k) },
+		Name:     "status",
+		Usage:    "say what this machine's node does",
+		Category: categoryAll,
+		Description: "Says how the node is reached, how it reaches its peers, and what troubles it.\n\n" +
+			examples("rigmesh status", "rigmesh status --json | jq -r '.addresses[0]'", "rigmesh status --json | jq '.reach.peers[] | select(.way == \"relayed\")'"),
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: func(c *cli.Context) error { return status(c, k) },
 	}, arguments{0, 0})
 }
 
@@ -28,10 +29,18 @@ func status(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
+	ways, err := client.Reach(c.Context)
+	if err != nil {
+		return err
+	}
 	if c.Bool("json") {
-		return printJSON(k.out, viewStatus(st))
+		return printJSON(k.out, struct {
+			statusView
+			Reach reachView `json:"reach"`
+		}{viewStatus(st), viewReach(ways)})
 	}
 	describe(k, st)
+	printReach(k, ways)
 	if w, err := client.ExplainWorker(c.Context); err == nil && w.Worker && w.FreeDevices > 0 {
 		fmt.Fprintf(k.out, "%-10s %s\n", "idle", idle(w, time.Now()))
 	}

@@ -28,6 +28,8 @@ func upCommand(k console) *cli.Command {
 			&cli.StringFlag{Name: "price", Usage: "bid no less than `CREDITS` per GPU-hour (default: 0.20)"},
 			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2, or a machine: home, eight-h100, mining-rig; offers say that they are simulated"},
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` such as /ip4/0.0.0.0/tcp/4001; repeatable (default: every interface, a free port)"},
+			mdnsFlag(), portMapFlag(),
+			&cli.StringFlag{Name: "relay", Usage: "carry `SIZE` at most each way on a connection of two others, when strangers reach this machine; 0: relay nothing (default: 16MiB)"},
 			&cli.StringFlag{Name: "containerd", Usage: "run jobs in the system's containerd at `SOCKET` (default: one of our own)"},
 			&cli.StringFlag{Name: "egress", Usage: "what a job may reach of the internet: none, `hosts` that it lists, or public (default: none)"},
 			&cli.StringFlag{Name: "max-duration", Usage: "the longest lease, as `TIME` (default: 24h)"},
@@ -63,6 +65,14 @@ func up(c *cli.Context, k console) error {
 	})
 }
 
+func mdnsFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "mdns", Value: true, Usage: "look for nodes on the local network; --mdns=false does not"}
+}
+
+func portMapFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "port-map", Value: true, Usage: "have the router forward our ports (UPnP, NAT-PMP); --port-map=false does not"}
+}
+
 // nodeSettings are the settings of a node that runs in this process.
 func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 	cfg, err := settings(c, k)
@@ -72,6 +82,7 @@ func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 	err = parseFlags(c, flagValue{"price", (*config.Price)(&cfg.Price)},
 		flagValue{"egress", &cfg.Egress},
 		flagValue{"max-duration", (*config.Duration)(&cfg.MaxDuration)},
+		flagValue{"relay", (*config.Bytes)(&cfg.Reach.RelayBytes)},
 		flagValue{"idle-exit", (*config.Duration)(&cfg.IdleExit)})
 	if err != nil {
 		return cfg, err
@@ -80,6 +91,12 @@ func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 	override(c, "simulate-gpu", &cfg.SimulateGPU)
 	override(c, "name", &cfg.Name)
 	override(c, "metrics", &cfg.Metrics)
+	if c.IsSet("mdns") {
+		cfg.Reach.MDNS = c.Bool("mdns")
+	}
+	if c.IsSet("port-map") {
+		cfg.Reach.PortMap = c.Bool("port-map")
+	}
 	if c.IsSet("listen") {
 		cfg.Listen = c.StringSlice("listen")
 	}

@@ -50,8 +50,6 @@ type Config struct {
 	Containerd string
 	// Egress is the most of a network that a task may have.
 	Egress job.Access
-	// Store is what is kept of images and files.
-	Store Store
 	// Name is shown to this node's owner; nobody else sees it.
 	Name string
 	// LogLevel is one of debug, info, warn and error.
@@ -60,6 +58,8 @@ type Config struct {
 	Metrics string
 	// Lending is what can be changed while the node runs, beside Price.
 	Lending
+	// Reach is how this node and others find a way to each other.
+	Reach Reach
 	// Market is for which jobs this worker bids.
 	Market Market
 	// IdleExit ends a node that had no job and no caller for this long; 0: never.
@@ -91,6 +91,7 @@ func Default(dataDir string) Config {
 		AbsentGrace: 30 * time.Minute,
 		LogLevel:    "info",
 		Lending:     defaultLending(),
+		Reach:       defaultReach(),
 
 		StrangerLeases: 1,
 		StrangerBudget: time.Hour,
@@ -158,7 +159,7 @@ func (c Config) Validate() error {
 	if c.Containerd != "" && !filepath.IsAbs(c.Containerd) {
 		wrong("containerd %q: want the absolute path of a socket, such as /run/containerd/containerd.sock", c.Containerd)
 	}
-	c.Store.check(wrong)
+	c.Reach.check(wrong)
 	c.Market.check(c.MaxDuration, wrong)
 	if c.IdleExit < 0 {
 		wrong("idle-exit %s: want 0 or more", c.IdleExit)

@@ -32,18 +32,21 @@ max-duration: 2d
 log-level: debug
 stranger-leases: 2
 stranger-budget: 90m
+mdns: false
+relay: 2GiB
+psk: /etc/rigmesh.psk
 `
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Load(dir, env("RIGMESH_NETWORK", "other", "RIGMESH_BOOTSTRAP", "/a, /b", "RIGMESH_ABSENT_GRACE", "5m", "RIGMESH_STRANGER_LEASES", "3"))
+	got, err := Load(dir, env("RIGMESH_NETWORK", "other", "RIGMESH_BOOTSTRAP", "/a, /b", "RIGMESH_ABSENT_GRACE", "5m", "RIGMESH_STRANGER_LEASES", "3", "RIGMESH_RELAY", "1GiB"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Config{
 		DataDir: dir, Network: "other", Listen: []string{"/ip4/0.0.0.0/tcp/4001"}, Bootstrap: []string{"/a", "/b"},
 		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, StrangerLeases: 3, StrangerBudget: 90 * time.Minute, LogLevel: "debug",
-		Lending: defaultLending(),
+		Lending: defaultLending(), Reach: Reach{MDNS: false, PortMap: true, RelayBytes: 1 << 30, PSK: "/etc/rigmesh.psk"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -42,6 +42,10 @@ var keys = []Key{
 	{Name: "network", Help: "nodes of different networks never meet", get: func(c Config) string { return c.Network }},
 	{Name: "listen", Help: "addresses to listen on", List: true, get: func(c Config) string { return listed(c.Listen) }},
 	{Name: "bootstrap", Help: "nodes to begin with", List: true, get: func(c Config) string { return listed(c.Bootstrap) }},
+	{Name: "mdns", Help: "look for nodes on the local network: true or false", get: func(c Config) string { return strconv.FormatBool(c.Reach.MDNS) }},
+	{Name: "port-map", Help: "have the router forward our ports, by UPnP or NAT-PMP: true or false", get: func(c Config) string { return strconv.FormatBool(c.Reach.PortMap) }},
+	{Name: "relay", Help: "the most a connection of two others through this node may carry each way; 0: relay nothing", get: func(c Config) string { return Bytes(c.Reach.RelayBytes).exact() }},
+	{Name: "psk", Help: "file with the key of a private network; empty: an open one", get: func(c Config) string { return c.Reach.PSK }},
 	{Name: "simulate-gpu", Help: "devices to make up", get: func(c Config) string { return c.SimulateGPU }},
 	{Name: "region", Help: "where the machine is, such as eu-west; requesters may ask for it", get: func(c Config) string { return c.Market.Region }},
 	{Name: "min-duration", Help: "the shortest limit of a lease worth its start; 0s: any", get: func(c Config) string { return Duration(c.Market.MinDuration).String() }},
@@ -50,7 +54,6 @@ var keys = []Key{
 	{Name: "absent-grace", Help: "the longest silence of a requester", get: func(c Config) string { return Duration(c.AbsentGrace).String() }},
 	{Name: "containerd", Help: "socket of the system's containerd, to use it; empty: a containerd of our own", get: func(c Config) string { return c.Containerd }},
 	{Name: "egress", Help: "what a job may reach of the internet: none, hosts that it lists, or public", get: func(c Config) string { return c.Egress.String() }},
-	{Name: "store.max", Help: "the most that images and files may take between jobs, such as 50GiB; 0B: half of the free disk", get: func(c Config) string { return Bytes(c.Store.Max).exact() }},
 	{Name: "metrics", Help: "loopback address for Prometheus, such as 127.0.0.1:9400", get: func(c Config) string { return c.Metrics }},
 	{Name: "log-level", Help: "debug, info, warn or error", get: func(c Config) string { return c.LogLevel }},
 }

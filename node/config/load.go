@@ -28,7 +28,6 @@ type file struct {
 	Devices     []deviceFile `yaml:"devices"`
 	Containerd  *string      `yaml:"containerd"`
 	Egress      *Access      `yaml:"egress"`
-	Store       *storeFile   `yaml:"store"`
 	Metrics     *string      `yaml:"metrics"`
 	SimulateGPU *string      `yaml:"simulate-gpu"`
 	MaxDuration *Duration    `yaml:"max-duration"`
@@ -40,6 +39,11 @@ type file struct {
 	Region         *string   `yaml:"region"`
 	MinDuration    *Duration `yaml:"min-duration"`
 	StampBits      *int      `yaml:"stamp-bits"`
+
+	MDNS    *bool   `yaml:"mdns"`
+	PortMap *bool   `yaml:"port-map"`
+	Relay   *Bytes  `yaml:"relay"`
+	PSK     *string `yaml:"psk"`
 }
 
 // Load gives the defaults for dataDir, with what its config.yaml and then the environment say
@@ -100,7 +104,7 @@ func (f file) over(c *Config) {
 	set((*Access)(&c.Egress), f.Egress)
 	set(&c.Metrics, f.Metrics)
 	f.market(&c.Market)
-	f.Store.over(&c.Store)
+	f.reach(&c.Reach)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}
@@ -140,10 +144,13 @@ func environment(c *Config, getenv func(string) string) error {
 	text("RIGMESH_LOG_LEVEL", &c.LogLevel)
 	text("RIGMESH_METRICS", &c.Metrics)
 	text("RIGMESH_CONTAINERD", &c.Containerd)
+	text("RIGMESH_PSK", &c.Reach.PSK)
 	list("RIGMESH_LISTEN", &c.Listen)
 	list("RIGMESH_BOOTSTRAP", &c.Bootstrap)
 	parsed("RIGMESH_EGRESS", c.Egress.Set)
-	parsed("RIGMESH_STORE_MAX", (*Bytes)(&c.Store.Max).Set)
+	parsed("RIGMESH_MDNS", (*Switch)(&c.Reach.MDNS).Set)
+	parsed("RIGMESH_PORT_MAP", (*Switch)(&c.Reach.PortMap).Set)
+	parsed("RIGMESH_RELAY", (*Bytes)(&c.Reach.RelayBytes).Set)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
 	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)
 	parsed("RIGMESH_STRANGER_LEASES", func(s string) (err error) {

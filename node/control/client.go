@@ -23,6 +23,7 @@ type Client struct {
 	leases    controlv1connect.ReceiptServiceClient
 	market    controlv1connect.MarketServiceClient
 	owner     controlv1connect.OwnerServiceClient
+	reach     controlv1connect.ReachServiceClient
 	transport *http.Transport
 }
 
@@ -62,6 +63,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		leases:    controlv1connect.NewReceiptServiceClient(over, origin, plain),
 		market:    controlv1connect.NewMarketServiceClient(over, origin, plain),
 		owner:     controlv1connect.NewOwnerServiceClient(over, origin, plain),
+		reach:     controlv1connect.NewReachServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

@@ -181,7 +181,7 @@ func digestOf(content []byte) string {
 }
 
 func (f *fakeNode) server(dir string) *Server {
-	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Owner: f, Log: slog.New(slog.DiscardHandler)})
+	return New(Config{DataDir: dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Node: f, Reach: nil, Owner: f, Log: slog.New(slog.DiscardHandler)})
 }
 
 // serve runs a server over f in dir until the test ends.

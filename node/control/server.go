@@ -28,6 +28,7 @@ type Config struct {
 	Market   Market
 	Node     Node
 	Owner    Owner
+	Reach    Reach
 	Log      *slog.Logger
 }
 
@@ -65,6 +66,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewReceiptServiceHandler(leaseServer{s.Leases}, options))
 	mux.Handle(controlv1connect.NewMarketServiceHandler(market{s}, options))
 	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
+	mux.Handle(controlv1connect.NewReachServiceHandler(reach{s}, options))
 	srv := &http.Server{
 		Handler:           s.idle.count(mux),
 		Protocols:         plainHTTP2(),
