@@ -122,11 +122,21 @@ func (n *Node) provide(ctx context.Context, key string) {
 	}
 }
 
+// audience is how finely tiers are split over topics.
+func (n *Node) audience() discovery.Spread {
+	n.splitting.Lock()
+	defer n.splitting.Unlock()
+	if all, ok := n.discovery.Population(); ok {
+		n.tiers = n.tiers.Next(all)
+	}
+	return n.tiers
+}
+
 // crowd is how many nodes hear what this one hears, at most about: as many as there
-// are, by the estimate of the DHT.
+// are, by the estimate of the DHT, or the share of them that its shard holds.
 func (n *Node) crowd() int {
 	if all, ok := n.discovery.Population(); ok {
-		return all
+		return all >> max(0, n.audience().Bits()-1)
 	}
 	return n.discovery.Known()
 }

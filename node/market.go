@@ -86,8 +86,8 @@ func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, 
 	return n.worker.Ask(ann)
 }
 
-func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed) error {
-	return m.n.board.Publish(ctx, job.TierFor(need), ann)
+func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed, wider int) error {
+	return m.n.board.Publish(ctx, job.TierFor(need), ann, wider)
 }
 
 func (m marketSide) StampBits() int { return m.n.board.StampBits() }
@@ -106,9 +106,9 @@ func (m marketSide) Ping(ctx context.Context, worker peer.ID) (time.Duration, er
 	return m.n.host.Ping(ctx, worker)
 }
 
-func (m marketSide) Withdraw(ctx context.Context, losers []peer.ID, need *marketv1.Requirement, withdrawal *marketv1.Signed) {
-	if need != nil {
-		if err := m.n.board.Publish(ctx, job.TierFor(need), withdrawal); err != nil {
+func (m marketSide) Withdraw(ctx context.Context, losers []peer.ID, announced bool, withdrawal *marketv1.Signed) {
+	if announced {
+		if err := m.n.board.Withdraw(ctx, withdrawal); err != nil {
 			m.n.log.Debug("withdraw an announcement", "err", err)
 		}
 		return // the losers hear it with everybody else

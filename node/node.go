@@ -84,6 +84,7 @@ type Node struct {
 
 	splitting sync.Mutex
 	split     discovery.Spread // of classes over keys of the DHT
+	tiers     discovery.Spread // of tiers over topics of gossip
 	devices   *gpu.Reservations
 	cards     worker.Cards // nil: the devices need nothing before a tenant
 	input     *input
@@ -201,7 +202,10 @@ func (n *Node) makeNetwork() error {
 	if n.gossip, err = gossip.New(n.host, gossip.Config{Rendezvous: n.discovery}); err != nil {
 		return fmt.Errorf("gossip: %w", err)
 	}
-	n.board = announce.New(announce.Config{Router: n.gossip, Network: n.cfg.Network, Now: n.now})
+	n.tiers = discovery.Over(announce.PerTopic)
+	n.board = announce.New(announce.Config{
+		Router: n.gossip, Network: n.cfg.Network, Now: n.now, Self: n.host.ID(), Spread: n.audience,
+	})
 	n.offers = newOffers(n)
 	n.offers.recall()
 	n.rates = newRates(n.now)

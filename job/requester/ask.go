@@ -171,16 +171,19 @@ func (a *auction) measure(ctx context.Context, an answer) bool {
 	return true
 }
 
-// publish announces the job on gossip, in the background.
+// publish announces the job on gossip, in the background; to others each time.
 func (a *auction) publish(ctx context.Context) {
+	wider, offers := a.pushes, a.offers
 	a.announced = true
-	offers := a.offers
+	a.pushes++
 	a.wg.Go(func() {
-		if err := a.j.r.Market.Announce(ctx, a.need, a.signed); err != nil {
+		if err := a.j.r.Market.Announce(ctx, a.need, a.signed, wider); err != nil {
 			a.j.log.Info("announce", "err", err)
 			return
 		}
-		a.j.tellSearching(offers, true)
+		if wider == 0 {
+			a.j.tellSearching(offers, true)
+		}
 	})
 }
 

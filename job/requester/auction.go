@@ -16,6 +16,9 @@ import (
 const (
 	// announceAfter is how long workers that are known are asked alone.
 	announceAfter = 200 * time.Millisecond
+	// widenAfter is how long those that heard it first are waited for, where not
+	// everybody did.
+	widenAfter = 700 * time.Millisecond
 	// patience bounds one auction in which nobody bids.
 	patience = 3 * time.Second
 	// askTimeout bounds one worker's answer.
@@ -81,6 +84,7 @@ type auction struct {
 	warm       bool // a fitting offer was known before the auction began
 	searched   bool // every known way to find an offer was tried
 	announced  bool // on gossip, or about to be
+	pushes     int  // so often
 	bids       []bid
 	refused    []error // why bids cannot win
 	declines   int
@@ -225,6 +229,7 @@ func (a *auction) collect(ctx context.Context) error {
 		case <-push.C:
 			if len(a.bids) == 0 || a.j.sub.Broadcast {
 				a.publish(ctx)
+				push.Reset(widenAfter)
 			}
 		case an := <-a.answers:
 			if !a.measure(ctx, an) {

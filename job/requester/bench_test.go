@@ -186,7 +186,10 @@ func (n *network) Ask(ctx context.Context, id peer.ID, ann *marketv1.Signed) (*m
 func (n *network) Witnesses(int, []peer.ID) []peer.ID { return nil }
 func (n *network) RecordOf(peer.ID) []byte            { return nil }
 
-func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *marketv1.Signed) error {
+func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *marketv1.Signed, wider int) error {
+	if wider > 0 {
+		return nil // everybody was told
+	}
 	n.mu.Lock()
 	n.announced++
 	n.mu.Unlock()
@@ -200,11 +203,11 @@ func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *ma
 	return nil
 }
 
-func (n *network) Withdraw(_ context.Context, losers []peer.ID, need *marketv1.Requirement, signed *marketv1.Signed) {
+func (n *network) Withdraw(_ context.Context, losers []peer.ID, announced bool, signed *marketv1.Signed) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.losers = append(n.losers, losers...)
-	if need != nil {
+	if announced {
 		n.withdrawn = append(n.withdrawn, signed)
 	}
 }

@@ -81,13 +81,9 @@ func (a *auction) withdraw(ctx context.Context, t *tenure) {
 		a.j.log.Warn("withdraw an announcement", "err", err)
 		return
 	}
-	need := a.need
-	if !a.announced {
-		need = nil
-	}
 	r.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, letGoTimeout)
 		defer cancel()
-		r.Market.Withdraw(ctx, losers, need, signed)
+		r.Market.Withdraw(ctx, losers, a.announced, signed)
 	})
 }

@@ -59,13 +59,15 @@ type Market interface {
 	Witnesses(count int, without []peer.ID) []peer.ID
 	// RecordOf is a peer's own signed addresses; nil when they are not known.
 	RecordOf(id peer.ID) []byte
-	// Announce tells every worker that could serve the requirement.
-	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed) error
+	// Announce tells workers that could serve the requirement: all of them, or in a large
+	// network a share. wider is how often it was called for this announcement before; it
+	// tells others each time, and nobody once all were told that ever are.
+	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed, wider int) error
 	// StampBits is the proof of work that announcements should carry now; 0: none.
 	StampBits() int
-	// Withdraw tells workers that their bids lost, and with a need every worker that
-	// heard the announcement.
-	Withdraw(ctx context.Context, losers []peer.ID, need *marketv1.Requirement, withdrawal *marketv1.Signed)
+	// Withdraw tells workers that their bids lost: everybody that heard the announcement,
+	// where it was announced.
+	Withdraw(ctx context.Context, losers []peer.ID, announced bool, withdrawal *marketv1.Signed)
 	// RTT is the round trip to a worker; 0 when it was never measured.
 	RTT(worker peer.ID) time.Duration
 	// Ping measures it.

@@ -64,24 +64,25 @@ func open(data []byte) (said, error) {
 	return said{announcement: a}, job.CheckAnnouncement(m)
 }
 
-// claimed is the author that a message names, before anything is verified.
-func claimed(data []byte) []byte {
+// claimed is the announcement that a message is, and the author that it names, before
+// anything is verified.
+func claimed(data []byte) (statement.Hash, []byte) {
 	var signed marketv1.Signed
 	var a marketv1.Announcement
 	if proto.Unmarshal(data, &signed) != nil || statement.Type(signed.Type) != statement.TypeAnnouncement ||
 		len(signed.Payload) > statement.TypeAnnouncement.MaxSize() || proto.Unmarshal(signed.Payload, &a) != nil {
-		return nil
+		return statement.Hash{}, nil
 	}
-	return a.Requester
+	return statement.HashPayload(signed.Type, signed.Payload), a.Requester
 }
 
 // validate decides before anything is passed on, the cheapest questions first.
-func (b *Board) validate(from peer.ID, data []byte) gossip.Verdict {
+func (b *Board) validate(topic string, from peer.ID, data []byte) gossip.Verdict {
 	now := b.Now()
 	if !b.allowance(from).AllowN(now, 1) {
 		return gossip.Ignore
 	}
-	if key := claimed(data); key != nil && b.limit(key).TokensAt(now) < 1 {
+	if hash, key := claimed(data); key != nil && !b.counted.Contains(hash) && b.limit(key).TokensAt(now) < 1 {
 		return b.tooOften(from, key)
 	}
 	s, err := open(data)
@@ -89,13 +90,13 @@ func (b *Board) validate(from peer.ID, data []byte) gossip.Verdict {
 		return gossip.Reject
 	}
 	if s.withdrawal.Signed() != nil {
-		return b.judgeWithdrawal(s.withdrawal)
+		return b.judgeWithdrawal(topic, s.withdrawal)
 	}
-	return b.judge(now, from, s.announcement)
+	return b.judge(now, topic, from, s.announcement)
 }
 
 // judge decides on an announcement whose signature is good.
-func (b *Board) judge(now time.Time, from peer.ID, a Announcement) gossip.Verdict {
+func (b *Board) judge(now time.Time, topic string, from peer.ID, a Announcement) gossip.Verdict {
 	m := a.Message()
 	if m.Network != b.Network {
 		return gossip.Reject
@@ -103,29 +104,34 @@ func (b *Board) judge(now time.Time, from peer.ID, a Announcement) gossip.Verdic
 	if job.CheckFresh(now, m.IssuedMs, m.ExpiresMs) != nil {
 		return gossip.Ignore
 	}
-	if !b.limit(m.Requester).AllowN(now, 1) {
-		return b.tooOften(from, m.Requester)
+	if !b.counted.Contains(a.Hash()) {
+		if !b.limit(m.Requester).AllowN(now, 1) {
+			return b.tooOften(from, m.Requester)
+		}
+		if market.StampBits(a.Hash()) < b.demand.bits(now) {
+			return gossip.Ignore
+		}
+		b.demand.count(now)
+		b.counted.Add(a.Hash(), struct{}{})
 	}
-	if market.StampBits(a.Hash()) < b.demand.bits(now) {
-		return gossip.Ignore
+	if had, _ := b.known.ContainsOrAdd(place{topic, a.Hash()}, string(m.Requester)); had {
+		return gossip.Ignore // the same in another wrapping: routers know what they passed on by its bytes
 	}
-	b.demand.count(now)
-	b.known.ContainsOrAdd(a.Hash(), string(m.Requester))
 	return gossip.Accept
 }
 
 // judgeWithdrawal passes on one withdrawal of each announcement that was heard
 // before, so that there are never more of them than announcements.
-func (b *Board) judgeWithdrawal(w Withdrawal) gossip.Verdict {
+func (b *Board) judgeWithdrawal(topic string, w Withdrawal) gossip.Verdict {
 	m := w.Message()
 	if m.Network != b.Network {
 		return gossip.Reject
 	}
-	hash := statement.Hash(m.AnnouncementHash)
-	if author, ok := b.known.Peek(hash); !ok || author != string(m.Requester) {
+	at := place{topic, statement.Hash(m.AnnouncementHash)}
+	if author, ok := b.known.Peek(at); !ok || author != string(m.Requester) {
 		return gossip.Ignore
 	}
-	b.known.Add(hash, "")
+	b.known.Add(at, "")
 	return gossip.Accept
 }
 

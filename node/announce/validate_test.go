@@ -1,10 +1,12 @@
 package announce
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
@@ -70,7 +72,7 @@ func TestAnAnnouncementIsJudgedBeforeItIsPassedOn(t *testing.T) {
 		}), gossip.Ignore},
 	} {
 		b := board(&now)
-		if got := b.validate("forwarder", c.data); got != c.want {
+		if got := b.validate("topic", "forwarder", c.data); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
 		}
 	}
@@ -82,7 +84,7 @@ func TestOneAuthorsStormIsNotPassedOn(t *testing.T) {
 	accepted := 0
 	for n := range 100 {
 		a := announcement(t, "loud", func(a *marketv1.Announcement) { a.Sequence = uint64(n + 1) })
-		switch b.validate("forwarder", a) {
+		switch b.validate("topic", "forwarder", a) {
 		case gossip.Accept:
 			accepted++
 		case gossip.Reject:
@@ -92,11 +94,11 @@ func TestOneAuthorsStormIsNotPassedOn(t *testing.T) {
 	if accepted != authorBurst {
 		t.Errorf("%d passed on at once, want %d", accepted, authorBurst)
 	}
-	if v := b.validate("forwarder", announcement(t, "quiet", nil)); v != gossip.Accept {
+	if v := b.validate("topic", "forwarder", announcement(t, "quiet", nil)); v != gossip.Accept {
 		t.Errorf("somebody else's is not passed on: %v", v)
 	}
 	at = at.Add(2 * time.Second)
-	if v := b.validate("forwarder", announcement(t, "loud", nil)); v != gossip.Accept {
+	if v := b.validate("topic", "forwarder", announcement(t, "loud", func(a *marketv1.Announcement) { a.Sequence = 1000 })); v != gossip.Accept {
 		t.Errorf("after a pause: %v", v)
 	}
 }
@@ -107,7 +109,7 @@ func TestWhatAPeerSaysItselfTooOftenIsHeldAgainstItAlone(t *testing.T) {
 	verdicts := map[gossip.Verdict]int{}
 	for n := range 100 {
 		a := announcement(t, "loud", func(a *marketv1.Announcement) { a.Sequence = uint64(n + 1) })
-		verdicts[b.validate(self, a)]++
+		verdicts[b.validate("topic", self, a)]++
 	}
 	if verdicts[gossip.Accept] != authorBurst || verdicts[gossip.Waste] != 100-authorBurst {
 		t.Errorf("verdicts %v", verdicts)
@@ -117,14 +119,14 @@ func TestWhatAPeerSaysItselfTooOftenIsHeldAgainstItAlone(t *testing.T) {
 func TestWhatAPeerBringsIsBoundedBeforeItIsLookedAt(t *testing.T) {
 	b := board(&now)
 	for range forwarderBurst {
-		if v := b.validate("flood", []byte("garbage")); v != gossip.Reject {
+		if v := b.validate("topic", "flood", []byte("garbage")); v != gossip.Reject {
 			t.Fatalf("garbage is %v", v)
 		}
 	}
-	if v := b.validate("flood", []byte("garbage")); v != gossip.Ignore {
+	if v := b.validate("topic", "flood", []byte("garbage")); v != gossip.Ignore {
 		t.Errorf("beyond the rate it is %v; want it not looked at", v)
 	}
-	if v := b.validate("other", announcement(t, "author", nil)); v != gossip.Accept {
+	if v := b.validate("topic", "other", announcement(t, "author", nil)); v != gossip.Accept {
 		t.Errorf("another peer's is %v", v)
 	}
 }
@@ -164,7 +166,7 @@ func TestOnlyItsAuthorWithdrawsAnAnnouncementAndOnlyOnce(t *testing.T) {
 		{"again", withdrawal(t, "author", a), gossip.Ignore},
 	}
 	for _, s := range steps {
-		if got := b.validate("forwarder", s.data); got != s.want {
+		if got := b.validate("topic", "forwarder", s.data); got != s.want {
 			t.Errorf("%s: %v, want %v", s.name, got, s.want)
 		}
 	}
@@ -187,7 +189,7 @@ func TestAFloodOfManyNamesAsksForAProofOfWork(t *testing.T) {
 			a.IssuedMs, a.ExpiresMs = at.UnixMilli(), at.Add(30*time.Second).UnixMilli()
 		})
 	}
-	if v := b.validate("forwarder", fresh(0)); v != gossip.Ignore {
+	if v := b.validate("topic", "forwarder", fresh(0)); v != gossip.Ignore {
 		t.Errorf("without a stamp: %v", v)
 	}
 	for range 4 * calm {
@@ -197,7 +199,28 @@ func TestAFloodOfManyNamesAsksForAProofOfWork(t *testing.T) {
 		t.Errorf("four times the flood asks for %d bits", got)
 	}
 	at = at.Add(2 * time.Minute)
-	if v := b.validate("forwarder", fresh(0)); v != gossip.Accept || b.StampBits() != 0 {
+	if v := b.validate("topic", "forwarder", fresh(0)); v != gossip.Accept || b.StampBits() != 0 {
 		t.Errorf("after the flood: %v, and %d bits asked", v, b.StampBits())
+	}
+}
+
+// Where a tier is split, one announcement is passed on in several topics, and counts once.
+// The same one in another wrapping is not passed on again.
+func TestAnAnnouncementIsPassedOnOnceInEachTopic(t *testing.T) {
+	b := board(&now)
+	for n := range authorBurst {
+		a := announcement(t, "author", func(a *marketv1.Announcement) { a.Sequence = uint64(n + 1) })
+		for _, topic := range []string{"jobs/24g/1/0", "jobs/24g/2/01"} {
+			if v := b.validate(topic, "forwarder", a); v != gossip.Accept {
+				t.Fatalf("announcement %d in %s: %v", n, topic, v)
+			}
+			wrapped := protowire.AppendVarint(protowire.AppendTag(bytes.Clone(a), 99, protowire.VarintType), 1)
+			if v := b.validate(topic, "forwarder", wrapped); v != gossip.Ignore && v != gossip.Reject {
+				t.Fatalf("announcement %d again in %s: %v", n, topic, v)
+			}
+		}
+	}
+	if v := b.validate("jobs/24g/1/0", "forwarder", announcement(t, "author", nil)); v == gossip.Accept {
+		t.Error("one more than its author may say at once")
 	}
 }

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 
@@ -14,6 +15,8 @@ const (
 	maxBits = 12
 	// maxKeys bounds how many keys of a class one search looks at.
 	maxKeys = 16
+	// maxAround bounds how many shards one peer speaks to, its own first.
+	maxAround = 4
 )
 
 // Spread splits a class of providers, such as "vram/24g", over keys by the first bits
@@ -21,7 +24,13 @@ const (
 // population differ from node to node. So a provider stands under the key of its own
 // depth and under the one above, which holds twice as many, and whoever looks begins at
 // its own depth and goes up: prefixes nest, and estimates that differ by half still meet.
-type Spread struct{ bits int }
+type Spread struct {
+	bits int
+	per  int // wanted in one shard; 0: perKey
+}
+
+// Over is an undivided spread of which each shard is to hold about per members.
+func Over(per int) Spread { return Spread{per: per} }
 
 // Bits is how many bits of the hashed id divide a class.
 func (s Spread) Bits() int { return s.bits }
@@ -30,10 +39,11 @@ func (s Spread) Bits() int { return s.bits }
 // the class. It changes only when the population left what its depth is for by half, so
 // that an estimate which wavers moves nobody.
 func (s Spread) Next(population int) Spread {
-	for s.bits < maxBits && population>>s.bits > perKey*3/2 {
+	per := cmp.Or(s.per, perKey)
+	for s.bits < maxBits && population>>s.bits > per*3/2 {
 		s.bits++
 	}
-	for s.bits > 0 && population>>s.bits < perKey/2 {
+	for s.bits > 0 && population>>s.bits < per/2 {
 		s.bits--
 	}
 	return s
@@ -44,6 +54,19 @@ func (s Spread) Keys(class string, id peer.ID) []string {
 	keys := []string{shardKey(class, prefix(id, s.bits))}
 	if s.bits > 0 {
 		keys = append(keys, shardKey(class, prefix(id, s.bits-1)))
+	}
+	return keys
+}
+
+// Around are the shards of a class that a peer speaks to, one after the other until it is
+// heard: those it would stand in itself, and then those beside them, each of which holds
+// what two shards at the own depth do. The first two reach those whose estimate of the
+// population is half or double.
+func (s Spread) Around(class string, id peer.ID) []string {
+	keys := s.Keys(class, id)
+	own := bucket(id, s.bits-1)
+	for n := uint64(1); s.bits > 1 && n < 1<<(s.bits-1) && len(keys) < maxAround; n++ {
+		keys = append(keys, shardKey(class, bitsOf(own^n, s.bits-1)))
 	}
 	return keys
 }
@@ -73,8 +96,12 @@ func shardKey(class, prefix string) string {
 
 // prefix is the first bits of a peer's hashed id: ids themselves begin alike.
 func prefix(id peer.ID, bits int) string {
+	return bitsOf(bucket(id, bits), bits)
+}
+
+func bucket(id peer.ID, bits int) uint64 {
 	sum := sha256.Sum256([]byte(id))
-	return bitsOf((uint64(sum[0])<<8|uint64(sum[1]))>>(16-bits), bits)
+	return (uint64(sum[0])<<8 | uint64(sum[1])) >> (16 - max(0, bits))
 }
 
 func bitsOf(v uint64, bits int) string {

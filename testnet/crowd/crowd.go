@@ -48,6 +48,9 @@ type Crowd struct {
 	next  int // address
 	sent  meter
 	Alive []*Member
+
+	split      discovery.Spread // of the tier over topics
+	rendezvous bool             // members of a topic find each other through the hash table
 }
 
 // Member is one node's part in gossip.
@@ -110,11 +113,23 @@ func (c *Crowd) make(rules conduct) *Member {
 		heard: map[statement.Hash]time.Time{}, judged: map[peer.ID]time.Time{},
 	}
 	m.host = c.host(m.key, c.address())
-	r, err := gossip.New(m.host, gossip.Config{})
+	var found gossip.Config
+	if c.rendezvous {
+		d, err := discovery.New(m.host, discovery.Config{Exempt: []netip.Prefix{}})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		found.Rendezvous = d
+		c.run(c.t, m.host, d)
+	}
+	r, err := gossip.New(m.host, found)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m.board = announce.New(announce.Config{Router: r, Network: p2ptest.Network, Now: time.Now, Judge: m.judge(rules)})
+	m.board = announce.New(announce.Config{
+		Router: r, Network: p2ptest.Network, Now: time.Now, Judge: m.judge(rules),
+		Self: m.host.ID(), Spread: func() discovery.Spread { return c.split },
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	go func() {
@@ -214,24 +229,33 @@ func (m *Member) Withdrawn(announce.Withdrawal) {}
 
 // announce makes one announcement and tells its hash.
 func (m *Member) announce() (statement.Hash, error) {
-	m.seq++
-	record, err := m.host.PeerRecord()
+	signed, err := m.sign()
 	if err != nil {
 		return statement.Hash{}, err
 	}
+	return m.publish(signed, 0)
+}
+
+// publish tells the members of one of the topics that this one speaks to.
+func (m *Member) publish(signed *marketv1.Signed, wider int) (statement.Hash, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	return statement.HashPayload(string(statement.TypeAnnouncement), signed.Payload), m.board.Publish(ctx, tier, signed, wider)
+}
+
+func (m *Member) sign() (*marketv1.Signed, error) {
+	m.seq++
+	record, err := m.host.PeerRecord()
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
 	id, _ := job.NewID(rand.Reader)
-	signed, err := statement.Sign(m.key, statement.TypeAnnouncement, &marketv1.Announcement{
+	return statement.Sign(m.key, statement.TypeAnnouncement, &marketv1.Announcement{
 		Version: 1, Network: p2ptest.Network, Requester: m.key.Public().(ed25519.PublicKey), JobId: id[:], Sequence: m.seq,
 		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(30 * time.Second).UnixMilli(),
 		Gpu: &marketv1.Requirement{Count: 1, VramBytes: 24 << 30}, Resources: &marketv1.Resources{CpuMillis: 1000, MemoryBytes: 1 << 30, Pids: 64},
 		ImageDigest: "sha256:" + fmt.Sprintf("%064x", m.seq), Platform: "linux/amd64", ImageBytes: 1 << 30,
 		MaxPrice: 500_000, MaxDurationMs: time.Hour.Milliseconds(), PeerRecord: record,
 	})
-	if err != nil {
-		return statement.Hash{}, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	return statement.HashPayload(string(statement.TypeAnnouncement), signed.Payload), m.board.Publish(ctx, tier, signed)
 }
