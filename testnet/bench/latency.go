@@ -12,7 +12,7 @@ import (
 // oneJob measures one job at a time, each way in turn, so that whatever the machine
 // does meanwhile it does to all of them.
 func (b *bench) oneJob(ctx context.Context) (section, error) {
-	var plainly, alike, runtimes, known, cleaned, cli samples
+	var plainly, alike, runtimes, leased, known, cleaned, cli samples
 	ways := []struct {
 		name string
 		once func() error
@@ -28,6 +28,7 @@ func (b *bench) oneJob(ctx context.Context) (section, error) {
 			if b.trace {
 				o.print()
 			}
+			leased.add(o.leased)
 			known.add(o.known)
 			cleaned.add(o.cleaned)
 			return nil
@@ -36,7 +37,7 @@ func (b *bench) oneJob(ctx context.Context) (section, error) {
 	}
 	for round := range b.rounds + 1 {
 		if round == 1 { // the first of everything is warming up
-			plainly, alike, runtimes, known, cleaned, cli = nil, nil, nil, nil, nil, nil
+			plainly, alike, runtimes, leased, known, cleaned, cli = nil, nil, nil, nil, nil, nil, nil
 		}
 		for _, way := range ways {
 			if err := way.once(); err != nil {
@@ -50,6 +51,7 @@ func (b *bench) oneJob(ctx context.Context) (section, error) {
 			plain("bare containerd client, default spec: create to deleted", plainly, "ms", limit{}),
 			plain("**floor**: bare containerd client, a task's own spec and init: create to deleted", alike, "ms", limit{}),
 			against("the worker's runtime alone: start, wait, remove", runtimes, "ms", alike, limit{}),
+			plain("submit to a lease that both sides signed: the auction, on a warm network", leased, "ms", atMost(40, "≤ 40 ms")),
 			against("submit to exit known to the requester", known, "ms", alike, limit{}),
 			against("submit to exit known and everything cleaned up", cleaned, "ms", alike, atMost(1.35, "≤ 1.35 × floor")),
 			plain("`rigmesh run` to its exit, background requester running", cli, "ms", atMost(400, "≤ 400 ms")),

@@ -137,6 +137,7 @@ var errNoBid = errors.New("no bid")
 type outcome struct {
 	job, lease string
 	events     []*leasev1.JobEvent
+	leased     time.Duration // from submit to a lease that both sides signed, as the watcher sees it
 	known      time.Duration // from submit to the job's end, known to whoever submitted
 	cleaned    time.Duration // from submit to nothing of the task left on the worker, if later
 }
@@ -157,6 +158,9 @@ func (p *pair) run(ctx context.Context, sub *leasev1.Submission) (outcome, error
 		if e := item.GetEvent(); e != nil {
 			o.events = append(o.events, e)
 			ended = e.GetEnded()
+			if e.GetLease() != nil {
+				o.leased = time.Since(began)
+			}
 		}
 	}
 	o.known = time.Since(began)
