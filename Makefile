@@ -64,6 +64,10 @@ sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
 	go test -count=1 -v -timeout 40m ./testnet/crowd -full | grep -v -e "=== " # figures beside goals
 
+.PHONY: sim-big
+sim-big: ## what the rules predict for networks of up to a million nodes
+	go run ./testnet/model
+
 matrix: build failpoints ## the power goes at every step of both journals, 50 times each; real processes die at each, once
 	go test -count=1 -timeout 3h ./testnet/sim -run 'PowerCut|DiskThatFails' -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
 	go test -count=1 -timeout 3h ./testnet/e2e -run BothSidesDie -v -fail-seeds 1 | grep -v -e level= -e '=== ' -e PASS:
