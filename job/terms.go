@@ -51,8 +51,8 @@ func (p problems) termsTimes(t *leasev1.Terms) {
 		p.span("first_interval_ms", first, MinInterval, MaxInterval)
 		p.want(first <= t.GetIntervalMs(), "first_interval_ms", "want at most interval_ms")
 	}
-	p.want(t.GetMaxUnpaid() >= 1 && t.GetMaxUnpaid() <= MaxUnpaid, "max_unpaid",
-		"want 1 to %d intervals, not %d", MaxUnpaid, t.GetMaxUnpaid())
+	p.want(t.GetMaxUnpaid() >= MinUnpaid && t.GetMaxUnpaid() <= MaxUnpaid, "max_unpaid",
+		"want %d to %d intervals, not %d", MinUnpaid, MaxUnpaid, t.GetMaxUnpaid())
 	p.span("absent_grace_ms", t.GetAbsentGraceMs(), 0, MaxAbsentGrace)
 	p.span("yield_notice_ms", t.GetYieldNoticeMs(), 0, MaxYieldNotice)
 	p.want(t.GetAbsentGraceMs() >= t.GetIntervalMs(), "absent_grace_ms", "want at least interval_ms")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rigmesh/rigmesh/job/clock"
 )
 
 var bootID = sync.OnceValues(func() (string, error) {
@@ -14,15 +16,22 @@ var bootID = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(b)), err
 })
 
-// sinceBoot reads CLOCK_BOOTTIME, which counts suspends too, unlike Go's own
-// monotonic clock.
-func sinceBoot() (boot string, up time.Duration, err error) {
-	if boot, err = bootID(); err != nil {
-		return "", 0, err
+// readClocks reads CLOCK_BOOTTIME, which counts suspends too, and CLOCK_MONOTONIC,
+// which does not.
+func readClocks() (r clock.Reading, err error) {
+	if r.Boot, err = bootID(); err != nil {
+		return r, err
 	}
+	if r.Up, err = gettime(unix.CLOCK_BOOTTIME); err != nil {
+		return r, err
+	}
+	r.Awake, err = gettime(unix.CLOCK_MONOTONIC)
+	r.Wall = time.Now()
+	return r, err
+}
+
+func gettime(id int32) (time.Duration, error) {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return "", 0, err
-	}
-	return boot, time.Duration(ts.Nano()), nil
+	err := unix.ClockGettime(id, &ts)
+	return time.Duration(ts.Nano()), err
 }

@@ -2,11 +2,17 @@
 
 package node
 
-import "time"
+import (
+	"time"
+
+	"github.com/rigmesh/rigmesh/job/clock"
+)
 
 var processStart = time.Now()
 
-// sinceBoot counts from this process's start: each process is a boot of its own.
-func sinceBoot() (boot string, up time.Duration, err error) {
-	return processStart.Format(time.RFC3339Nano), time.Since(processStart), nil
+// readClocks counts from this process's start: each process is a boot of its own. Only
+// workers need to know what was slept, and these run on Linux.
+func readClocks() (clock.Reading, error) {
+	up := time.Since(processStart)
+	return clock.Reading{Boot: processStart.Format(time.RFC3339Nano), Up: up, Awake: up, Wall: time.Now()}, nil
 }

@@ -6,64 +6,88 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/rigmesh/rigmesh/job/clock"
 )
+
+// opened is a clock as a node opens it, with what a lease that lives had last.
+func opened(t *testing.T, path string, last time.Time) *machineClock {
+	t.Helper()
+	c, err := openClock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.settle(last); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
 
 func TestTheClockGoesOnAcrossProcessesOfOneBoot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clock")
-	first, err := openClock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := opened(t, path, time.Time{})
 	if d := time.Since(first.now()).Abs(); d > time.Minute {
 		t.Errorf("a fresh clock is %s off the wall clock", d)
 	}
-	// The wall clock was set back a day since: the anchor says otherwise.
-	moved := *first
+	// The wall clock was set back a day since: what was kept says otherwise.
+	moved := first.Clock
 	moved.Wall = first.Wall.Add(24 * time.Hour)
 	write(t, path, moved)
-	second, err := openClock(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	second := opened(t, path, first.now().Add(1000*time.Hour))
 	if d := second.now().Sub(first.now()); (d - 24*time.Hour).Abs() > time.Minute {
-		t.Errorf("the next process of the same boot is %s ahead; want the anchor's day", d)
+		t.Errorf("the next process of the same boot is %s ahead; want the day that was kept", d)
 	}
 	if a, b := second.now(), second.now(); b.Before(a) {
 		t.Errorf("%s after %s", b, a)
 	}
+	if a, b := second.slept(), first.slept(); (a - b).Abs() > time.Second {
+		t.Errorf("asleep for %s, and for %s", a, b)
+	}
 }
 
 func TestTheClockBeginsAnewAfterAReboot(t *testing.T) {
-	for name, change := range map[string]func(*clock){
-		"another boot":         func(c *clock) { c.Boot = "another" },
-		"an anchor to come":    func(c *clock) { c.Up += 1000 * time.Hour },
+	for name, change := range map[string]func(*clock.Clock){
+		"another boot":         func(c *clock.Clock) { c.Boot = "another" },
+		"an anchor to come":    func(c *clock.Clock) { c.Up += 1000 * time.Hour },
 		"a file that is empty": nil,
 	} {
 		path := filepath.Join(t.TempDir(), "clock")
-		c, err := openClock(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := opened(t, path, time.Time{}).Clock
 		if change == nil {
 			if err := os.WriteFile(path, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		} else {
 			c.Wall = c.Wall.Add(-1000 * time.Hour)
-			change(c)
-			write(t, path, *c)
+			change(&c)
+			write(t, path, c)
 		}
-		again, err := openClock(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		again := opened(t, path, time.Time{})
 		if d := time.Since(again.now()).Abs(); d > time.Minute {
 			t.Errorf("%s: %s off the wall clock", name, d)
 		}
-		kept, err := openClock(path)
-		if err != nil || !kept.Wall.Equal(again.Wall) {
-			t.Errorf("%s: the new anchor is not kept: %v, %v", name, kept, err)
+		kept := opened(t, path, time.Time{})
+		if !kept.Wall.Equal(again.Wall) {
+			t.Errorf("%s: the new clock is not kept", name)
 		}
+	}
+}
+
+func TestARebootWithAClockThatIsBehindDoesNotGoBehindALease(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clock")
+	c := opened(t, path, time.Time{}).Clock
+	c.Boot = "another"
+	write(t, path, c)
+	last := time.Now().Add(24 * time.Hour) // the wall clock is a day behind it
+	again := opened(t, path, last)
+	if now := again.now(); now.Before(last) {
+		t.Errorf("%s, and %s is recorded", now, last)
+	}
+	if off := again.slept(); off <= 0 {
+		t.Errorf("off for %s: nothing was served between", off)
+	}
+	if third := opened(t, path, time.Time{}); third.now().Before(last) {
+		t.Error("the next process of this boot goes behind it")
 	}
 }
 

@@ -34,9 +34,10 @@ import (
 // from it; simulations and tests hand in their own.
 type Parts struct {
 	Now     func() time.Time
-	Wall    func() time.Time   // the clock on the wall; time.Now when nil
-	Host    *p2p.Host          // with an identity; on a simulated network, say
-	Key     ed25519.PrivateKey // Host's; read from the data directory when nil
+	Slept   func() time.Duration // how long the machine was asleep or off, of a count of its own
+	Wall    func() time.Time     // the clock on the wall; time.Now when nil
+	Host    *p2p.Host            // with an identity; on a simulated network, say
+	Key     ed25519.PrivateKey   // Host's; read from the data directory when nil
 	Runtime runtime.Runtime
 	Machine *Machine // the devices; from the configuration when nil
 	// Reload reads the configuration anew, with what this process was started with
@@ -74,6 +75,7 @@ type Node struct {
 	discovery *discovery.Discovery
 	gossip    *gossip.Router
 	journal   *journal.Journal
+	clock     *machineClock  // nil when another was handed in
 	guard     *session.Guard // what the journal is written through
 	store     *blob.Store
 	receipts  *receipts
@@ -132,11 +134,11 @@ func (n *Node) now() time.Time { return n.parts.Now() }
 
 func (n *Node) makeClock() error {
 	if n.parts.Now == nil {
-		clock, err := openClock(n.path("clock"))
-		if err != nil {
+		var err error
+		if n.clock, err = openClock(n.path("clock")); err != nil {
 			return fmt.Errorf("clock: %w", err)
 		}
-		n.parts.Now = clock.now
+		n.parts.Now, n.parts.Slept = n.clock.now, n.clock.slept
 	}
 	n.started = n.now()
 	return nil
@@ -231,7 +233,16 @@ func (n *Node) makeRequester() error {
 
 // restore takes up what the last process left, before anything new can come in.
 func (n *Node) restore() error {
-	if err := n.guard.Learn(n.journal.Replay); err != nil {
+	var last time.Time
+	noting := func(fn func(journal.Record) error) error {
+		return n.journal.Replay(func(rec journal.Record) error {
+			if rec.At.After(last) {
+				last = rec.At
+			}
+			return fn(rec)
+		})
+	}
+	if err := n.guard.Learn(noting); err != nil {
 		return fmt.Errorf("read what was signed from the journal: %w", err)
 	}
 	if err := n.requester.Restore(n.journal.Replay); err != nil {
@@ -240,13 +251,24 @@ func (n *Node) restore() error {
 	if err := n.witness.Restore(n.journal.Replay); err != nil {
 		return fmt.Errorf("restore watched leases from the journal: %w", err)
 	}
-	if n.worker == nil {
+	if n.worker != nil {
+		if err := n.worker.Restore(n.journal.Replay); err != nil {
+			return fmt.Errorf("restore leases from the journal: %w", err)
+		}
+	}
+	return n.settleClock(last)
+}
+
+// settleClock keeps a clock of this boot, not behind what was recorded last if a lease
+// lives: such a lease would stand still until the clock catches up.
+func (n *Node) settleClock(last time.Time) error {
+	if n.clock == nil {
 		return nil
 	}
-	if err := n.worker.Restore(n.journal.Replay); err != nil {
-		return fmt.Errorf("restore leases from the journal: %w", err)
+	if n.requester.Live() == 0 && (n.worker == nil || n.worker.Live() == 0) {
+		last = time.Time{}
 	}
-	return nil
+	return n.clock.settle(last)
 }
 
 // close lets go of everything New opened, in reverse order.

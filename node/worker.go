@@ -45,7 +45,7 @@ func (n *Node) makeWorker() error {
 			MinDuration: n.cfg.Market.MinDuration, Region: n.cfg.Market.Region, StampBits: n.cfg.Market.StampBits, Access: n.cfg.Egress,
 			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
 		},
-		Dir: n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Runtime: n.parts.Runtime, Journal: n.guard,
+		Dir: n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,
 		Peers: workerSide{n}, Folders: folders{n.store}, Registry: registry{}, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
 	})
 	n.keeper.Serve(n.worker, n.processes)

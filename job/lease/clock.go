@@ -5,7 +5,7 @@ import "time"
 // The requester numbers intervals from its own start. Interval k is open until
 // its end plus grace; after that no beat for it is acked. The worker does not
 // know that start, so it counts from the arrival of the last challenge whose
-// beat is co-signed: an interval later than the requester at most.
+// beat is co-signed: by when the next one has to be there at the latest.
 //
 // Where the terms have a first interval, intervals are that short until an ack
 // credits something, so that a stranger who never pays has little for nothing.
@@ -18,6 +18,9 @@ func (l Lease) pace() (interval, grace time.Duration) {
 	}
 	return l.first, min(l.grace, l.first/4)
 }
+
+// latest is how far into an interval its challenge is made at the latest.
+func latest(interval time.Duration) time.Duration { return interval * 6 / 10 }
 
 // settle makes intervals as long as the terms have them once an ack has credited
 // something: those that begin at a moment with the given number.
@@ -138,7 +141,7 @@ func (l Lease) derive() State {
 		return Waiting
 	case l.phase == phaseClosing:
 		return Closing
-	case missed >= l.maxMissed:
+	case missed >= l.maxMissed || l.unpaid():
 		return Suspended
 	case missed > 0:
 		return Suspect
@@ -163,6 +166,7 @@ func (l Lease) Deadline() time.Time {
 		if n := l.missed(); n < l.maxMissed {
 			d.at(l.missedAt(n + 1))
 		}
+		d.at(l.suspends())
 	case phaseClosing:
 		d.at(l.lapses())
 		d.at(l.closing.retry)

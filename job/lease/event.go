@@ -81,6 +81,11 @@ type (
 	// Hold, on the worker: the owner lets the task stand still for a while, or go on.
 	Hold struct{ On bool }
 
+	// Slept, on the worker: the machine was asleep, or off, for a time that grew to
+	// Total since some moment of its own. Nothing was served meanwhile. The first one
+	// of a lease only says what to count from; hand it in before anything else.
+	Slept struct{ Total time.Duration }
+
 	// BeatReceived, on the requester: the worker answered a challenge. Observed
 	// is what this side saw of the task by itself; nil when it saw nothing yet.
 	BeatReceived struct {
@@ -123,6 +128,7 @@ func (SealReady) event()      {}
 func (SealReceived) event()   {}
 func (Yield) event()          {}
 func (Hold) event()           {}
+func (Slept) event()          {}
 func (BeatReceived) event()   {}
 func (CloseReceived) event()  {}
 func (NonceReceived) event()  {}

@@ -20,8 +20,8 @@ import (
 
 // The tests in this file try everything that can happen to a short lease: any
 // order of delivery, any duplication, loss of all that is under way, a crash of
-// either side before or after each thing that it makes durable, and one side that
-// signs whatever helps it. They step the real state machine, not a model of it.
+// either side before or after each thing that it makes durable, a worker whose
+// machine sleeps, and one side that signs whatever helps it. They step the real state machine, not a model of it.
 
 var wide = flag.Bool("wide", false, "search more of what can happen to a lease: make model")
 
@@ -33,6 +33,7 @@ type bounds struct {
 	intervals uint64
 	losses    int
 	crashes   int // of each side
+	sleeps    int // of the worker's machine, until the requester next has something to do
 	closing   bool
 	liar      Role // signs what it should not; 0: nobody does
 	lies      int
@@ -44,11 +45,13 @@ type bounds struct {
 // world is one state of everything. What it points to is shared and never changed.
 type world struct {
 	now     time.Time
-	sides   [3]*known // by role
-	before  [3]*known // as it was before it last signed something
-	soup    []uint16  // packets under way, ascending; they can arrive again and again
-	said    []uint16  // everything that was ever signed, ascending
+	sides   [3]*known     // by role
+	before  [3]*known     // as it was before it last signed something
+	soup    []uint16      // packets under way, ascending; they can arrive again and again
+	said    []uint16      // everything that was ever signed, ascending
+	ran     time.Duration // how long the task really ran
 	losses  uint8
+	sleeps  uint8
 	lies    uint8
 	crashes [3]uint8
 	exited  bool
@@ -162,7 +165,7 @@ func (w *world) key() [32]byte {
 	h := sha256.New()
 	h.Write(w.sides[Worker].print[:])
 	h.Write(w.sides[Requester].print[:])
-	fmt.Fprint(h, w.soup, w.said, w.now.UnixMilli(), w.losses, w.lies, w.crashes, w.exited, w.bad)
+	fmt.Fprint(h, w.soup, w.said, w.now.UnixMilli(), w.ran, w.losses, w.sleeps, w.lies, w.crashes, w.exited, w.bad)
 	return [32]byte(h.Sum(nil))
 }
 
@@ -188,6 +191,7 @@ func (x *explorer) expand(i int) {
 		x.try(i, p.to, p.name, p.event)
 	}
 	x.pass(i)
+	x.sleep(i)
 	if int(w.losses) < x.losses && len(w.soup) > 0 {
 		c := w.clone()
 		c.losses++
@@ -302,6 +306,9 @@ func (x *explorer) pass(i int) {
 	}
 	c := w.clone()
 	if next.After(c.now) {
+		if c.runs() {
+			c.ran += next.Sub(c.now)
+		}
 		c.now = next
 	}
 	for _, r := range []Role{Worker, Requester} {
@@ -310,6 +317,30 @@ func (x *explorer) pass(i int) {
 			x.step(c, r, fmt.Sprint("tick", n), Tick{Random: randomFor(n, 20*time.Second)}, true)
 		}
 	}
+	x.add(c, i)
+}
+
+// runs says whether the task uses its device.
+func (w *world) runs() bool {
+	l := w.sides[Worker]
+	return l.phase == phaseLive && !l.worker.running.IsZero() && !l.worker.frozen && !l.worker.ended
+}
+
+// sleep lets time go on while the worker's machine, and the task on it, sleeps.
+func (x *explorer) sleep(i int) {
+	w := x.worlds[i]
+	next := w.sides[Requester].Deadline()
+	if int(w.sleeps) >= x.sleeps || !next.After(w.now) || !next.Before(epoch.Add(time.Duration(x.intervals)*time.Minute)) {
+		return
+	}
+	c := w.clone()
+	c.sleeps++
+	slept := next.Sub(c.now)
+	c.now = next
+	n := uint64(c.now.Sub(epoch))
+	x.step(c, Requester, fmt.Sprint("tick", n), Tick{Random: randomFor(n, 20*time.Second)}, true)
+	total := w.sides[Worker].Asleep() + slept
+	x.step(c, Worker, fmt.Sprint("slept", total), Slept{Total: total}, true)
 	x.add(c, i)
 }
 
@@ -425,8 +456,15 @@ func slotOf(r Role, s *marketv1.Signed) string {
 // compare looks at both sides together. What a liar's own side believes is its own affair.
 func (w *world) compare(liar Role) {
 	a, b := w.sides[Worker], w.sides[Requester]
-	if first := b.requester.first; liar != Requester && b.chain.beats > 0 && b.chain.creditMS > uint64(w.now.Sub(first).Milliseconds()) {
+	passed := w.now.Sub(b.requester.first)
+	if liar == Worker {
+		passed += b.interval // which it can gain over the whole lease
+	}
+	if liar != Requester && b.chain.beats > 0 && b.chain.creditMS > uint64(passed.Milliseconds()) {
 		w.fail("more credit than time")
+	}
+	if liar != Worker {
+		w.weigh()
 	}
 	for _, s := range []*known{a, b} {
 		switch {
@@ -445,6 +483,19 @@ func (w *world) compare(liar Role) {
 	}
 	if a.chain.beats > b.chain.beats && a.phase != phaseEnded {
 		w.fail("the worker counts a beat that the requester does not")
+	}
+}
+
+// weigh holds what an honest worker signed for and has been paid against what its
+// task really did.
+func (w *world) weigh() {
+	l := w.sides[Worker]
+	claimed := max(l.worker.slot.content.GetCreditMs(), l.closing.close.GetCreditMs())
+	if claimed > uint64(w.ran.Milliseconds()) {
+		w.fail("credit for what was not served")
+	}
+	if w.ran > time.Duration(l.unpaidLimit())*time.Millisecond {
+		w.fail("more was served than may be unpaid")
 	}
 }
 
@@ -521,12 +572,14 @@ func TestNoOrderOfEventsBreaksALease(t *testing.T) {
 		{"losses", bounds{intervals: 3, losses: 2}},
 		{"crashes", bounds{intervals: 3, crashes: 1}},
 		{"closing", bounds{intervals: 3, losses: 1, closing: true}},
+		{"sleeping", bounds{intervals: 3, sleeps: 1}},
 		{"a worker that lies", bounds{intervals: 2, liar: Worker, lies: 2}},
 		{"a requester that lies", bounds{intervals: 2, liar: Requester, lies: 2}},
 		{"wide: losses", bounds{intervals: 4, losses: 1}},
 		{"wide: crashes", bounds{intervals: 3, losses: 1, crashes: 1}},
 		{"wide: closing", bounds{intervals: 3, losses: 2, closing: true}},
 		{"wide: closing with crashes", bounds{intervals: 3, crashes: 1, closing: true}},
+		{"wide: sleeping", bounds{intervals: 4, sleeps: 2, losses: 1, closing: true}},
 		{"wide: a worker that lies, and closes", bounds{intervals: 3, losses: 1, liar: Worker, lies: 1, closing: true}},
 		{"wide: a requester that lies, and crashes", bounds{intervals: 3, liar: Requester, lies: 1, crashes: 1}},
 	} {
@@ -555,7 +608,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{"statements are durable before they are sent", "two statements for one slot",
 			bounds{intervals: 3, crashes: 1, forgetful: true}},
 		{"slots are keyed by interval", "can no longer be co-signed",
-			bounds{intervals: 4, losses: 1, rules: rules{slotBySeq: true}}},
+			bounds{intervals: 3, losses: 1, rules: rules{slotBySeq: true}}},
 		{"a challenge carries the last ack", "can no longer be co-signed",
 			bounds{intervals: 4, losses: 1, rules: rules{noLastAck: true}, noResync: true}},
 		{"a closed interval is never acked", "ack for a closed interval",

@@ -58,6 +58,8 @@ func journalled(ev Event) (*leasev1.JournalEvent, error) {
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_SEAL_RECEIVED, Seal: ev.seal}, nil
 	case Yield:
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_YIELD, GraceMs: ev.Grace.Milliseconds()}, nil
+	case Slept:
+		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_SLEPT, AsleepMs: ev.Total.Milliseconds()}, nil
 	case Hold:
 		e := &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_HELD}
 		if !ev.On {
@@ -131,6 +133,8 @@ func restored(e *leasev1.JournalEvent) (Event, error) {
 		return SealReceived{seal: e.GetSeal()}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_YIELD:
 		return Yield{Grace: grace}, nil
+	case leasev1.JournalKind_JOURNAL_KIND_SLEPT:
+		return Slept{Total: time.Duration(e.GetAsleepMs()) * time.Millisecond}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_HELD:
 		return Hold{On: true}, nil
 	case leasev1.JournalKind_JOURNAL_KIND_LET_GO:

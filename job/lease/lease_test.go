@@ -102,7 +102,7 @@ func TestEventsForTheOtherSideAreRefused(t *testing.T) {
 			t.Errorf("%T on the worker: %v", ev, err)
 		}
 	}
-	for _, ev := range []Event{Challenged{}, Acked{}, TaskRunning{}, TaskEnded{}, TaskExited{}, TaskFailed{}, CloseSigned{}, SealReady{}, Yield{}, Hold{}} {
+	for _, ev := range []Event{Challenged{}, Acked{}, TaskRunning{}, TaskEnded{}, TaskExited{}, TaskFailed{}, CloseSigned{}, SealReady{}, Yield{}, Hold{}, Slept{}} {
 		if _, _, err := s.sides[Requester].lease.Step(s.now, ev); !errors.Is(err, ErrRole) {
 			t.Errorf("%T on the requester: %v", ev, err)
 		}

@@ -196,7 +196,7 @@ func fingerprint(l Lease) [sha256.Size]byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(t.UnixMilli()))
 	}
 	b = append(b, l.chain.sealHash...)
-	for _, n := range []uint64{l.longFrom, l.chain.sealed, l.chain.beats, l.chain.creditMS, w.floor, w.slot.seq, w.slot.interval, w.meter.countedMS, r.floor, uint64(r.stopGrace)} {
+	for _, n := range []uint64{l.longFrom, l.chain.sealed, l.chain.beats, l.chain.creditMS, w.floor, w.slot.seq, w.slot.interval, w.meter.countedMS, uint64(w.asleep), r.floor, uint64(r.stopGrace)} {
 		b = binary.LittleEndian.AppendUint64(b, n)
 	}
 	b = append(b, byte(l.phase), byte(l.state), byte(w.stop))

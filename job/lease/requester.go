@@ -118,7 +118,7 @@ func (t *turn) challengeIfDue(random [RandomSize]byte) error {
 // foresee.
 func (l Lease) offset(random []byte) time.Duration {
 	interval, _ := l.pace()
-	span := uint64(interval.Milliseconds())*6/10 + 1
+	span := uint64(latest(interval).Milliseconds()) + 1
 	return time.Duration(binary.BigEndian.Uint64(random)%span) * time.Millisecond
 }
 

@@ -25,6 +25,9 @@ func (l Lease) Step(now time.Time, ev Event) (Lease, []Effect, error) {
 	if now = exact(now); now.After(t.now) {
 		t.now = now
 	}
+	if s, ok := ev.(Slept); ok && l.Role == Worker {
+		t.sleep(s.Total) // before any deadline is looked at: what was slept brings none nearer
+	}
 	if l.phase != phaseEnded {
 		t.expire()
 	}

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"math"
 	"time"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -8,8 +9,28 @@ import (
 
 // creditLimit is the most that may be claimed now: what the terms pay for, and
 // no more than max_unpaid intervals beyond what is co-signed.
-func (l Lease) creditLimit() uint64 {
-	return min(l.maxCreditMS, l.chain.creditMS+l.maxUnpaid())
+func (l Lease) creditLimit() uint64 { return min(l.maxCreditMS, l.unpaidLimit()) }
+
+// unpaidLimit is how much may be counted before more of it is co-signed.
+func (l Lease) unpaidLimit() uint64 { return l.chain.creditMS + l.maxUnpaid() }
+
+// unpaid says whether the task has run for as long as it may without being paid.
+func (l Lease) unpaid() bool {
+	return l.Role == Worker && l.worker.meter.at(l.now, math.MaxUint64).countedMS >= l.unpaidLimit()
+}
+
+// suspends is when a task that runs has to stand still: when it has run for as long
+// as may be unpaid, or when that many intervals are missed, as they can be while an
+// image is fetched. Zero while it stands.
+func (l Lease) suspends() time.Time {
+	m := l.worker.meter
+	if l.phase != phaseLive || !m.running() {
+		return time.Time{}
+	}
+	left := l.unpaidLimit() - min(l.unpaidLimit(), m.countedMS)
+	due := deadline{l.missedAt(l.maxMissed)}
+	due.at(m.since.Add(time.Duration(left) * time.Millisecond))
+	return due.Time
 }
 
 func (t *turn) taskRunning() error {
@@ -69,11 +90,11 @@ func (t *turn) stopForEnd() {
 	}
 }
 
-// suspend freezes the task when too many intervals went unpaid. The count of
-// credit stops at that moment, however late this is noticed.
+// suspend freezes a task that is not paid for. The count of credit stops at the
+// moment at which that was due, however late this is noticed.
 func (t *turn) suspend() {
-	due := t.missedAt(t.maxMissed)
-	if t.phase != phaseLive || t.now.Before(due) || !t.worker.meter.running() {
+	due := t.suspends()
+	if due.IsZero() || t.now.Before(due) {
 		return
 	}
 	t.worker.meter = t.worker.meter.at(due, t.creditLimit()).stop()
@@ -83,10 +104,7 @@ func (t *turn) suspend() {
 
 // thaw lets the task go on once a beat is co-signed, unless its owner holds it.
 func (t *turn) thaw() {
-	if t.worker.held {
-		return
-	}
-	if t.phase != phaseLive || !t.worker.frozen || t.missed() >= t.maxMissed {
+	if t.phase != phaseLive || !t.worker.frozen || t.worker.held || t.unpaid() || t.missed() >= t.maxMissed {
 		return
 	}
 	t.worker.frozen, t.worker.meter.since = false, t.now

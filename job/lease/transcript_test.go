@@ -152,6 +152,12 @@ func (s *scene) happen(verb string, rest []string) error {
 		s.step(Worker, Yield{})
 	case "still":
 		s.step(Worker, Hold{On: arg == "on"})
+	case "slept":
+		d, err := time.ParseDuration(arg)
+		if err != nil {
+			return err
+		}
+		s.step(Worker, Slept{Total: s.sides[Worker].lease.Asleep() + d})
 	case "abandon":
 		s.step(Requester, Abandon{})
 	case "crash":

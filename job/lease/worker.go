@@ -23,6 +23,7 @@ type worker struct {
 	running time.Time // when the task started; zero before
 	frozen  bool
 	held    bool                // the owner wants the task to stand still
+	asleep  time.Duration       // how long this machine slept so far, as it counts that
 	ended   bool                // the task is over, its outputs not yet collected
 	stop    leasev1.CloseReason // why the task was told to end, at first
 	stopBy  time.Time           // when it is ended by force; zero before
@@ -65,6 +66,8 @@ func (t *turn) applyWorker(ev Event) error {
 		return t.sealReady(ev.Seal)
 	case Hold:
 		return t.hold(ev.On)
+	case Slept:
+		return nil // see Step
 	case Yield:
 		return t.stopTask(leasev1.CloseReason_CLOSE_REASON_YIELDED, ev.Grace, "the owner took the machine back")
 	default:
@@ -244,7 +247,7 @@ func (t *turn) takeAck(ack statement.Verified[*leasev1.Ack]) error {
 	}
 	t.extend(s.beat, s.content, ack.Signed())
 	interval, _ := t.pace()
-	t.anchor, t.worker.slot.open = s.arrived.Add(interval), false
+	t.anchor, t.worker.slot.open = s.arrived.Add(latest(interval)), false
 	t.settle(0, t.now)
 	t.showWitnesses(s.nonces)
 	return nil

@@ -27,7 +27,10 @@ type Config struct {
 	Kind    string // of its event records
 	Journal Journal
 	Now     func() time.Time
-	Log     *slog.Logger
+	// Slept is how long this machine was asleep or off, of a count of its own that
+	// never falls. It is nil where that does not matter.
+	Slept func() time.Duration
+	Log   *slog.Logger
 
 	// Decode verifies a frame and makes it an event; a nil event is no event.
 	Decode func(*leasev1.BeatFrame) (lease.Event, error)
@@ -173,8 +176,24 @@ func (s *Session) untilDeadline() time.Duration {
 	return max(0, d.Sub(s.Now()))
 }
 
-// handle steps the lease, then does what it decided.
+// handle tells the rules what the machine slept since they last heard, and then of
+// the event.
 func (s *Session) handle(ctx context.Context, ev lease.Event) error {
+	if s.Slept != nil {
+		if total := s.Slept(); (total - s.Lease().Asleep()).Abs() >= leastSleep {
+			if err := s.apply(ctx, lease.Slept{Total: total}); err != nil {
+				return err
+			}
+		}
+	}
+	return s.apply(ctx, ev)
+}
+
+// leastSleep is from when on a sleep is one: two clocks are never read at one moment.
+const leastSleep = 100 * time.Millisecond
+
+// apply steps the lease, then does what it decided.
+func (s *Session) apply(ctx context.Context, ev lease.Event) error {
 	effects, err := s.step(ctx, ev)
 	var no refused
 	if errors.As(err, &no) {

@@ -85,7 +85,7 @@ func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l
 		t.shown = append(t.shown, make(chan *leasev1.Shown, 1))
 	}
 	t.session = session.New(session.Config{
-		Lease: l, Key: id.String(), Kind: KindEvent, Journal: w.Journal, Now: w.Now, Log: t.log,
+		Lease: l, Key: id.String(), Kind: KindEvent, Journal: w.Journal, Now: w.Now, Slept: w.Slept, Log: t.log,
 		Decode: t.decode, Perform: t.perform, Linked: t.linked,
 		Tick: func() lease.Event { return lease.Tick{} }, Stepped: t.stepped,
 	})

@@ -52,6 +52,8 @@ type Config struct {
 	// SamplesDir holds what was sampled of tasks, a file for each lease.
 	SamplesDir string
 	Now        func() time.Time
+	// Slept is how long this machine was asleep or off, of a count of its own; nil: never.
+	Slept func() time.Duration
 
 	Cards     Cards // nil: devices that need nothing, as simulated ones do
 	Runtime   runtime.Runtime

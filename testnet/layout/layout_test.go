@@ -24,7 +24,7 @@ type rule struct {
 	why    string
 }
 
-var pure = []string{"./job", "./job/market", "./job/owner", "./job/lease", "./job/heartbeat", "./job/heartbeat/seal", "./job/statement", "./job/evidence", "./job/attest", "./job/receipt"}
+var pure = []string{"./job", "./job/market", "./job/owner", "./job/lease", "./job/heartbeat", "./job/heartbeat/seal", "./job/statement", "./job/evidence", "./job/clock", "./job/attest", "./job/receipt"}
 
 var rules = []rule{
 	{from: []string{"./..."}, except: []string{"./testnet/..."}, never: []string{"./testnet/..."},

@@ -47,6 +47,7 @@ const (
 	JournalKind_JOURNAL_KIND_ATTESTED        JournalKind = 18
 	JournalKind_JOURNAL_KIND_HELD            JournalKind = 19
 	JournalKind_JOURNAL_KIND_LET_GO          JournalKind = 20
+	JournalKind_JOURNAL_KIND_SLEPT           JournalKind = 21
 )
 
 // Enum value maps for JournalKind.
@@ -73,6 +74,7 @@ var (
 		18: "JOURNAL_KIND_ATTESTED",
 		19: "JOURNAL_KIND_HELD",
 		20: "JOURNAL_KIND_LET_GO",
+		21: "JOURNAL_KIND_SLEPT",
 	}
 	JournalKind_value = map[string]int32{
 		"JOURNAL_KIND_UNSPECIFIED":     0,
@@ -96,6 +98,7 @@ var (
 		"JOURNAL_KIND_ATTESTED":        18,
 		"JOURNAL_KIND_HELD":            19,
 		"JOURNAL_KIND_LET_GO":          20,
+		"JOURNAL_KIND_SLEPT":           21,
 	}
 )
 
@@ -143,6 +146,7 @@ type JournalEvent struct {
 	Observed      *Observation           `protobuf:"bytes,11,opt,name=observed,proto3" json:"observed,omitempty"`
 	Witness       uint32                 `protobuf:"varint,12,opt,name=witness,proto3" json:"witness,omitempty"` // its place in the terms
 	Nonce         []byte                 `protobuf:"bytes,13,opt,name=nonce,proto3" json:"nonce,omitempty"`
+	AsleepMs      int64                  `protobuf:"varint,14,opt,name=asleep_ms,json=asleepMs,proto3" json:"asleep_ms,omitempty"` // how long the machine slept, of its own count
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -268,6 +272,13 @@ func (x *JournalEvent) GetNonce() []byte {
 	return nil
 }
 
+func (x *JournalEvent) GetAsleepMs() int64 {
+	if x != nil {
+		return x.AsleepMs
+	}
+	return 0
+}
+
 // Settled says how a lease of a worker ended, for what it thinks of the requester.
 type Settled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -341,7 +352,7 @@ var File_lease_v1_journal_proto protoreflect.FileDescriptor
 
 const file_lease_v1_journal_proto_rawDesc = "" +
 	"\n" +
-	"\x16lease/v1/journal.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\x99\x04\n" +
+	"\x16lease/v1/journal.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xb6\x04\n" +
 	"\fJournalEvent\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.rigmesh.lease.v1.JournalKindR\x04kind\x12\x16\n" +
 	"\x06random\x18\x02 \x01(\fR\x06random\x12\x19\n" +
@@ -356,12 +367,13 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	" \x01(\v2\x16.rigmesh.lease.v1.SealR\x04seal\x129\n" +
 	"\bobserved\x18\v \x01(\v2\x1d.rigmesh.lease.v1.ObservationR\bobserved\x12\x18\n" +
 	"\awitness\x18\f \x01(\rR\awitness\x12\x14\n" +
-	"\x05nonce\x18\r \x01(\fR\x05nonce\"y\n" +
+	"\x05nonce\x18\r \x01(\fR\x05nonce\x12\x1b\n" +
+	"\tasleep_ms\x18\x0e \x01(\x03R\basleepMs\"y\n" +
 	"\aSettled\x12\x1c\n" +
 	"\trequester\x18\x01 \x01(\fR\trequester\x12\x16\n" +
 	"\x06agreed\x18\x02 \x01(\bR\x06agreed\x12\x1b\n" +
 	"\tcredit_ms\x18\x03 \x01(\x04R\bcreditMs\x12\x1b\n" +
-	"\tunpaid_ms\x18\x04 \x01(\x04R\bunpaidMs*\xe9\x04\n" +
+	"\tunpaid_ms\x18\x04 \x01(\x04R\bunpaidMs*\x81\x05\n" +
 	"\vJournalKind\x12\x1c\n" +
 	"\x18JOURNAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11JOURNAL_KIND_TICK\x10\x01\x12\x1b\n" +
@@ -384,7 +396,8 @@ const file_lease_v1_journal_proto_rawDesc = "" +
 	"\x1bJOURNAL_KIND_NONCE_RECEIVED\x10\x11\x12\x19\n" +
 	"\x15JOURNAL_KIND_ATTESTED\x10\x12\x12\x15\n" +
 	"\x11JOURNAL_KIND_HELD\x10\x13\x12\x17\n" +
-	"\x13JOURNAL_KIND_LET_GO\x10\x14B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
+	"\x13JOURNAL_KIND_LET_GO\x10\x14\x12\x16\n" +
+	"\x12JOURNAL_KIND_SLEPT\x10\x15B3Z1github.com/rigmesh/rigmesh/proto/lease/v1;leasev1b\x06proto3"
 
 var (
 	file_lease_v1_journal_proto_rawDescOnce sync.Once
