@@ -78,6 +78,7 @@ type Node struct {
 	clock     *machineClock  // nil when another was handed in
 	guard     *session.Guard // what the journal is written through
 	store     *blob.Store
+	trimming  sync.Mutex // one at a time makes room in the store
 	receipts  *receipts
 	offers    *offers
 	board     *announce.Board

@@ -232,6 +232,18 @@ func (w *Worker) Holds(digest string) bool {
 	return false
 }
 
+// Uses says whether a lease that goes on needs an image, by its digest.
+func (w *Worker) Uses(image string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.tenancies {
+		if s.spec.Image.GetDigest() == image && !s.view().State.Ended() {
+			return true
+		}
+	}
+	return false
+}
+
 // tenancy finds a lease of this requester's. Somebody else's lease and no lease
 // at all give the same answer.
 func (w *Worker) tenancy(leaseID []byte, from peer.ID) (*tenancy, error) {

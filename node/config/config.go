@@ -50,6 +50,8 @@ type Config struct {
 	Containerd string
 	// Egress is the most of a network that a task may have.
 	Egress job.Access
+	// Store is what is kept of images and files.
+	Store Store
 	// Name is shown to this node's owner; nobody else sees it.
 	Name string
 	// LogLevel is one of debug, info, warn and error.
@@ -160,6 +162,7 @@ func (c Config) Validate() error {
 		wrong("containerd %q: want the absolute path of a socket, such as /run/containerd/containerd.sock", c.Containerd)
 	}
 	c.Reach.check(wrong)
+	c.Store.check(wrong)
 	c.Market.check(c.MaxDuration, wrong)
 	if c.IdleExit < 0 {
 		wrong("idle-exit %s: want 0 or more", c.IdleExit)

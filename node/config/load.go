@@ -28,6 +28,7 @@ type file struct {
 	Devices     []deviceFile `yaml:"devices"`
 	Containerd  *string      `yaml:"containerd"`
 	Egress      *Access      `yaml:"egress"`
+	Store       *storeFile   `yaml:"store"`
 	Metrics     *string      `yaml:"metrics"`
 	SimulateGPU *string      `yaml:"simulate-gpu"`
 	MaxDuration *Duration    `yaml:"max-duration"`
@@ -105,6 +106,7 @@ func (f file) over(c *Config) {
 	set(&c.Metrics, f.Metrics)
 	f.market(&c.Market)
 	f.reach(&c.Reach)
+	f.Store.over(&c.Store)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}
@@ -151,6 +153,7 @@ func environment(c *Config, getenv func(string) string) error {
 	parsed("RIGMESH_MDNS", (*Switch)(&c.Reach.MDNS).Set)
 	parsed("RIGMESH_PORT_MAP", (*Switch)(&c.Reach.PortMap).Set)
 	parsed("RIGMESH_RELAY", (*Bytes)(&c.Reach.RelayBytes).Set)
+	parsed("RIGMESH_STORE_MAX", (*Bytes)(&c.Store.Max).Set)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
 	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)
 	parsed("RIGMESH_STRANGER_LEASES", func(s string) (err error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -28,23 +27,21 @@ func (s *Store) Touch(digest string) error {
 // does not want, and says how many.
 func (s *Store) Sweep(age time.Duration, keep func(digest string) bool) (int, error) {
 	before, removed := time.Now().Add(-age), 0
-	err := filepath.WalkDir(s.dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // somebody else removed it
-		}
-		digest := "sha256:" + d.Name()
-		if err != nil || info.ModTime().After(before) || Check(digest) != nil || keep(digest) {
-			return err
-		}
-		removed++
-		return s.Remove(digest)
-	})
+	all, err := s.List()
 	if err != nil {
-		return removed, fmt.Errorf("sweep blob store: %w", err)
+		return 0, err
+	}
+	for _, k := range all {
+		if k.Used.After(before) || keep(k.Digest) {
+			continue
+		}
+		gone, err := s.Discard(k.Digest, before)
+		if err != nil {
+			return removed, fmt.Errorf("sweep blob store: %w", err)
+		}
+		if gone {
+			removed++
+		}
 	}
 	return removed, nil
 }

@@ -38,3 +38,42 @@ func TestSweepRemovesOldBlobsThatNobodyWants(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsWrittenOrWasJustUsedIsNotDiscarded(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	discard := func(digest string, since time.Time, want bool) {
+		t.Helper()
+		if gone, err := s.Discard(digest, since); gone != want || err != nil {
+			t.Errorf("discarded: %v, %v; want %v", gone, err, want)
+		}
+	}
+	whole, err := s.PutBytes(t.Context(), []byte("whole"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	discard(whole, time.Now().Add(-time.Hour), false)
+	part := Digest([]byte("a part"))
+	w, err := s.Writer(t.Context(), part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	discard(part, time.Now().Add(time.Hour), false)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.List(); err != nil || len(all) != 2 {
+		t.Errorf("the store lists %v, %v", all, err)
+	}
+	for _, digest := range []string{whole, part} {
+		discard(digest, time.Now().Add(time.Hour), true)
+	}
+	if all, err := s.List(); err != nil || len(all) != 0 {
+		t.Errorf("the store still lists %v, %v", all, err)
+	}
+}

@@ -30,6 +30,9 @@ type Config struct {
 	UIDBase uint32
 	// MaxImageBytes bounds the compressed size of one image. Zero: 100 GiB.
 	MaxImageBytes int64
+	// MakeRoom is called before so many bytes of an image are fetched; its error ends the
+	// pull. Nil: nobody makes room.
+	MakeRoom func(ctx context.Context, bytes int64) error
 	// OutputBytes bounds each of the two outputs of a task. Zero: 256 MiB.
 	OutputBytes int64
 	// EgressBytes bounds what a task with a way out sends and receives in a second, each.
@@ -83,6 +86,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.EgressBytes == 0 {
 		c.EgressBytes = defaultEgressBytes
+	}
+	if c.MakeRoom == nil {
+		c.MakeRoom = func(context.Context, int64) error { return nil }
 	}
 	if c.Lookup == nil {
 		c.Lookup = lookup

@@ -40,7 +40,7 @@ func (p *pull) fetch(ctx context.Context, d ocispec.Descriptor) error {
 	}
 	defer p.r.blobs.lock(d.Digest.String())()
 	before := p.done
-	ref := "rigmesh-" + d.Digest.String()
+	ref := fetchRef(d)
 	// Not content.OpenWriter: it retries for ever when the daemon is gone.
 	w, err := p.c.ContentStore().Writer(ctx, content.WithRef(ref), content.WithDescriptor(d))
 	if err == nil {
@@ -57,6 +57,9 @@ func (p *pull) fetch(ctx context.Context, d ocispec.Descriptor) error {
 	p.progress(p.done, max(p.total, p.done))
 	return nil
 }
+
+// fetchRef names the part of a blob that is here until all of it is.
+func fetchRef(d ocispec.Descriptor) string { return "rigmesh-" + d.Digest.String() }
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, io.EOF) || errdefs.IsCanceled(err) {
@@ -113,25 +116,28 @@ func (c countTo) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// have is how many bytes of a blob are here.
+func have(ctx context.Context, c *client.Client, d ocispec.Descriptor) int64 {
+	if _, err := c.ContentStore().Info(ctx, d.Digest); err == nil {
+		return d.Size
+	}
+	status, err := c.ContentStore().Status(ctx, fetchRef(d))
+	if err != nil {
+		return 0
+	}
+	return status.Offset
+}
+
 // Held says how many bytes of an image are here and how many there are in all. The
 // total is zero while its manifest is not here.
-func (r *Runtime) Held(ctx context.Context, image runtime.Image) (have, total int64) {
+func (r *Runtime) Held(ctx context.Context, image runtime.Image) (held, total int64) {
 	_ = r.do(ctx, func(ctx context.Context, c *client.Client) error {
-		have, total = 0, 0
-		store := c.ContentStore()
-		p := &pull{r: r, c: c, image: image}
-		root, err := p.root()
-		if err == nil {
-			p.matcher, err = matcherOf(image)
-		}
+		held, total = 0, 0
+		desc, err := r.manifestOf(ctx, c, image)
 		if err != nil {
 			return err
 		}
-		desc, err := p.manifest(ctx, root)
-		if err != nil {
-			return err
-		}
-		b, err := content.ReadBlob(ctx, store, desc)
+		b, err := content.ReadBlob(ctx, c.ContentStore(), desc)
 		if err != nil {
 			return err
 		}
@@ -141,13 +147,25 @@ func (r *Runtime) Held(ctx context.Context, image runtime.Image) (have, total in
 		}
 		for _, d := range append([]ocispec.Descriptor{desc, manifest.Config}, manifest.Layers...) {
 			total += d.Size
-			if _, err := store.Info(ctx, d.Digest); err == nil {
-				have += d.Size
-			} else if status, err := store.Status(ctx, "rigmesh-"+d.Digest.String()); err == nil {
-				have += status.Offset
-			}
+			held += have(ctx, c, d)
 		}
 		return nil
 	})
-	return have, total
+	return held, total
+}
+
+// manifestOf finds the manifest of an image that is here, in whole or in part.
+func (r *Runtime) manifestOf(ctx context.Context, c *client.Client, image runtime.Image) (ocispec.Descriptor, error) {
+	if img, err := pulled(ctx, c, image); err == nil {
+		return img.Target(), nil
+	}
+	p := &pull{r: r, c: c, image: image}
+	root, err := p.root()
+	if err != nil {
+		return root, err
+	}
+	if p.matcher, err = matcherOf(image); err != nil {
+		return root, err
+	}
+	return p.manifest(ctx, root)
 }

@@ -33,7 +33,7 @@ func (r *Runtime) Pull(ctx context.Context, image runtime.Image, src runtime.Blo
 		progress = func(int64, int64) {}
 	}
 	// One at a time for an image: whoever comes second finds it unpacked.
-	defer r.blobs.lock("pull " + imageName(image))()
+	defer r.blobs.lock(pullLock(image))()
 	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		p := &pull{r: r, c: c, src: src, image: image, progress: progress}
 		return p.run(ctx)
@@ -43,6 +43,9 @@ func (r *Runtime) Pull(ctx context.Context, image runtime.Image, src runtime.Blo
 	}
 	return nil
 }
+
+// pullLock is what whoever pulls or forgets an image holds.
+func pullLock(i runtime.Image) string { return "pull " + imageName(i) }
 
 // pull is one Pull with one client.
 type pull struct {
@@ -62,7 +65,7 @@ func (p *pull) run(ctx context.Context) error {
 	}
 	if img, err := pulled(ctx, p.c, p.image); err == nil {
 		if ready, err := img.IsUnpacked(ctx, snapshotter); err != nil || ready {
-			return err
+			return errors.Join(err, touch(ctx, p.c, img.Metadata()))
 		}
 	} else if !errors.Is(err, runtime.ErrImage) {
 		return err
@@ -179,6 +182,9 @@ func (p *pull) blobs(ctx context.Context, desc ocispec.Descriptor) error {
 	}
 	p.done = desc.Size
 	p.progress(p.done, p.total)
+	if err := p.r.cfg.MakeRoom(ctx, p.missing(ctx, manifest)); err != nil {
+		return err
+	}
 	if err := p.roomFor(p.total); err != nil {
 		return err
 	}
@@ -188,6 +194,14 @@ func (p *pull) blobs(ctx context.Context, desc ocispec.Descriptor) error {
 		}
 	}
 	return nil
+}
+
+// missing is how many bytes of the config and the layers are not here.
+func (p *pull) missing(ctx context.Context, m ocispec.Manifest) (n int64) {
+	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+		n += d.Size - have(ctx, p.c, d)
+	}
+	return n
 }
 
 // roomFor refuses at once what cannot fit. What a layer unpacks to is not known here.
@@ -209,7 +223,8 @@ func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
 	if err := images.Walk(ctx, images.SetChildrenLabels(store, images.ChildrenHandler(store)), manifest); err != nil {
 		return err
 	}
-	img, err := p.c.ImageService().Create(ctx, images.Image{Name: imageName(p.image), Target: manifest})
+	keepRoot := map[string]string{rootLabel: p.image.Digest} // or the index would go: others may ask us for it
+	img, err := p.c.ImageService().Create(ctx, images.Image{Name: imageName(p.image), Target: manifest, Labels: keepRoot})
 	if errdefs.IsAlreadyExists(err) {
 		img, err = p.c.ImageService().Get(ctx, imageName(p.image))
 	}

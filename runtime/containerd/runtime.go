@@ -194,6 +194,14 @@ func (k *keyedLocks) lock(name string) func() {
 	}
 }
 
+// tryLock is lock for a name that nobody holds or waits for.
+func (k *keyedLocks) tryLock(name string) (unlock func(), ok bool) {
+	if k.locked(name) {
+		return nil, false // lock may still have to wait, for somebody who came this moment
+	}
+	return k.lock(name), true
+}
+
 // locked says whether somebody holds the lock of a name.
 func (k *keyedLocks) locked(name string) bool {
 	k.mu.Lock()

@@ -37,6 +37,3 @@ func (*Runtime) Shutdown(context.Context) error { return nil }
 
 // Sweep does nothing.
 func (*Runtime) Sweep(context.Context) error { return nil }
-
-// Held is nothing.
-func (*Runtime) Held(context.Context, runtime.Image) (have, total int64) { return 0, 0 }

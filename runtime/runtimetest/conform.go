@@ -156,6 +156,7 @@ func Cases() []Case {
 		{"an image that was not pulled cannot be started", notPulled},
 		{"a pull that was cut off goes on where it stopped", resumesPull},
 		{"a blob with the wrong digest is refused", wrongDigest},
+		{"an image is listed until it is let go of, and can be pulled again", forgets},
 		{"two pulls of one image at once both succeed", pullsTogether},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -73,20 +74,29 @@ type manifest struct {
 
 // Pull fetches everything the image names and checks it.
 func (m Memory) Pull(ctx context.Context, image runtime.Image, src runtime.BlobSource, progress runtime.Progress) error {
-	m.mu.Lock()
-	pulled := m.images[image.Digest]
-	m.mu.Unlock()
-	if pulled {
+	if m.use(image.Digest) {
 		return nil
 	}
-	p := &pull{m: m, src: src, progress: progress}
+	p := &pull{m: m, src: src, progress: progress, parts: make(map[string]int64)}
 	if err := p.tree(ctx, descriptor{Digest: image.Digest, Size: image.Size}); err != nil {
 		return fmt.Errorf("pull %s: %w", image.Digest, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.images[image.Digest] = true
+	m.images[image.Digest] = runtime.Kept{Image: image, Used: time.Now(), Parts: p.parts}
 	return nil
+}
+
+// use notes that an image is used, if it is here.
+func (m Memory) use(digest string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.images[digest]
+	if ok {
+		k.Used = time.Now()
+		m.images[digest] = k
+	}
+	return ok
 }
 
 type pull struct {
@@ -94,6 +104,7 @@ type pull struct {
 	src         runtime.BlobSource
 	progress    runtime.Progress
 	done, total int64
+	parts       map[string]int64
 }
 
 // tree fetches a document and what it names.
@@ -150,6 +161,7 @@ func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
 		return nil, fmt.Errorf("%w: blob %s has digest %s", runtime.ErrImage, d.Digest, digestOf(have))
 	}
 	p.done += d.Size
+	p.parts[d.Digest] = d.Size
 	if p.progress != nil {
 		p.progress(p.done, p.total)
 	}

@@ -18,19 +18,22 @@ import (
 // what an image holds does not matter.
 type Memory struct{ *state }
 
-var _ runtime.Runtime = Memory{}
+var (
+	_ runtime.Runtime = Memory{}
+	_ runtime.Images  = Memory{}
+)
 
 // state is what outlives a Memory, as containerd outlives a node.
 type state struct {
 	mu     sync.Mutex
 	tasks  map[string]*task
-	blobs  map[string][]byte // whole or in part, by digest
-	images map[string]bool   // pulled, by digest
+	blobs  map[string][]byte       // whole or in part, by digest
+	images map[string]runtime.Kept // pulled, by digest
 }
 
 // New gives an empty runtime.
 func New() Memory {
-	return Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]bool)}}
+	return Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]runtime.Kept)}}
 }
 
 // Reopen gives another Runtime over the same tasks and images, as a restarted node would see.
@@ -43,7 +46,7 @@ func (m Memory) Start(_ context.Context, spec runtime.Spec) error {
 	if m.tasks[spec.ID] != nil {
 		return fmt.Errorf("start task %s: %w", spec.ID, runtime.ErrExists)
 	}
-	if !m.images[spec.Image.Digest] {
+	if _, ok := m.images[spec.Image.Digest]; !ok {
 		return fmt.Errorf("start task %s: image %s is not here: %w", spec.ID, spec.Image.Digest, runtime.ErrImage)
 	}
 	t, err := newTask(spec)

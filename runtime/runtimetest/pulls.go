@@ -67,6 +67,61 @@ func pullsTogether(t *testing.T, h Harness) {
 	}
 }
 
+// forgets shows an image come, stay while it is wanted, and go.
+func forgets(t *testing.T, h Harness) {
+	store, ok := h.Runtime.(runtime.Images)
+	if !ok {
+		t.Skip("this runtime's images cannot be looked at")
+	}
+	image, blobs := h.NewImage(t)
+	for range 2 {
+		if err := h.Runtime.Pull(t.Context(), image, blobs, nil); err != nil {
+			t.Fatal(err)
+		}
+		if size := keptSize(t, store, image); size < image.Size {
+			t.Errorf("the image takes %d bytes here", size)
+		}
+		if have, total := store.Held(t.Context(), image); have != total || total == 0 {
+			t.Errorf("%d of %d bytes are here", have, total)
+		}
+		if gone, err := store.Forget(t.Context(), image, func() bool { return true }); gone || err != nil {
+			t.Errorf("a wanted image is gone: %v, %v", gone, err)
+		}
+		if gone, err := store.Forget(t.Context(), image, func() bool { return false }); !gone || err != nil {
+			t.Errorf("an image nobody wants is gone: %v, %v", gone, err)
+		}
+		equal(t, "bytes of what is gone", keptSize(t, store, image), 0)
+	}
+	is(t, h.Runtime.Start(t.Context(), runtime.Spec{ID: "forgotten", Image: image, Command: h.Command([]string{"exit 0"})}), runtime.ErrImage)
+	if err := h.Runtime.Pull(t.Context(), h.Image, nowhere{}, nil); err != nil {
+		t.Errorf("another image went with it: %v", err)
+	}
+}
+
+// nowhere is a source that must not be asked.
+type nowhere struct{}
+
+func (nowhere) Blob(context.Context, string, int64) (io.ReadCloser, error) {
+	return nil, errors.New("asked for a blob")
+}
+
+// keptSize is what a runtime says an image takes; 0 when it has no such image.
+func keptSize(t *testing.T, store runtime.Images, image runtime.Image) (size int64) {
+	t.Helper()
+	all, err := store.Images(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range all {
+		if k.Image.Digest == image.Digest {
+			for _, n := range k.Parts {
+				size += n
+			}
+		}
+	}
+	return size
+}
+
 var errCut = errors.New("cut")
 
 // meter counts what it serves and fails after so many bytes.

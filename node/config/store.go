@@ -1,0 +1,28 @@
+package config
+
+// Store bounds what a node keeps of images and files between jobs.
+type Store struct {
+	// Max is the most that they may take, in bytes, the unpacked images included. What is in
+	// use counts, and is never removed. 0: half of the disk that is not taken by others.
+	Max uint64
+}
+
+// minStore is the least that a bound may be: less holds no image.
+const minStore = 1 << 20
+
+// storeFile is the part of config.yaml about it.
+type storeFile struct {
+	Max *Bytes `yaml:"max"`
+}
+
+func (f *storeFile) over(s *Store) {
+	if f != nil {
+		set((*Bytes)(&s.Max), f.Max)
+	}
+}
+
+func (s Store) check(wrong func(format string, args ...any)) {
+	if s.Max > 0 && s.Max < minStore {
+		wrong("store.max %s: want at least %s, or 0 for half of the free disk", Bytes(s.Max), Bytes(minStore))
+	}
+}

@@ -1,0 +1,71 @@
+package runtimetest
+
+import (
+	"context"
+	"maps"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Images lists what Pull has finished, and the blobs of what it has not.
+func (m Memory) Images(context.Context) ([]runtime.Kept, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []runtime.Kept
+	rest := make(map[string]int64)
+	for digest, b := range m.blobs {
+		rest[digest] = int64(len(b))
+	}
+	for _, k := range m.images {
+		k.Parts = maps.Clone(k.Parts)
+		for digest := range k.Parts {
+			delete(rest, digest)
+		}
+		all = append(all, k)
+	}
+	if len(rest) > 0 {
+		all = append(all, runtime.Kept{Parts: rest})
+	}
+	return all, nil
+}
+
+// Forget drops an image and the blobs that no other needs.
+func (m Memory) Forget(_ context.Context, image runtime.Image, busy func() bool) (bool, error) {
+	m.mu.Lock()
+	before := m.images[image.Digest].Used
+	m.mu.Unlock()
+	wanted := busy()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if wanted || !m.images[image.Digest].Used.Equal(before) {
+		return false, nil // a pull that ended meanwhile counts
+	}
+	gone := m.images[image.Digest].Parts
+	delete(m.images, image.Digest)
+	for digest := range gone {
+		if !m.needed(digest) {
+			delete(m.blobs, digest)
+		}
+	}
+	return true, nil
+}
+
+// needed says whether an image has a blob. The caller holds mu.
+func (m Memory) needed(digest string) bool {
+	for _, k := range m.images {
+		if _, ok := k.Parts[digest]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Held counts the blobs of an image that was pulled; of others nothing is known.
+func (m Memory) Held(_ context.Context, image runtime.Image) (have, total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, size := range m.images[image.Digest].Parts {
+		total += size
+	}
+	return total, total
+}
