@@ -28,6 +28,7 @@ type jobFile struct {
 	Inputs     []string        `yaml:"inputs,omitempty"`
 	Outputs    []string        `yaml:"outputs,omitempty"`
 	Timeout    config.Duration `yaml:"timeout,omitempty"`
+	Retries    uint32          `yaml:"retries,omitempty"`
 	Price      price           `yaml:"price"`
 	Placement  placement       `yaml:"placement,omitempty"`
 	Prefer     prefer          `yaml:"prefer,omitempty"`

@@ -56,6 +56,7 @@ func taskFlags() []cli.Flag {
 		text(how, "wait", "keep asking for `TIME` when nobody bids"),
 		yes(how, "broadcast", "announce to everybody at once, beside asking known workers"),
 		text(how, "worker", "ask this `PEER` only: its id, or an address ending in /p2p/ID"),
+		text(how, "retries", "run it again, up to `NUMBER` times, when its lease ends without an exit code: the worker vanished, failed or was taken back (default: 0, it runs at most once)"),
 		text(how, "interval", "`TIME` between heartbeats (default: 60s)"),
 		list(how, "witness", "have the heartbeats attested to by this `PEER`, or by NUMBER connected peers; repeatable (default: none)"),
 		yes(how, "stop-disputed", "end the task when the worker's evidence does not fit what is seen here"),
@@ -79,7 +80,7 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	err := parseFlags(c,
 		flagValue{"gpu", (*number)(&j.Resources.GPU.Count)}, flagValue{"vram", &j.Resources.GPU.VRAM}, flagValue{"max-price", &j.Price.Max},
 		flagValue{"compute", &j.Resources.GPU.Compute}, flagValue{"driver", &j.Resources.GPU.Driver}, flagValue{"cuda", &j.Resources.GPU.CUDA},
-		flagValue{"memory", &j.Resources.Memory}, flagValue{"cpus", &j.Resources.CPU}, flagValue{"disk", &j.Resources.Disk},
+		flagValue{"memory", &j.Resources.Memory}, flagValue{"cpus", &j.Resources.CPU}, flagValue{"disk", &j.Resources.Disk}, flagValue{"retries", (*number)(&j.Retries)},
 		flagValue{"egress", &j.Egress}, flagValue{"timeout", &j.Timeout}, flagValue{"interval", &j.Heartbeat.Interval})
 	if err != nil {
 		return j, err

@@ -46,6 +46,7 @@ func (j jobFile) check() ([]input, []outputDir, error) {
 	problems = append(problems, requester.CheckWitnesses(&leasev1.Submission{
 		Witnesses: j.Heartbeat.Witnesses.peers, AnyWitnesses: j.Heartbeat.Witnesses.any,
 	}))
+	problems = append(problems, requester.CheckRetries(j.Retries))
 	problems = append(problems, j.Placement.check()...)
 	if err := errors.Join(problems...); err != nil {
 		return nil, nil, &usageError{err}
@@ -123,6 +124,7 @@ func (j jobFile) submission(p plan, spec *marketv1.Spec) *leasev1.Submission {
 		Worker:        p.worker,
 		Witnesses:     j.Heartbeat.Witnesses.peers,
 		AnyWitnesses:  j.Heartbeat.Witnesses.any,
+		Retries:       j.Retries,
 		StopDisputed:  j.Heartbeat.Disputed == disputedStop,
 		Placement:     j.Placement.message(),
 		Prefer:        j.Prefer.message(uint64(j.Price.Max)),

@@ -125,10 +125,10 @@ func (j *run) begin(ctx context.Context, agreement lease.Agreement, req *leasev1
 	if err != nil {
 		return nil, err
 	}
-	if err := j.record(ctx, KindLease, event, [][]byte{said}); err != nil {
+	t := j.newTenure(agreement, l)
+	if err := j.recordUnder(ctx, t.key, KindLease, event, [][]byte{said}); err != nil {
 		return nil, err
 	}
-	t := j.newTenure(agreement, l)
 	j.mu.Lock()
 	j.tenure = t
 	j.mu.Unlock()

@@ -42,7 +42,7 @@ func (t *tenure) followOnce(ctx context.Context) (*leasev1.Ended, error) {
 	stop := context.AfterFunc(ctx, link.Reset)
 	defer stop()
 	defer link.Reset()
-	req := &leasev1.TaskRequest{LeaseId: t.id[:], StdoutOffset: uint64(t.j.stdout.size()), StderrOffset: uint64(t.j.stderr.size())}
+	req := &leasev1.TaskRequest{LeaseId: t.id[:], StdoutOffset: t.j.stdout.received(), StderrOffset: t.j.stderr.received()}
 	if err := link.Send(req); err != nil {
 		return nil, err
 	}

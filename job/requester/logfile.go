@@ -11,11 +11,13 @@ import (
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
-// logFile is one output of a job's task, as far as it has come here.
+// logFile is one output of a job's task, as far as it has come here: of all its tasks,
+// one after the other, where it was run again.
 type logFile struct {
 	path string
 
 	mu      sync.Mutex
+	before  int64 // bytes of earlier tasks
 	over    bool
 	changed chan struct{}
 }
@@ -35,7 +37,21 @@ func (l *logFile) size() int64 {
 // worker sends. The rest is let go.
 const maxOutput = 512 << 20
 
-// write puts data at its offset: what is here already is skipped, a gap is an error.
+// received is how much of the present task's output is here, in bytes.
+func (l *logFile) received() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return uint64(max(0, l.size()-l.before))
+}
+
+// begin says that so many bytes are of earlier tasks.
+func (l *logFile) begin(before int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = before
+}
+
+// write puts data at its offset in the present task's output: what is here already is skipped, a gap is an error.
 func (l *logFile) write(offset int64, data []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,10 +59,10 @@ func (l *logFile) write(offset int64, data []byte) error {
 	if have >= maxOutput {
 		return nil
 	}
-	if offset < 0 || offset > have {
-		return fmt.Errorf("output jumps from byte %d to %d", have, offset)
+	if offset < 0 || offset > have-l.before {
+		return fmt.Errorf("output jumps from byte %d to %d", have-l.before, offset)
 	}
-	skip := have - offset
+	skip := have - l.before - offset
 	if skip >= int64(len(data)) {
 		return nil
 	}

@@ -28,7 +28,7 @@ func (t *tenure) receive(ctx context.Context, ended *leasev1.Ended) error {
 	if err != nil {
 		return err
 	}
-	if err := t.j.record(ctx, KindReceived, event, nil); err != nil {
+	if err := t.j.recordUnder(ctx, t.key, KindReceived, event, nil); err != nil {
 		return err
 	}
 	t.ended, t.fetched, t.unstored = ended, fetched, unstored

@@ -28,13 +28,15 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
-// Kinds of records in the journal. All records of a job have its id as key.
+// Kinds of records in the journal. All records of a job have its id as key, but those
+// of what happened under its second lease and later: see tenureKey.
 const (
 	KindJob      = "requester.job"      // begins a job; the event is the Submission
 	KindAward    = "requester.award"    // an AwardRequest about to be sent
 	KindLease    = "requester.lease"    // the worker countersigned; the event is the AwardRequest
 	KindEvent    = "requester.event"    // one event of the lease
 	KindReceived = "requester.received" // all the task left is here; the event is its Ended
+	KindAgain    = "requester.again"    // the lease came to nothing, and the job is run again; the event is an Again
 	KindEnded    = "requester.ended"    // ends a job; the event is its JobEnded
 )
 
@@ -140,6 +142,9 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
 	}
 	if err := checkPlacement(sub); err != nil {
+		return "", fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	if err := CheckRetries(sub.Retries); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
 	}
 	content, err := closure(r.Content, sub.Spec)

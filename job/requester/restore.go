@@ -25,6 +25,7 @@ type records struct {
 	leased   *journal.Record
 	events   []lease.Recorded
 	received []byte
+	again    []*leasev1.Again // of the leases before
 	ended    []byte
 	endedAt  time.Time
 }
@@ -39,10 +40,11 @@ func (r *Requester) Restore(replay func(func(journal.Record) error) error) error
 			order = append(order, rec.Key)
 			return proto.Unmarshal(rec.Event, &jobs[rec.Key].sub)
 		}
-		if h, ok := jobs[rec.Key]; ok {
+		id, before := splitKey(rec.Key)
+		if h, ok := jobs[id]; ok && (before == len(h.again) || !underLease(rec.Kind)) {
 			return h.add(rec)
 		}
-		return nil
+		return nil // of a lease that another has taken the place of
 	})
 	if err != nil {
 		return err
@@ -62,6 +64,13 @@ func (h *records) add(rec journal.Record) error {
 		h.awards++
 	case KindLease:
 		h.leased = &rec
+	case KindAgain:
+		a := &leasev1.Again{}
+		if err := proto.Unmarshal(rec.Event, a); err != nil {
+			return err
+		}
+		h.again = append(h.again, a)
+		h.award, h.leased, h.events, h.received = nil, nil, nil, nil
 	case KindEnded:
 		h.ended, h.endedAt = rec.Event, rec.At
 	case KindReceived:
@@ -83,6 +92,9 @@ func (r *Requester) restore(key string, h *records) error {
 	}
 	j := r.newRun(id, &h.sub, nil, h.began)
 	j.fence = h.awards
+	for _, a := range h.again {
+		j.resume(a)
+	}
 	if h.ended != nil {
 		err = j.recallEnd(h)
 	} else {

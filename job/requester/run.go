@@ -51,6 +51,7 @@ type run struct {
 
 	declines map[peer.ID]marketv1.DeclineReason // told, of the goroutine
 	fence    uint64                             // number of the last award, of the goroutine
+	earlier  []*leasev1.JobEnded                // how leases before the present one ended, of the goroutine
 	stamp    uint32                             // bits of work that a worker asked for, of the goroutine
 
 	mu       sync.Mutex
@@ -89,18 +90,25 @@ func (j *run) lease() *tenure {
 // pursue does the job, from wherever it stands, until it ends or ctx does. An
 // error means that the journal takes no more records.
 func (j *run) pursue(ctx context.Context) error {
-	t := j.lease()
-	if t == nil {
-		var err error
-		if t, err = j.search(ctx); err != nil {
-			return j.endSearch(ctx, err)
+	for {
+		t := j.lease()
+		if t == nil {
+			var err error
+			if t, err = j.search(ctx); err != nil {
+				return j.endSearch(ctx, err)
+			}
+		}
+		ended, err := t.keep(ctx)
+		if err != nil || ended == nil {
+			return err
+		}
+		if !j.worthAgain(ended) {
+			return j.end(ctx, ended)
+		}
+		if err := j.again(ctx, ended); err != nil {
+			return err
 		}
 	}
-	ended, err := t.keep(ctx)
-	if err != nil || ended == nil {
-		return err
-	}
-	return j.end(ctx, ended)
 }
 
 // search auctions the job until a lease is signed. Stopping the job ends it.
@@ -148,6 +156,7 @@ func (j *run) endSearch(ctx context.Context, err error) error {
 
 // end records the job's last event and tells whoever watches.
 func (j *run) end(ctx context.Context, e *leasev1.JobEnded) error {
+	j.addEarlier(e)
 	event, err := proto.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("record the end of job %s: %w", j.id, err)
@@ -169,7 +178,11 @@ func (j *run) end(ctx context.Context, e *leasev1.JobEnded) error {
 
 // record makes something about the job durable; with a full disk it waits for room.
 func (j *run) record(ctx context.Context, kind string, event []byte, statements [][]byte) error {
-	rec := journal.Record{Key: j.id.String(), Kind: kind, At: j.r.Now(), Event: event, Statements: statements}
+	return j.recordUnder(ctx, j.id.String(), kind, event, statements)
+}
+
+func (j *run) recordUnder(ctx context.Context, key, kind string, event []byte, statements [][]byte) error {
+	rec := journal.Record{Key: key, Kind: kind, At: j.r.Now(), Event: event, Statements: statements}
 	full := func(err error) { j.log.Warn("the job waits for room on the disk", "err", err) }
 	if err := journal.Insist(ctx, j.r.Journal, rec, full); err != nil {
 		return errJournal{fmt.Errorf("journal job %s: %w", j.id, err)}

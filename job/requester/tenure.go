@@ -29,6 +29,7 @@ const (
 type tenure struct {
 	j      *run
 	id     job.LeaseID
+	key    string // of its records in the journal
 	worker peer.ID
 	terms  *leasev1.Terms
 	log    *slog.Logger
@@ -57,14 +58,14 @@ func (j *run) newTenure(agreement lease.Agreement, l lease.Lease) *tenure {
 		worker = "" // NewAgreement verified a signature with this key
 	}
 	t := &tenure{
-		j: j, id: id, worker: worker, terms: agreement.Terms,
+		j: j, id: id, key: tenureKey(j.id.String(), len(j.earlier)), worker: worker, terms: agreement.Terms,
 		log:  j.log.With("lease", id.Short(), "peer", worker),
 		lost: make(chan struct{}, 1), received: make(chan struct{}),
 	}
 	t.last.Store(l.State())
 	t.lost <- struct{}{}
 	t.session = session.New(session.Config{
-		Lease: l, Key: j.id.String(), Kind: KindEvent, Journal: j.r.Journal, Now: j.r.Now, Log: t.log,
+		Lease: l, Key: t.key, Kind: KindEvent, Journal: j.r.Journal, Now: j.r.Now, Log: t.log,
 		Decode: t.decode, Perform: t.perform, Tick: tick, Linked: t.linked, Stepped: t.stepped,
 		Linger: time.Duration(agreement.Terms.AbsentGraceMs) * time.Millisecond,
 	})

@@ -15,9 +15,16 @@ import (
 // beat, and the bid that was taken up. The receipt and the samples are for the caller
 // to add. ErrNoJob when the journal does not hold that lease.
 func Whole(replay func(func(journal.Record) error) error, jobID string, id job.LeaseID) (*leasev1.Whole, error) {
-	var h records
+	leases := map[string]*records{}
 	err := replay(func(rec journal.Record) error {
-		if rec.Key != jobID || h.leased == nil && rec.Kind == KindEvent {
+		h := leases[rec.Key]
+		switch at, _ := splitKey(rec.Key); {
+		case at != jobID:
+			return nil
+		case rec.Kind == KindLease:
+			h = &records{}
+			leases[rec.Key] = h
+		case rec.Kind != KindEvent || h == nil:
 			return nil
 		}
 		return h.add(rec)
@@ -25,9 +32,17 @@ func Whole(replay func(func(journal.Record) error) error, jobID string, id job.L
 	if err != nil {
 		return nil, err
 	}
-	if h.leased == nil {
-		return nil, ErrNoJob
+	for _, h := range leases {
+		w, err := h.whole(id)
+		if w != nil || err != nil {
+			return w, err
+		}
 	}
+	return nil, ErrNoJob
+}
+
+// whole is the lease of the records, if it is that one.
+func (h *records) whole(id job.LeaseID) (*leasev1.Whole, error) {
 	req := &leasev1.AwardRequest{}
 	if err := proto.Unmarshal(h.leased.Event, req); err != nil {
 		return nil, fmt.Errorf("award in the journal: %w", err)
@@ -37,7 +52,7 @@ func Whole(replay func(func(journal.Record) error) error, jobID string, id job.L
 		return nil, err
 	}
 	if job.LeaseID(agreement.ID()) != id {
-		return nil, ErrNoJob
+		return nil, nil
 	}
 	chain, err := lease.Chain(lease.Config{Role: lease.Requester, Agreement: agreement}, h.leased.At, h.events)
 	return &leasev1.Whole{Version: 1, Chain: chain, Bid: req.Bid}, err

@@ -99,6 +99,7 @@ type Submission struct {
 	StopDisputed  bool                   `protobuf:"varint,22,opt,name=stop_disputed,json=stopDisputed,proto3" json:"stop_disputed,omitempty"` // end the task at the first beat whose evidence does not fit
 	Placement     *Placement             `protobuf:"bytes,30,opt,name=placement,proto3" json:"placement,omitempty"`
 	Prefer        *Preference            `protobuf:"bytes,31,opt,name=prefer,proto3" json:"prefer,omitempty"`
+	Retries       uint32                 `protobuf:"varint,32,opt,name=retries,proto3" json:"retries,omitempty"` // so often the job is run again when a lease of it ends with no exit code; 0: at most once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +216,13 @@ func (x *Submission) GetPrefer() *Preference {
 		return x.Prefer
 	}
 	return nil
+}
+
+func (x *Submission) GetRetries() uint32 {
+	if x != nil {
+		return x.Retries
+	}
+	return 0
 }
 
 // Placement is what a job asks of where it runs, beside the hardware.
@@ -1002,6 +1010,67 @@ func (x *Trouble) GetSentence() string {
 }
 
 // JobEnded is the last event of a job.
+// Again is what a requester writes down before it looks for another lease of a job.
+type Again struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ended         *JobEnded              `protobuf:"bytes,1,opt,name=ended,proto3" json:"ended,omitempty"`                                 // how the last one ended
+	StdoutBytes   int64                  `protobuf:"varint,2,opt,name=stdout_bytes,json=stdoutBytes,proto3" json:"stdout_bytes,omitempty"` // of that output are of the leases before
+	StderrBytes   int64                  `protobuf:"varint,3,opt,name=stderr_bytes,json=stderrBytes,proto3" json:"stderr_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Again) Reset() {
+	*x = Again{}
+	mi := &file_lease_v1_job_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Again) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Again) ProtoMessage() {}
+
+func (x *Again) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_job_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Again.ProtoReflect.Descriptor instead.
+func (*Again) Descriptor() ([]byte, []int) {
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Again) GetEnded() *JobEnded {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *Again) GetStdoutBytes() int64 {
+	if x != nil {
+		return x.StdoutBytes
+	}
+	return 0
+}
+
+func (x *Again) GetStderrBytes() int64 {
+	if x != nil {
+		return x.StderrBytes
+	}
+	return 0
+}
+
 type JobEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Outcome       Outcome                `protobuf:"varint,1,opt,name=outcome,proto3,enum=rigmesh.lease.v1.Outcome" json:"outcome,omitempty"`
@@ -1017,7 +1086,7 @@ type JobEnded struct {
 
 func (x *JobEnded) Reset() {
 	*x = JobEnded{}
-	mi := &file_lease_v1_job_proto_msgTypes[11]
+	mi := &file_lease_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1098,7 @@ func (x *JobEnded) String() string {
 func (*JobEnded) ProtoMessage() {}
 
 func (x *JobEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_job_proto_msgTypes[11]
+	mi := &file_lease_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1111,7 @@ func (x *JobEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEnded.ProtoReflect.Descriptor instead.
 func (*JobEnded) Descriptor() ([]byte, []int) {
-	return file_lease_v1_job_proto_rawDescGZIP(), []int{11}
+	return file_lease_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JobEnded) GetOutcome() Outcome {
@@ -1098,7 +1167,7 @@ var File_lease_v1_job_proto protoreflect.FileDescriptor
 
 const file_lease_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xc7\x03\n" +
+	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xe1\x03\n" +
 	"\n" +
 	"Submission\x12+\n" +
 	"\x04spec\x18\x01 \x01(\v2\x17.rigmesh.market.v1.SpecR\x04spec\x12\x1b\n" +
@@ -1113,7 +1182,8 @@ const file_lease_v1_job_proto_rawDesc = "" +
 	"\rany_witnesses\x18\x15 \x01(\rR\fanyWitnesses\x12#\n" +
 	"\rstop_disputed\x18\x16 \x01(\bR\fstopDisputed\x129\n" +
 	"\tplacement\x18\x1e \x01(\v2\x1b.rigmesh.lease.v1.PlacementR\tplacement\x124\n" +
-	"\x06prefer\x18\x1f \x01(\v2\x1c.rigmesh.lease.v1.PreferenceR\x06prefer\"~\n" +
+	"\x06prefer\x18\x1f \x01(\v2\x1c.rigmesh.lease.v1.PreferenceR\x06prefer\x12\x18\n" +
+	"\aretries\x18  \x01(\rR\aretries\"~\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aregions\x18\x01 \x03(\tR\aregions\x12\x1c\n" +
 	"\n" +
@@ -1172,7 +1242,11 @@ const file_lease_v1_job_proto_rawDesc = "" +
 	"\x06amount\x18\x04 \x01(\x04R\x06amount\"9\n" +
 	"\aTrouble\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
-	"\bsentence\x18\x02 \x01(\tR\bsentence\"\x8b\x02\n" +
+	"\bsentence\x18\x02 \x01(\tR\bsentence\"\x7f\n" +
+	"\x05Again\x120\n" +
+	"\x05ended\x18\x01 \x01(\v2\x1a.rigmesh.lease.v1.JobEndedR\x05ended\x12!\n" +
+	"\fstdout_bytes\x18\x02 \x01(\x03R\vstdoutBytes\x12!\n" +
+	"\fstderr_bytes\x18\x03 \x01(\x03R\vstderrBytes\"\x8b\x02\n" +
 	"\bJobEnded\x123\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x19.rigmesh.lease.v1.OutcomeR\aoutcome\x12*\n" +
 	"\x04exit\x18\x02 \x01(\v2\x16.rigmesh.lease.v1.ExitR\x04exit\x12\x1a\n" +
@@ -1203,7 +1277,7 @@ func file_lease_v1_job_proto_rawDescGZIP() []byte {
 }
 
 var file_lease_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_lease_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_lease_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_lease_v1_job_proto_goTypes = []any{
 	(Outcome)(0),            // 0: rigmesh.lease.v1.Outcome
 	(*Submission)(nil),      // 1: rigmesh.lease.v1.Submission
@@ -1217,39 +1291,41 @@ var file_lease_v1_job_proto_goTypes = []any{
 	(*LeaseSigned)(nil),     // 9: rigmesh.lease.v1.LeaseSigned
 	(*Heartbeat)(nil),       // 10: rigmesh.lease.v1.Heartbeat
 	(*Trouble)(nil),         // 11: rigmesh.lease.v1.Trouble
-	(*JobEnded)(nil),        // 12: rigmesh.lease.v1.JobEnded
-	(*v1.Spec)(nil),         // 13: rigmesh.market.v1.Spec
-	(*Progress)(nil),        // 14: rigmesh.lease.v1.Progress
-	(*v1.Bid)(nil),          // 15: rigmesh.market.v1.Bid
-	(*v1.Decline)(nil),      // 16: rigmesh.market.v1.Decline
-	(*Terms)(nil),           // 17: rigmesh.lease.v1.Terms
-	(*Exit)(nil),            // 18: rigmesh.lease.v1.Exit
-	(*Output)(nil),          // 19: rigmesh.lease.v1.Output
+	(*Again)(nil),           // 12: rigmesh.lease.v1.Again
+	(*JobEnded)(nil),        // 13: rigmesh.lease.v1.JobEnded
+	(*v1.Spec)(nil),         // 14: rigmesh.market.v1.Spec
+	(*Progress)(nil),        // 15: rigmesh.lease.v1.Progress
+	(*v1.Bid)(nil),          // 16: rigmesh.market.v1.Bid
+	(*v1.Decline)(nil),      // 17: rigmesh.market.v1.Decline
+	(*Terms)(nil),           // 18: rigmesh.lease.v1.Terms
+	(*Exit)(nil),            // 19: rigmesh.lease.v1.Exit
+	(*Output)(nil),          // 20: rigmesh.lease.v1.Output
 }
 var file_lease_v1_job_proto_depIdxs = []int32{
-	13, // 0: rigmesh.lease.v1.Submission.spec:type_name -> rigmesh.market.v1.Spec
+	14, // 0: rigmesh.lease.v1.Submission.spec:type_name -> rigmesh.market.v1.Spec
 	2,  // 1: rigmesh.lease.v1.Submission.placement:type_name -> rigmesh.lease.v1.Placement
 	3,  // 2: rigmesh.lease.v1.Submission.prefer:type_name -> rigmesh.lease.v1.Preference
 	6,  // 3: rigmesh.lease.v1.JobEvent.searching:type_name -> rigmesh.lease.v1.Searching
 	7,  // 4: rigmesh.lease.v1.JobEvent.bid:type_name -> rigmesh.lease.v1.BidReceived
 	8,  // 5: rigmesh.lease.v1.JobEvent.decline:type_name -> rigmesh.lease.v1.DeclineReceived
 	9,  // 6: rigmesh.lease.v1.JobEvent.lease:type_name -> rigmesh.lease.v1.LeaseSigned
-	14, // 7: rigmesh.lease.v1.JobEvent.progress:type_name -> rigmesh.lease.v1.Progress
+	15, // 7: rigmesh.lease.v1.JobEvent.progress:type_name -> rigmesh.lease.v1.Progress
 	10, // 8: rigmesh.lease.v1.JobEvent.heartbeat:type_name -> rigmesh.lease.v1.Heartbeat
 	11, // 9: rigmesh.lease.v1.JobEvent.trouble:type_name -> rigmesh.lease.v1.Trouble
-	12, // 10: rigmesh.lease.v1.JobEvent.ended:type_name -> rigmesh.lease.v1.JobEnded
-	15, // 11: rigmesh.lease.v1.BidReceived.bid:type_name -> rigmesh.market.v1.Bid
+	13, // 10: rigmesh.lease.v1.JobEvent.ended:type_name -> rigmesh.lease.v1.JobEnded
+	16, // 11: rigmesh.lease.v1.BidReceived.bid:type_name -> rigmesh.market.v1.Bid
 	4,  // 12: rigmesh.lease.v1.BidReceived.score:type_name -> rigmesh.lease.v1.Score
-	16, // 13: rigmesh.lease.v1.DeclineReceived.decline:type_name -> rigmesh.market.v1.Decline
-	17, // 14: rigmesh.lease.v1.LeaseSigned.terms:type_name -> rigmesh.lease.v1.Terms
-	0,  // 15: rigmesh.lease.v1.JobEnded.outcome:type_name -> rigmesh.lease.v1.Outcome
-	18, // 16: rigmesh.lease.v1.JobEnded.exit:type_name -> rigmesh.lease.v1.Exit
-	19, // 17: rigmesh.lease.v1.JobEnded.outputs:type_name -> rigmesh.lease.v1.Output
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	17, // 13: rigmesh.lease.v1.DeclineReceived.decline:type_name -> rigmesh.market.v1.Decline
+	18, // 14: rigmesh.lease.v1.LeaseSigned.terms:type_name -> rigmesh.lease.v1.Terms
+	13, // 15: rigmesh.lease.v1.Again.ended:type_name -> rigmesh.lease.v1.JobEnded
+	0,  // 16: rigmesh.lease.v1.JobEnded.outcome:type_name -> rigmesh.lease.v1.Outcome
+	19, // 17: rigmesh.lease.v1.JobEnded.exit:type_name -> rigmesh.lease.v1.Exit
+	20, // 18: rigmesh.lease.v1.JobEnded.outputs:type_name -> rigmesh.lease.v1.Output
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_job_proto_init() }
@@ -1275,7 +1351,7 @@ func file_lease_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_job_proto_rawDesc), len(file_lease_v1_job_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
