@@ -40,6 +40,8 @@ type Parts struct {
 	Key     ed25519.PrivateKey   // Host's; read from the data directory when nil
 	Runtime runtime.Runtime
 	Machine *Machine // the devices; from the configuration when nil
+	// Registry is a worker's way to public images; registries of the public internet when nil.
+	Registry worker.Registry
 	// Reload reads the configuration anew, with what this process was started with
 	// over it. Nil: it cannot be changed while the node runs.
 	Reload  func() (config.Config, error)
@@ -79,6 +81,7 @@ type Node struct {
 	guard     *session.Guard // what the journal is written through
 	store     *blob.Store
 	trimming  sync.Mutex // one at a time makes room in the store
+	images    *images    // public ones, and who else has them
 	receipts  *receipts
 	offers    *offers
 	board     *announce.Board
@@ -213,6 +216,7 @@ func (n *Node) makeNetwork() error {
 	n.offers.recall()
 	n.rates = newRates(n.now)
 	n.standing = openStanding(n.path("standing.json"), n.receipts, n.now, n.log)
+	n.images = openImages(n)
 	return nil
 }
 

@@ -12,3 +12,11 @@ type registry struct{}
 func (registry) Image(name string) (worker.RegistryImage, error) {
 	return ociregistry.Anonymous(name, publicnet.Transport())
 }
+
+// registry is the way to public images that this node was given, or the real one.
+func (n *Node) registry() worker.Registry {
+	if n.parts.Registry != nil {
+		return n.parts.Registry
+	}
+	return registry{}
+}

@@ -84,7 +84,7 @@ func (n *Node) running() ([]part, error) {
 		{"requester", n.requester.Run},
 	}
 	if n.worker != nil {
-		parts = append(parts, part{"worker", n.worker.Run}, part{"devices", n.keeper.Run}, part{"offers", n.lend})
+		parts = append(parts, part{"worker", n.worker.Run}, part{"devices", n.keeper.Run}, part{"offers", n.lend}, part{"shared images", n.images.run})
 	}
 	parts = append(parts, part{"clean-up", n.collectGarbage}, part{"peers", n.rememberPeers})
 	if n.parts.NoControl {

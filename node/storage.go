@@ -123,7 +123,13 @@ func (n *Node) keptImages(ctx context.Context) (all []stored, err error) {
 		busy := func() bool { return i.Image.Digest == "" || n.worker.Uses(i.Image.Digest) }
 		all = append(all, stored{
 			Item: shelf.Item{Name: "image " + i.Image.Digest + " " + i.Image.Platform, Used: i.Used, Parts: i.Parts, Busy: busy()},
-			drop: func(ctx context.Context) (bool, error) { return store.Forget(ctx, i.Image, busy) },
+			drop: func(ctx context.Context) (bool, error) {
+				gone, err := store.Forget(ctx, i.Image, busy)
+				if gone {
+					n.images.forget(i.Image.Digest)
+				}
+				return gone, err
+			},
 		})
 	}
 	return all, err

@@ -56,7 +56,11 @@ func (n *Node) serve() {
 	stream.Accept(n.host, witnessProtocol, stream.Limits{PerPeer: witnessStreams, Total: witness.MaxLeases}, func(ctx context.Context, c *stream.Conn) {
 		n.serveWitness(ctx, c)
 	})
-	blob.Serve(n.host, n.store, func(from peer.ID, leaseID []byte, digest string) bool {
+	parts, _ := n.parts.Runtime.(runtime.Images)
+	blob.Serve(n.host, contents{n.store, n.images, parts}, func(from peer.ID, leaseID []byte, digest string) bool {
+		if len(leaseID) == 0 {
+			return n.worker != nil && n.images.public(digest)
+		}
 		return n.requester.MayFetch(from, leaseID, digest) || (n.worker != nil && n.worker.MayFetch(from, leaseID, digest))
 	})
 	if n.worker == nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type Images interface {
 	// busy is asked when no pull of the image can end before Forget does. It says whether the
 	// image is gone; one that is not here is.
 	Forget(ctx context.Context, image Image, busy func() bool) (bool, error)
+	// Part reads a blob of an image that is here, from an offset on, and gives its size.
+	// ErrNotFound.
+	Part(ctx context.Context, digest string, offset int64) (r io.ReadCloser, size int64, err error)
 	// Held says how many bytes of an image are here and how many there are in all. The total
 	// is zero while that cannot be told.
 	Held(ctx context.Context, image Image) (have, total int64)

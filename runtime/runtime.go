@@ -15,7 +15,7 @@ import (
 
 // Errors a caller decides on.
 var (
-	// ErrNotFound: there is no task of that ID.
+	// ErrNotFound: there is no task of that ID, or no such blob.
 	ErrNotFound = errors.New("no such task")
 	// ErrExists: a task of that ID exists already.
 	ErrExists = errors.New("task exists")
@@ -145,6 +145,13 @@ const (
 // checked by whoever reads it.
 type BlobSource interface {
 	Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error)
+}
+
+// LayerSource is a BlobSource that has layers also, or only, another way than documents.
+type LayerSource interface {
+	BlobSource
+	// Layer is Blob for a layer of that many bytes.
+	Layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error)
 }
 
 // Progress is told how much of an image is here. It is called from one goroutine at a time.

@@ -49,25 +49,30 @@ func (t *task) fetch(ctx context.Context) error {
 	return nil
 }
 
-// fetchImage takes a public image from its registry as long as that works, and what is
-// still missing, like any other image, from its requester.
+// fetchImage takes a public image from where anybody gets it, and what is missing then, like
+// any other image, from its requester.
 func (t *task) fetchImage(ctx context.Context, requester runtime.BlobSource) error {
 	s := t.s
-	from := openSources(s.w.Registry, s.spec.Image, requester)
+	from := openSources(s.w.Registry, s.w.Swarm, s.spec.Image, requester)
 	defer from.Close()
-	return t.again(ctx, "image", func() error {
-		pull := func() error {
-			return s.w.Runtime.Pull(ctx, imageOf(s), from, func(done, total int64) {
+	err := t.again(ctx, "image", func() error {
+		for {
+			err := s.w.Runtime.Pull(ctx, imageOf(s), from, func(done, total int64) {
 				s.board.pulled(uint64(done), uint64(total))
 			})
+			if !errors.Is(err, runtime.ErrImage) || !from.again() {
+				return err
+			}
+			s.log.Info("image not usable as others gave it, asking for what was wrong once more", "err", err)
 		}
-		err := pull()
-		if errors.Is(err, runtime.ErrImage) && from.drop(err) {
-			s.log.Info("image not usable as its registry gives it, asking the requester", "err", err)
-			err = pull()
-		}
-		return err
 	})
+	if err != nil {
+		return err
+	}
+	if public := from.good(s.spec.Image.Digest); len(public) > 0 && s.w.Swarm != nil {
+		s.w.Swarm.Share(s.spec.Image.Digest, public)
+	}
+	return nil
 }
 
 // again repeats what failed for a passing reason.

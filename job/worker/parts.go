@@ -73,3 +73,22 @@ type RegistryImage interface {
 	runtime.BlobSource
 	io.Closer
 }
+
+// Swarm is the other workers that have public images.
+type Swarm interface {
+	// Image begins to look for those that have an image, by its digest. Close it.
+	Image(digest string) SwarmImage
+	// Share lets them have these blobs of an image, which anybody gets from its registry.
+	Share(image string, blobs []string)
+}
+
+// SwarmImage is one image at other workers. It is for one reader, which reads one layer after
+// the other; a layer that is asked for again from its beginning was wrong.
+type SwarmImage interface {
+	Layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error)
+	// Elsewhere watches what another source gives of a layer: it may show who lied.
+	Elsewhere(digest string, size, offset int64, body io.ReadCloser) io.ReadCloser
+	// Good says that all that was given is what it should be.
+	Good()
+	io.Closer
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -44,7 +45,7 @@ func readBlob(t *testing.T, s *sources) (string, error) {
 
 func TestARegistryIsAskedForPublicImagesOnly(t *testing.T) {
 	for public, want := range map[bool]string{true: "registry", false: "requester"} {
-		s := openSources(&place{body: text("registry")}, &marketv1.Image{Public: public}, &place{body: text("requester")})
+		s := openSources(&place{body: text("registry")}, nil, &marketv1.Image{Public: public}, &place{body: text("requester")})
 		if got, err := readBlob(t, s); got != want || err != nil {
 			t.Errorf("public %v: from %q, %v", public, got, err)
 		}
@@ -58,7 +59,7 @@ func TestARegistryThatFailsOnceIsNotAskedAgain(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			requester := &place{body: text("requester")}
-			s := openSources(registry, &marketv1.Image{Public: true}, requester)
+			s := openSources(registry, nil, &marketv1.Image{Public: true}, requester)
 			if _, err := readBlob(t, s); err != nil {
 				_, err = readBlob(t, s) // as a pull does that was cut off
 				if err != nil {
@@ -73,15 +74,115 @@ func TestARegistryThatFailsOnceIsNotAskedAgain(t *testing.T) {
 }
 
 func TestARegistryIsNotBlamedForATaskThatIsStopped(t *testing.T) {
-	s := openSources(&place{err: context.Canceled}, &marketv1.Image{Public: true}, &place{})
-	if s.drop(context.Canceled) || s.registry == nil {
+	s := openSources(&place{err: context.Canceled}, nil, &marketv1.Image{Public: true}, &place{})
+	if s.drop(context.Canceled); s.registry == nil {
 		t.Error("dropped")
 	}
 }
 
-func TestARegistryThatLiedIsDroppedOnce(t *testing.T) {
-	s := openSources(&place{}, &marketv1.Image{Public: true}, &place{})
-	if wrong := errors.New("wrong digest"); !s.drop(wrong) || s.drop(wrong) {
-		t.Error("want it dropped the first time, and then nothing to drop")
+func TestAPullIsTriedAgainAsLongAsOthersThanTheRequesterGave(t *testing.T) {
+	requester := &place{body: text("right")}
+	s := openSources(&place{body: text("wrong")}, nil, &marketv1.Image{Public: true}, requester)
+	if s.again() {
+		t.Error("nobody gave anything yet")
+	}
+	for _, want := range []string{"wrong", "right"} {
+		if got, err := readBlob(t, s); got != want || err != nil {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+		if again := s.again(); again != (want == "wrong") {
+			t.Errorf("after %q: another try is worth it: %v", want, again)
+		}
+	}
+}
+
+// swarm has layers, all the same, as long as it has text.
+type swarm struct {
+	text string
+	cut  bool
+	seen []string
+	good bool
+}
+
+func (s *swarm) Image(string) SwarmImage { return s }
+func (s *swarm) Share(string, []string)  {}
+func (s *swarm) Good()                   { s.good = true }
+func (s *swarm) Close() error            { return nil }
+
+func (s *swarm) Layer(_ context.Context, _ string, _, offset int64) (io.ReadCloser, error) {
+	if s.text == "" {
+		return nil, errors.New("nobody has it")
+	}
+	r := text(s.text[offset:])
+	if s.cut {
+		r = io.MultiReader(r, iotest.ErrReader(errors.New("everybody left")))
+	}
+	return io.NopCloser(r), nil
+}
+
+func (s *swarm) Elsewhere(digest string, _, _ int64, body io.ReadCloser) io.ReadCloser {
+	s.seen = append(s.seen, digest)
+	return body
+}
+
+// whole is a source that gives the rest of a text.
+type whole string
+
+func (r whole) Blob(_ context.Context, _ string, offset int64) (io.ReadCloser, error) {
+	return io.NopCloser(text(string(r[offset:]))), nil
+}
+func (r whole) Close() error                        { return nil }
+func (r whole) Image(string) (RegistryImage, error) { return r, nil }
+
+func TestLayersComeFromPeersFirstAndDocumentsFromTheRegistry(t *testing.T) {
+	for what, c := range map[string]struct {
+		peers *swarm
+		want  string
+		seen  int
+	}{
+		"peers have it":              {&swarm{text: "PEERS"}, "PEERS", 0},
+		"no peer has it":             {&swarm{}, "places", 1},
+		"the peers leave in between": {&swarm{text: "PEE", cut: true}, "PEEces", 1},
+	} {
+		s := openSources(whole("places"), c.peers, &marketv1.Image{Public: true, Digest: "image"}, whole("REQUESTER"))
+		if doc, err := readBlob(t, s); doc != "places" || err != nil {
+			t.Errorf("%s: a document is %q, %v", what, doc, err)
+		}
+		r, err := s.Layer(t.Context(), "layer", 6, 0)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if b, err := io.ReadAll(r); string(b) != c.want || err != nil || len(c.peers.seen) != c.seen {
+			t.Errorf("%s: %q, %v, and the peers' side saw %v", what, b, err, c.peers.seen)
+		}
+	}
+}
+
+func TestOnlyWhatAnybodyGetsIsShared(t *testing.T) {
+	get := func(s *sources, digests ...string) {
+		for _, d := range digests {
+			if _, err := s.Blob(t.Context(), d, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	public := &marketv1.Image{Public: true, Digest: "image"}
+	registry := &place{body: text("x")}
+	s := openSources(registry, &swarm{}, public, &place{})
+	get(s, "image", "config")
+	registry.err = errors.New("away")
+	get(s, "layer")
+	shared := s.good("image")
+	slices.Sort(shared)
+	if !slices.Equal(shared, []string{"config", "image"}) {
+		t.Errorf("shared are %v: the layer came from the requester", shared)
+	}
+	s = openSources(&place{err: errors.New("away")}, &swarm{text: "x"}, public, &place{})
+	get(s, "image")
+	if _, err := s.Layer(t.Context(), "layer", 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	if shared := s.good("image"); len(shared) > 0 {
+		t.Errorf("shared are %v, though no registry gave the image", shared)
 	}
 }

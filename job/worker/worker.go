@@ -61,7 +61,8 @@ type Config struct {
 	Journal   session.Journal
 	Peers     Peers
 	Folders   Folders
-	Registry  Registry // nil: images come from their requesters alone
+	Registry  Registry // nil: no registry is asked
+	Swarm     Swarm    // nil: no other worker is asked
 	Receipts  Receipts
 	Standing  Standing   // nil: every requester is a stranger
 	Crowd     func() int // how many workers hear what this one hears, about; nil: few

@@ -50,6 +50,8 @@ type Config struct {
 	Containerd string
 	// Egress is the most of a network that a task may have.
 	Egress job.Access
+	// Images is from where they come, and who else may have them.
+	Images Images
 	// Store is what is kept of images and files.
 	Store Store
 	// Name is shown to this node's owner; nobody else sees it.
@@ -94,6 +96,7 @@ func Default(dataDir string) Config {
 		LogLevel:    "info",
 		Lending:     defaultLending(),
 		Reach:       defaultReach(),
+		Images:      Images{Share: true},
 
 		StrangerLeases: 1,
 		StrangerBudget: time.Hour,

@@ -35,6 +35,8 @@ stranger-budget: 90m
 mdns: false
 relay: 2GiB
 psk: /etc/rigmesh.psk
+images: {share: false}
+store: {max: 50GiB}
 `
 	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -47,6 +49,7 @@ psk: /etc/rigmesh.psk
 		DataDir: dir, Network: "other", Listen: []string{"/ip4/0.0.0.0/tcp/4001"}, Bootstrap: []string{"/a", "/b"},
 		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, StrangerLeases: 3, StrangerBudget: 90 * time.Minute, LogLevel: "debug",
 		Lending: defaultLending(), Reach: Reach{MDNS: false, PortMap: true, RelayBytes: 1 << 30, PSK: "/etc/rigmesh.psk"},
+		Images: Images{Share: false}, Store: Store{Max: 50 << 30},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -54,6 +54,7 @@ var keys = []Key{
 	{Name: "absent-grace", Help: "the longest silence of a requester", get: func(c Config) string { return Duration(c.AbsentGrace).String() }},
 	{Name: "containerd", Help: "socket of the system's containerd, to use it; empty: a containerd of our own", get: func(c Config) string { return c.Containerd }},
 	{Name: "egress", Help: "what a job may reach of the internet: none, hosts that it lists, or public", get: func(c Config) string { return c.Egress.String() }},
+	{Name: "images.share", Help: "other workers may have the public images that are here", get: func(c Config) string { return strconv.FormatBool(c.Images.Share) }},
 	{Name: "store.max", Help: "the most that images and files may take between jobs, such as 50GiB; 0B: half of the free disk", get: func(c Config) string { return Bytes(c.Store.Max).exact() }},
 	{Name: "metrics", Help: "loopback address for Prometheus, such as 127.0.0.1:9400", get: func(c Config) string { return c.Metrics }},
 	{Name: "log-level", Help: "debug, info, warn or error", get: func(c Config) string { return c.LogLevel }},

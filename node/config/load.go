@@ -28,6 +28,7 @@ type file struct {
 	Devices     []deviceFile `yaml:"devices"`
 	Containerd  *string      `yaml:"containerd"`
 	Egress      *Access      `yaml:"egress"`
+	Images      *imagesFile  `yaml:"images"`
 	Store       *storeFile   `yaml:"store"`
 	Metrics     *string      `yaml:"metrics"`
 	SimulateGPU *string      `yaml:"simulate-gpu"`
@@ -107,6 +108,7 @@ func (f file) over(c *Config) {
 	f.market(&c.Market)
 	f.reach(&c.Reach)
 	f.Store.over(&c.Store)
+	f.Images.over(&c.Images)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}

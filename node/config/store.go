@@ -1,5 +1,22 @@
 package config
 
+// Images is what the owner of a worker decided about images.
+type Images struct {
+	// Share lets other workers have the public images that are here.
+	Share bool
+}
+
+// imagesFile is the part of config.yaml about them.
+type imagesFile struct {
+	Share *bool `yaml:"share"`
+}
+
+func (f *imagesFile) over(i *Images) {
+	if f != nil {
+		set(&i.Share, f.Share)
+	}
+}
+
 // Store bounds what a node keeps of images and files between jobs.
 type Store struct {
 	// Max is the most that they may take, in bytes, the unpacked images included. What is in

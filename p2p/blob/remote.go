@@ -17,20 +17,24 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
-// Remote reads a peer's blobs on the strength of one lease. Its methods may be
-// used concurrently; one stream is kept between requests.
+// Remote reads a peer's blobs on the strength of one lease, or of none. Its methods may be
+// used concurrently; some streams are kept between requests.
 type Remote struct {
 	h     *p2p.Host
 	peer  peer.ID
 	lease []byte
 
 	mu     sync.Mutex
-	idle   *stream.Conn
+	idle   []*stream.Conn
 	closed bool
 	waited bool // for a direct connection
 }
 
-// Source makes a Remote. It connects when first used.
+// maxIdle is how many streams are kept between requests: as many as are asked at once.
+const maxIdle = 2
+
+// Source makes a Remote. It connects when first used. Without a lease it reads what the
+// peer gives to anybody.
 func Source(h *p2p.Host, from peer.ID, leaseID []byte) *Remote {
 	return &Remote{h: h, peer: from, lease: slices.Clone(leaseID)}
 }
@@ -40,14 +44,31 @@ func Source(h *p2p.Host, from peer.ID, leaseID []byte) *Remote {
 // at the offset it came to. Close the reader; ctx covers the reading too.
 // Content is not checked against its digest here: Fetch does.
 func (r *Remote) Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	body, err := r.Range(ctx, digest, offset, 0)
+	if err != nil {
+		return nil, err // not a nil Body
+	}
+	return body, nil
+}
+
+// Body is the content of one answer.
+type Body interface {
+	io.ReadCloser
+	// Size is the length of the whole blob in bytes, as the peer has it.
+	Size() int64
+}
+
+// Range is Blob for at most length bytes, or for all when that is 0.
+func (r *Remote) Range(ctx context.Context, digest string, offset, length int64) (Body, error) {
 	if err := Check(digest); err != nil {
 		return nil, err
 	}
-	if offset < 0 {
+	if offset < 0 || length < 0 {
 		return nil, ErrRange
 	}
+	req := &leasev1.BlobRequest{LeaseId: r.lease, Digest: digest, Offset: uint64(offset), Length: uint64(length)}
 	if c := r.take(); c != nil {
-		body, err := r.request(ctx, c, digest, offset)
+		body, err := r.request(ctx, c, req)
 		if err == nil || final(err) || ctx.Err() != nil {
 			return body, err
 		}
@@ -58,7 +79,7 @@ func (r *Remote) Blob(ctx context.Context, digest string, offset int64) (io.Read
 	if err != nil {
 		return nil, err
 	}
-	return r.request(ctx, c, digest, offset)
+	return r.request(ctx, c, req)
 }
 
 // directWait is how long content waits for the two sides to get around a relay.
@@ -86,9 +107,9 @@ func final(err error) bool {
 	return errors.Is(err, ErrUnknown) || errors.Is(err, ErrRange)
 }
 
-func (r *Remote) request(ctx context.Context, c *stream.Conn, digest string, offset int64) (io.ReadCloser, error) {
+func (r *Remote) request(ctx context.Context, c *stream.Conn, req *leasev1.BlobRequest) (Body, error) {
 	stop := context.AfterFunc(ctx, c.Reset)
-	size, err := r.ask(c, digest, offset)
+	size, err := r.ask(c, req)
 	if err != nil {
 		if !stop() || !final(err) {
 			c.Reset()
@@ -98,13 +119,21 @@ func (r *Remote) request(ctx context.Context, c *stream.Conn, digest string, off
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("blob %s from %s: %w", digest, r.peer, err)
+		return nil, fmt.Errorf("blob %s from %s: %w", req.Digest, r.peer, err)
 	}
-	return &body{ctx: ctx, r: r, c: c, stop: stop, left: size - offset, size: size}, nil
+	return &body{ctx: ctx, r: r, c: c, stop: stop, left: part(req, size), size: size}, nil
 }
 
-func (r *Remote) ask(c *stream.Conn, digest string, offset int64) (int64, error) {
-	req := &leasev1.BlobRequest{LeaseId: r.lease, Digest: digest, Offset: uint64(offset)}
+// part is how much of a blob of that size a request is for. The offset is not beyond its end.
+func part(req *leasev1.BlobRequest, size int64) int64 {
+	rest := uint64(size) - req.GetOffset()
+	if n := req.GetLength(); n > 0 {
+		rest = min(rest, n)
+	}
+	return int64(rest)
+}
+
+func (r *Remote) ask(c *stream.Conn, req *leasev1.BlobRequest) (int64, error) {
 	if err := c.Send(req); err != nil {
 		return 0, err
 	}
@@ -116,7 +145,7 @@ func (r *Remote) ask(c *stream.Conn, digest string, offset int64) (int64, error)
 	case *leasev1.BlobFrame_Error:
 		return 0, fromCode(v.Error)
 	case *leasev1.BlobFrame_SizeBytes:
-		if v.SizeBytes > math.MaxInt64 || int64(v.SizeBytes) < offset {
+		if v.SizeBytes > math.MaxInt64 || v.SizeBytes < req.Offset {
 			return 0, fmt.Errorf("%w: size %d", stream.ErrMalformed, v.SizeBytes)
 		}
 		return int64(v.SizeBytes), nil
@@ -124,32 +153,37 @@ func (r *Remote) ask(c *stream.Conn, digest string, offset int64) (int64, error)
 	return 0, fmt.Errorf("%w: neither size nor error", stream.ErrMalformed)
 }
 
-// Close ends the kept stream. Readers in use are not touched.
+// Close ends the kept streams. Readers in use are not touched.
 func (r *Remote) Close() error {
 	r.mu.Lock()
-	c := r.idle
+	idle := r.idle
 	r.idle, r.closed = nil, true
 	r.mu.Unlock()
-	if c != nil {
-		return c.Close()
+	var errs []error
+	for _, c := range idle {
+		errs = append(errs, c.Close())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (r *Remote) take() *stream.Conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.idle
-	r.idle = nil
+	n := len(r.idle)
+	if n == 0 {
+		return nil
+	}
+	c := r.idle[n-1]
+	r.idle = r.idle[:n-1]
 	return c
 }
 
-// keep holds on to one stream; requests made meanwhile opened others.
+// keep holds on to a stream; requests made meanwhile may have opened too many.
 func (r *Remote) keep(c *stream.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.idle == nil && !r.closed {
-		r.idle = c
+	if len(r.idle) < maxIdle && !r.closed {
+		r.idle = append(r.idle, c)
 		return
 	}
 	_ = c.Close()

@@ -29,7 +29,7 @@ type Content interface {
 	Reader(digest string, offset int64) (io.ReadCloser, error)
 }
 
-// Authorize says whether a peer may have a blob, on the strength of a lease.
+// Authorize says whether a peer may have a blob, on the strength of a lease, or of none.
 type Authorize func(from peer.ID, leaseID []byte, digest string) bool
 
 type server struct {
@@ -73,7 +73,7 @@ func (s *server) answer(c *stream.Conn, req *leasev1.BlobRequest) error {
 	if err := c.Send(&leasev1.BlobFrame{Frame: &leasev1.BlobFrame_SizeBytes{SizeBytes: uint64(size)}}); err != nil {
 		return err
 	}
-	return sendContent(c, r, size-int64(req.GetOffset()))
+	return sendContent(c, r, part(req, size))
 }
 
 // open refuses what is not for this peer as if it were not there.

@@ -38,6 +38,7 @@ func Bubble(t *testing.T, f func(t *testing.T)) {
 type Link struct {
 	Latency time.Duration // one way, between any two hosts; 0 means 20 ms
 	Mbps    int           // each direction; 0 means 100
+	First   int           // the same for the first host; 0 means as the others
 }
 
 // Simulated makes n hosts that speak QUIC over a simulated network. They know
@@ -51,11 +52,17 @@ func Simulated(t *testing.T, n int, link Link) []*p2p.Host {
 	if link.Mbps == 0 {
 		link.Mbps = 100
 	}
-	line := simnet.LinkSettings{BitsPerSecond: link.Mbps * simlibp2p.OneMbps}
+	if link.First == 0 {
+		link.First = link.Mbps
+	}
+	line := func(mbps, hosts int) simlibp2p.NodeLinkSettingsAndCount {
+		way := simnet.LinkSettings{BitsPerSecond: mbps * simlibp2p.OneMbps}
+		return simlibp2p.NodeLinkSettingsAndCount{LinkSettings: simnet.NodeBiDiLinkSettings{Downlink: way, Uplink: way}, Count: hosts}
+	}
 	// Its hosts do not discover their address by asking peers, which would
 	// never let a bubble come to rest.
 	network, meta, err := simlibp2p.SimpleLibp2pNetwork(
-		[]simlibp2p.NodeLinkSettingsAndCount{{LinkSettings: simnet.NodeBiDiLinkSettings{Downlink: line, Uplink: line}, Count: n}},
+		[]simlibp2p.NodeLinkSettingsAndCount{line(link.First, 1), line(link.Mbps, n-1)},
 		simnet.StaticLatency(link.Latency), simlibp2p.NetworkSettings{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -87,7 +88,7 @@ func (p *pull) fill(ctx context.Context, w content.Writer, d ocispec.Descriptor)
 }
 
 func (p *pull) copy(ctx context.Context, w io.Writer, d ocispec.Descriptor, offset int64) error {
-	in, err := p.src.Blob(ctx, d.Digest.String(), offset)
+	in, err := p.open(ctx, d, offset)
 	if err != nil {
 		return fmt.Errorf("blob %s from %d on: %w", d.Digest, offset, err)
 	}
@@ -101,6 +102,13 @@ func (p *pull) copy(ctx context.Context, w io.Writer, d ocispec.Descriptor, offs
 		return fmt.Errorf("blob %s at %d of %d: %w", d.Digest, offset+n, d.Size, io.ErrUnexpectedEOF)
 	}
 	return nil
+}
+
+func (p *pull) open(ctx context.Context, d ocispec.Descriptor, offset int64) (io.ReadCloser, error) {
+	if src, ok := p.src.(runtime.LayerSource); ok && images.IsLayerType(d.MediaType) {
+		return src.Layer(ctx, d.Digest.String(), d.Size, offset)
+	}
+	return p.src.Blob(ctx, d.Digest.String(), offset)
 }
 
 // countTo reports progress of what is written.

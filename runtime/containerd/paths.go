@@ -52,6 +52,11 @@ func (p paths) bundles(ns string) string {
 	return filepath.Join(p.daemon, "io.containerd.runtime.v2.task", ns)
 }
 
+// blob is where our own containerd keeps one, by the hex digits of its digest.
+func (p paths) blob(hex string) string {
+	return filepath.Join(p.root, "io.containerd.content.v1.content", "blobs", "sha256", hex)
+}
+
 // mounts is the folder of everything that is mounted for a task.
 func (p paths) mounts(id string) string { return filepath.Join(p.state, mountsDir, id) }
 

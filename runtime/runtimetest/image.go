@@ -138,11 +138,18 @@ func (p *pull) tree(ctx context.Context, d descriptor) error {
 	return nil
 }
 
+func (p *pull) open(ctx context.Context, d descriptor, offset int64) (io.ReadCloser, error) {
+	if src, ok := p.src.(runtime.LayerSource); ok && d.MediaType == layerType {
+		return src.Layer(ctx, d.Digest, d.Size, offset)
+	}
+	return p.src.Blob(ctx, d.Digest, offset)
+}
+
 // fetch goes on with a blob where an earlier Pull stopped.
 func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
 	have := p.m.held(d.Digest)
 	if int64(len(have)) < d.Size {
-		r, err := p.src.Blob(ctx, d.Digest, int64(len(have)))
+		r, err := p.open(ctx, d, int64(len(have)))
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,8 @@ package runtimetest
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"maps"
 
 	"github.com/rigmesh/rigmesh/runtime"
@@ -68,4 +70,16 @@ func (m Memory) Held(_ context.Context, image runtime.Image) (have, total int64)
 		total += size
 	}
 	return total, total
+}
+
+// Part reads a blob that is here.
+func (m Memory) Part(ctx context.Context, digest string, offset int64) (io.ReadCloser, int64, error) {
+	m.mu.Lock()
+	content, ok := m.blobs[digest]
+	m.mu.Unlock()
+	if !ok {
+		return nil, 0, fmt.Errorf("blob %s: %w", digest, runtime.ErrNotFound)
+	}
+	r, err := Blobs{digest: content}.Blob(ctx, digest, offset)
+	return r, int64(len(content)), err
 }

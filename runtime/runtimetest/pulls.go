@@ -81,6 +81,11 @@ func forgets(t *testing.T, h Harness) {
 		if size := keptSize(t, store, image); size < image.Size {
 			t.Errorf("the image takes %d bytes here", size)
 		}
+		if r, size, err := store.Part(t.Context(), image.Digest, 3); err != nil || size != image.Size {
+			t.Errorf("a part of the image: %d bytes, %v", size, err)
+		} else if rest, err := io.ReadAll(r); err != nil || int64(len(rest)) != size-3 || r.Close() != nil {
+			t.Errorf("%d bytes of it, %v", len(rest), err)
+		}
 		if have, total := store.Held(t.Context(), image); have != total || total == 0 {
 			t.Errorf("%d of %d bytes are here", have, total)
 		}
@@ -92,6 +97,8 @@ func forgets(t *testing.T, h Harness) {
 		}
 		equal(t, "bytes of what is gone", keptSize(t, store, image), 0)
 	}
+	_, _, err := store.Part(t.Context(), image.Digest, 0)
+	is(t, err, runtime.ErrNotFound)
 	is(t, h.Runtime.Start(t.Context(), runtime.Spec{ID: "forgotten", Image: image, Command: h.Command([]string{"exit 0"})}), runtime.ErrImage)
 	if err := h.Runtime.Pull(t.Context(), h.Image, nowhere{}, nil); err != nil {
 		t.Errorf("another image went with it: %v", err)

@@ -2,12 +2,20 @@ package sim
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	"github.com/rigmesh/rigmesh/runtime/runtimetest"
@@ -63,4 +71,100 @@ func TestAFullStoreLetsGoOfTheImageUsedLongestAgoAndOfNoneInUse(t *testing.T) {
 		}
 		exited(t, follow(t, m[0], id), 0)
 	})
+}
+
+// registry gives everybody the blobs it has, and counts who asks for what.
+type registry struct {
+	blobs runtimetest.Blobs
+	mu    sync.Mutex
+	asked map[string]int
+}
+
+func (r *registry) Image(string) (worker.RegistryImage, error) { return r, nil }
+func (*registry) Close() error                                 { return nil }
+
+func (r *registry) Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.blobs[digest]; ok {
+		r.asked[digest]++
+	}
+	return r.blobs.Blob(ctx, digest, offset)
+}
+
+// often is how often the registry was asked for the blob it was asked for most, and least.
+func (r *registry) often() (most, least int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := slices.Sorted(maps.Values(r.asked))
+	return counts[len(counts)-1], counts[0]
+}
+
+func TestAWorkerHasLayersOfPublicImagesFromAnotherThatFetchedThem(t *testing.T) {
+	for what, c := range map[string]struct {
+		public bool
+		share  bool
+		layer  int // how often the registry is asked for it
+	}{
+		"a public image":                   {true, true, 1},
+		"an owner who shares nothing":      {true, false, 2},
+		"an image that is not everybody's": {false, true, 0},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p2ptest.Bubble(t, func(t *testing.T) {
+				image, blobs := runtimetest.Image("public")
+				r := &registry{blobs: blobs, asked: map[string]int{image.Digest: 0}}
+				lends := Setting{GPUs: "rtx-4090", Price: price, Registry: r, Owner: func(cfg *config.Config) { cfg.Images.Share = c.share }}
+				m := Network(t, Setting{}, lends, lends)
+				settle()
+				sub := submission(t, m[0], "sleep 5m")
+				sub.Spec.Image.Digest, sub.Spec.Image.SizeBytes, sub.Spec.Image.Public = image.Digest, uint64(image.Size), c.public
+				sub.IntervalMs = 20_000
+				for digest, content := range blobs {
+					if err := m[0].Store().Put(t.Context(), digest, bytes.NewReader(content)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				first := submit(t, m[0], sub, time.Minute)
+				second := submit(t, m[0], proto.CloneOf(sub), time.Minute)
+				for _, w := range m[1:] {
+					if len(imagesOf(t, w)) != 1 {
+						t.Errorf("a worker has %v", imagesOf(t, w))
+					}
+				}
+				if most, least := r.often(); least != c.layer || most > 2 {
+					t.Errorf("the registry was asked for one blob %d times and for another %d times; want %d for the layer", most, least, c.layer)
+				}
+				var digests []string
+				for digest := range blobs {
+					digests = append(digests, digest)
+				}
+				if got := strangersGet(t, m[0], m[1], digests); got != (c.public && c.share) {
+					t.Errorf("a stranger gets the image: %v", got)
+				}
+				for _, id := range []string{first, second} {
+					exited(t, follow(t, m[0], id), 0)
+				}
+			})
+		})
+	}
+}
+
+// strangersGet says whether somebody without a lease gets all of some blobs.
+func strangersGet(t *testing.T, stranger, from *Machine, digests []string) bool {
+	t.Helper()
+	r := blob.Source(stranger.Host, from.Host.ID(), nil)
+	defer r.Close()
+	got := 0
+	for _, digest := range digests {
+		body, err := r.Blob(t.Context(), digest, 0)
+		if err == nil {
+			got++
+			_ = body.Close()
+		}
+	}
+	if got != 0 && got != len(digests) {
+		t.Errorf("%d of %d blobs are given to strangers", got, len(digests))
+	}
+	return got > 0
 }

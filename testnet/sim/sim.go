@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node"
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/p2p"
@@ -24,6 +25,7 @@ import (
 type Machine struct {
 	*node.Node
 	Runtime runtimetest.Memory
+	Host    *p2p.Host // of the node that runs now
 
 	t       *testing.T
 	wires   *wires
@@ -33,6 +35,7 @@ type Machine struct {
 	seals   uint64
 	files   journal.FS
 	devices *node.Machine
+	images  worker.Registry
 	cancel  context.CancelFunc
 	done    chan error
 	over    chan struct{} // closed when the node has ended by itself or was stopped
@@ -48,6 +51,8 @@ type Setting struct {
 	// Machine has the devices, instead of GPUs; Owner is what its owner set.
 	Machine *node.Machine
 	Owner   func(*config.Config)
+	// Registry has public images; nil: none is reached.
+	Registry worker.Registry
 }
 
 // Network makes one machine for each setting, connected through the first, and
@@ -79,7 +84,7 @@ func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
 	if s.Owner != nil {
 		s.Owner(&cfg)
 	}
-	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New()}
+	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New(), images: s.Registry}
 }
 
 // Start runs a node on this machine.
@@ -88,12 +93,13 @@ func (m *Machine) Start() {
 	h := m.wires.host(m.number, m.key)
 	n, err := node.New(m.cfg, node.Parts{
 		Now: time.Now, Host: h, Key: m.key, Runtime: m.Runtime.Reopen(), NoControl: true, Version: "sim", Log: m.log(h),
-		SealRate: m.seals, Journal: m.files, Machine: m.devices,
+		SealRate: m.seals, Journal: m.files, Machine: m.devices, Registry: m.images,
 	})
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	m.Host = h
 	m.Node, m.cancel, m.done, m.over = n, cancel, make(chan error, 1), make(chan struct{})
 	over, done := m.over, m.done
 	go func() {

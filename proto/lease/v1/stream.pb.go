@@ -1120,9 +1120,10 @@ func (x *Outputs) GetOutputs() []*Output {
 // carries any number of requests, one after the other.
 type BlobRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	LeaseId       []byte                 `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	LeaseId       []byte                 `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"` // empty: a blob of a public image, for anybody
 	Digest        string                 `protobuf:"bytes,2,opt,name=digest,proto3" json:"digest,omitempty"`
 	Offset        uint64                 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64                 `protobuf:"varint,4,opt,name=length,proto3" json:"length,omitempty"` // bytes wanted from there on; 0, or beyond the end: all of them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1174,6 +1175,13 @@ func (x *BlobRequest) GetDigest() string {
 func (x *BlobRequest) GetOffset() uint64 {
 	if x != nil {
 		return x.Offset
+	}
+	return 0
+}
+
+func (x *BlobRequest) GetLength() uint64 {
+	if x != nil {
+		return x.Length
 	}
 	return 0
 }
@@ -1344,11 +1352,12 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\vtotal_bytes\x18\x03 \x01(\x04R\n" +
 	"totalBytes\"=\n" +
 	"\aOutputs\x122\n" +
-	"\aoutputs\x18\x01 \x03(\v2\x18.rigmesh.lease.v1.OutputR\aoutputs\"X\n" +
+	"\aoutputs\x18\x01 \x03(\v2\x18.rigmesh.lease.v1.OutputR\aoutputs\"p\n" +
 	"\vBlobRequest\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\fR\aleaseId\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12\x16\n" +
-	"\x06offset\x18\x03 \x01(\x04R\x06offset\"\x80\x01\n" +
+	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\x04 \x01(\x04R\x06length\"\x80\x01\n" +
 	"\tBlobFrame\x12\x1f\n" +
 	"\n" +
 	"size_bytes\x18\x01 \x01(\x04H\x00R\tsizeBytes\x12\x14\n" +

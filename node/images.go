@@ -1,0 +1,192 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job/journal"
+	"github.com/rigmesh/rigmesh/job/worker"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	"github.com/rigmesh/rigmesh/p2p/swarm"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// maxShared bounds the images for which this node stands in the DHT: each is put there
+// anew every few minutes.
+const maxShared = 64
+
+// imageKey is where the workers that have an image are found.
+func imageKey(digest string) string { return "image/" + digest }
+
+// images are the public images of other workers, and what they may have of ours.
+type images struct {
+	n     *Node
+	swarm *swarm.Swarm
+	file  string
+	log   *slog.Logger
+
+	added chan struct{} // nudges run
+
+	mu     sync.Mutex
+	shared []sharedImage // the last one came last
+}
+
+// sharedImage is an image that anybody gets from its registry.
+type sharedImage struct {
+	Image string   `json:"image"`
+	Blobs []string `json:"blobs"`
+}
+
+func openImages(n *Node) *images {
+	i := &images{n: n, file: n.path("shared-images.json"), log: n.log, added: make(chan struct{}, 1)}
+	i.swarm = swarm.New(swarm.Config{Find: i.find, Open: i.open, Lied: n.standing.Strike, Log: n.log})
+	b, err := os.ReadFile(i.file)
+	if err == nil {
+		err = json.Unmarshal(b, &i.shared)
+	}
+	if err != nil && !os.IsNotExist(err) {
+		n.log.Warn("images that others may have are forgotten", "err", err)
+	}
+	return i
+}
+
+// Image implements worker.Swarm.
+func (i *images) Image(digest string) worker.SwarmImage { return i.swarm.Image(digest) }
+
+func (i *images) find(ctx context.Context, digest string, limit int) iter.Seq[peer.ID] {
+	return func(yield func(peer.ID) bool) {
+		for p := range i.n.discovery.Find(ctx, imageKey(digest), limit) {
+			if !yield(p.ID) {
+				return
+			}
+		}
+	}
+}
+
+func (i *images) open(id peer.ID) swarm.Peer { return blob.Source(i.n.host, id, nil) }
+
+// Share implements worker.Swarm.
+func (i *images) Share(image string, blobs []string) {
+	if !i.n.cfg.Images.Share {
+		return
+	}
+	i.mu.Lock()
+	i.shared = slices.DeleteFunc(i.shared, func(s sharedImage) bool {
+		if s.Image == image {
+			blobs = append(blobs, s.Blobs...)
+		}
+		return s.Image == image
+	})
+	slices.Sort(blobs)
+	i.shared = append(i.shared, sharedImage{Image: image, Blobs: slices.Compact(blobs)})
+	var gone []sharedImage
+	if over := len(i.shared) - maxShared; over > 0 {
+		gone, i.shared = i.shared[:over], slices.Clone(i.shared[over:])
+	}
+	i.save()
+	i.mu.Unlock()
+	for _, s := range gone {
+		i.n.discovery.Withdraw(imageKey(s.Image))
+	}
+	select {
+	case i.added <- struct{}{}:
+	default: // it looks anyway
+	}
+}
+
+// run puts this node where whoever looks for the images finds it.
+func (i *images) run(ctx context.Context) error {
+	for had := map[string]bool{}; ; {
+		i.mu.Lock()
+		shared := slices.Clone(i.shared)
+		i.mu.Unlock()
+		has := map[string]bool{}
+		for _, s := range shared {
+			if has[s.Image] = true; !had[s.Image] && i.n.cfg.Images.Share {
+				i.n.provide(ctx, imageKey(s.Image))
+			}
+		}
+		had = has
+		select {
+		case <-i.added:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// forget stands for an image no more.
+func (i *images) forget(image string) {
+	i.mu.Lock()
+	i.shared = slices.DeleteFunc(i.shared, func(s sharedImage) bool { return s.Image == image })
+	i.save()
+	i.mu.Unlock()
+	i.n.discovery.Withdraw(imageKey(image))
+}
+
+// save writes down what is shared. The caller holds mu.
+func (i *images) save() {
+	b, err := json.Marshal(i.shared)
+	if err == nil {
+		err = journal.WriteFile(i.file, b)
+	}
+	if err != nil {
+		i.log.Warn("write down which images others may have", "err", err)
+	}
+}
+
+// public says whether anybody may have a blob.
+func (i *images) public(digest string) bool {
+	if !i.n.cfg.Images.Share {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.ContainsFunc(i.shared, func(s sharedImage) bool { return slices.Contains(s.Blobs, digest) })
+}
+
+// contents is what peers may be served: the store, and the blobs of public images.
+type contents struct {
+	*blob.Store
+	images *images
+	parts  runtime.Images // nil: none
+}
+
+// Size implements blob.Content.
+func (c contents) Size(digest string) (int64, error) {
+	size, err := c.Store.Size(digest)
+	if err == nil || c.parts == nil || !c.images.public(digest) {
+		return size, err
+	}
+	r, size, err := c.part(digest, 0)
+	if err != nil {
+		return 0, err
+	}
+	return size, r.Close()
+}
+
+// Reader implements blob.Content.
+func (c contents) Reader(digest string, offset int64) (io.ReadCloser, error) {
+	if c.Has(digest) || c.parts == nil || !c.images.public(digest) {
+		return c.Store.Reader(digest, offset)
+	}
+	r, _, err := c.part(digest, offset)
+	return r, err
+}
+
+func (c contents) part(digest string, offset int64) (io.ReadCloser, int64, error) {
+	r, size, err := c.parts.Part(context.Background(), digest, offset)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", blob.ErrUnknown, err)
+	}
+	return r, size, nil
+}
