@@ -18,6 +18,7 @@ type Seals struct {
 	Named     uint64 `json:"named"`     // of which the next beat or the close names a seal
 	Sealed    uint64 `json:"sealed"`    // of which that seal is there and good
 	Squarings uint64 `json:"squarings"` // one after the other, in each seal
+	Folded    bool   `json:"folded"`    // checked by one proof for all of them
 }
 
 // pair is one co-signed beat that was checked.
@@ -61,35 +62,43 @@ func (e *checked) walk(r *leasev1.Receipt, links []*leasev1.Link) ([]pair, error
 // that is another than the chain names, or that does not hold, is refused.
 func (e *checked) seals(beats []pair, chain *leasev1.Chain) (Seals, error) {
 	params, _ := seal.Of(e.terms)
-	s := Seals{Beats: uint64(len(beats)), Squarings: params.T}
-	var items []seal.Item
-	for i, link := range chain.GetLinks() {
-		name := e.nameOf(beats, i)
-		if len(name) == 0 {
-			continue
-		}
-		s.Named++
-		if link.GetSeal() == nil {
-			continue
-		}
-		if hash, err := seal.Hash(link.GetSeal()); err != nil || !bytes.Equal(hash[:], name) {
-			return Seals{}, fmt.Errorf("seal of beat %d: not the one that the chain names: %w", i, ErrChain)
-		}
-		items = append(items, seal.Item{Beat: beats[i].hash, Seal: link.GetSeal()})
+	items, named, err := e.present(beats, chain.GetLinks())
+	if err != nil {
+		return Seals{}, err
 	}
 	if err := checkSeals(params, items, chain.GetFold()); err != nil {
 		return Seals{}, fmt.Errorf("seals: %w", err)
 	}
-	s.Sealed = uint64(len(items))
-	return s, nil
+	return Seals{
+		Beats: uint64(len(beats)), Named: named, Sealed: uint64(len(items)), Squarings: params.T, Folded: chain.GetFold() != nil,
+	}, nil
+}
+
+// present are the seals that the chain names and that are there, and how many it names.
+func (e *checked) present(beats []pair, links []*leasev1.Link) (items []seal.Item, named uint64, err error) {
+	for i, link := range links {
+		name := e.nameOf(beats, i)
+		if len(name) == 0 {
+			continue
+		}
+		named++
+		if link.GetSeal() == nil {
+			continue
+		}
+		if hash, err := seal.Hash(link.GetSeal()); err != nil || !bytes.Equal(hash[:], name) {
+			return nil, 0, fmt.Errorf("seal of beat %d: not the one that the chain names: %w", i, ErrChain)
+		}
+		items = append(items, seal.Item{Beat: beats[i].hash, Seal: link.GetSeal()})
+	}
+	return items, named, nil
 }
 
 func checkSeals(p seal.Params, items []seal.Item, fold *leasev1.Seal) error {
 	switch {
-	case len(items) == 0:
-		return nil
 	case fold != nil:
 		return seal.VerifyFold(p, items, fold)
+	case len(items) == 0:
+		return nil
 	}
 	return seal.VerifyBatch(p, items)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/rigmesh/rigmesh/job/heartbeat/seal"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/receipt"
-	"github.com/rigmesh/rigmesh/job/statement"
 )
 
 // replay audits a receipt with the chain behind it.
@@ -119,24 +118,29 @@ func TestChainsThatDoNotBelongToTheReceiptAreRefused(t *testing.T) {
 	}
 }
 
-func TestOneProofWillDoForAllSealsOfAChain(t *testing.T) {
+// folded is that lease with one proof for all of its seals.
+func folded(t *testing.T) *leasev1.Whole {
 	r, chain := sealedLease(t)
-	var items []seal.Item
-	for _, link := range chain.Links {
-		if link.Seal != nil {
-			items = append(items, seal.Item{Beat: statement.HashPayload("beat", link.Beat.Payload), Seal: link.Seal})
-			link.Seal.Pi, link.Seal.PrimeCounter = nil, 0
+	w := &leasev1.Whole{Version: 1, Receipt: r, Chain: chain}
+	work := must(receipt.BeginFold(w))
+	for !work.Step(1 << 20) {
+	}
+	receipt.Fold(chain, work.Seal())
+	return w
+}
+
+func TestOneProofWillDoForAllSealsOfAChain(t *testing.T) {
+	w := folded(t)
+	for _, link := range w.Chain.Links {
+		if link.Seal.GetPi() != nil || link.Seal.GetPrimeCounter() != 0 {
+			t.Error("a seal has a proof of its own all the same")
 		}
 	}
-	w := must(seal.BeginFold(seal.Params{Modulus: job.SealRSA2048, T: job.MinSealT}, items))
-	for !w.Step(1 << 20) {
-	}
-	chain.Fold = w.Seal()
-	if got, err := replay(r, chain); err != nil || got.Sealed != 3 {
+	if got, err := replay(w.Receipt, w.Chain); err != nil || got.Sealed != 3 || !got.Folded {
 		t.Errorf("%+v, %v", got, err)
 	}
-	chain.Links[0].Seal = nil
-	if _, err := replay(r, chain); !errors.Is(err, seal.ErrProof) {
+	w.Chain.Links[0].Seal = nil
+	if _, err := replay(w.Receipt, w.Chain); !errors.Is(err, seal.ErrProof) {
 		t.Errorf("with a seal less: %v", err)
 	}
 }

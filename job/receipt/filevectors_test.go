@@ -118,6 +118,7 @@ func makeFileVectors(t *testing.T) fileVectors {
 	r, chain := sealedLease(t)
 	sealed := &leasev1.Whole{Version: 1, Receipt: r, Chain: chain}
 	good("a whole lease with seals", must(receipt.MarshalWhole(sealed)))
+	good("a whole lease with one proof for its seals", must(receipt.MarshalWhole(folded(t))))
 	good("two beats for one interval", must(receipt.MarshalEquivocation(twoBeatsForOneInterval(t))))
 	good("two acks of one beat", must(receipt.MarshalEquivocation(twoAcksOfOneBeat(t))))
 	good("two heads of one beat", must(receipt.MarshalEquivocation(twoHeadsOfOneBeat(t))))
@@ -137,6 +138,11 @@ func makeFileVectors(t *testing.T) fileVectors {
 		w := proto.CloneOf(sealed)
 		c.change(w)
 		bad("a whole lease with seals", c.why, must(receipt.MarshalWhole(w)))
+	}
+	for _, c := range badFolds {
+		w := folded(t)
+		c.change(w)
+		bad("a whole lease with one proof for its seals", c.why, must(receipt.MarshalWhole(w)))
 	}
 	w := proto.CloneOf(whole(t))
 	w.Opened[0].Samples[3][2] ^= 1
@@ -278,6 +284,22 @@ var badWholes = []struct {
 	{"a seal is of another beat", func(w *leasev1.Whole) { w.Chain.Links[0].Seal = w.Chain.Links[1].Seal }},
 	{"a seal's proof does not hold", func(w *leasev1.Whole) { w.Chain.Links[0].Seal.Pi[255] ^= 1 }},
 	{"the receipt is missing", func(w *leasev1.Whole) { w.Receipt = nil }},
+}
+
+var badFolds = []struct {
+	why    string
+	change func(*leasev1.Whole)
+}{
+	{"the proof does not hold", func(w *leasev1.Whole) { w.Chain.Fold.Pi[255] ^= 1 }},
+	{"the proof is of another product", func(w *leasev1.Whole) { w.Chain.Fold.Y = w.Chain.Links[0].Seal.Y }},
+	{"the prime is another", func(w *leasev1.Whole) { w.Chain.Fold.PrimeCounter ^= 1 }},
+	{"a seal of those that are folded is missing", func(w *leasev1.Whole) { w.Chain.Links[0].Seal = nil }},
+	{"no seal is there", func(w *leasev1.Whole) {
+		for _, link := range w.Chain.Links {
+			link.Seal = nil
+		}
+	}},
+	{"there is no proof at all", func(w *leasev1.Whole) { w.Chain.Fold = nil }},
 }
 
 var badEquivocations = []struct {

@@ -36,8 +36,29 @@ func verifyWhole(m message) map[string]any {
 	if r := root(heads); l.close != nil {
 		must(bytes.Equal(l.close.raw(12), r[:]), "close: tree_root")
 	}
+	fold := m.sub(3).sub(2)
+	var starts, answers []*big.Int
+	var about []byte
 	for i, link := range links {
-		l.seal(link.sub(3), hashes[i], nameOf(l, beats, i))
+		s := link.sub(3)
+		if name := nameOf(l, beats, i); s == nil || len(name) == 0 {
+			continue // one that nobody names counts for nothing
+		} else if h := tagged("seal", s.raw(3)); !bytes.Equal(h[:], name) {
+			panic(refusal("seal: not the one named"))
+		}
+		if fold == nil {
+			l.seal(s, startOf(hashes[i]))
+			continue
+		}
+		must(inForm(s.raw(3)), "seal: form")
+		starts, answers = append(starts, startOf(hashes[i])), append(answers, new(big.Int).SetBytes(s.raw(3)))
+		about = append(append(about, hashes[i][:]...), s.raw(3)...)
+	}
+	if fold != nil {
+		must(len(starts) > 0, "fold: of nothing")
+		w := l.weights(about, len(starts))
+		must(bytes.Equal(folded(answers, w).FillBytes(make([]byte, 256)), fold.raw(3)), "fold: of other seals")
+		l.seal(fold, folded(starts, w))
 	}
 	l.opened(m.subs(5), beats)
 	return l.says()
@@ -68,15 +89,9 @@ func (l *lease) opened(opened []message, beats []message) {
 	}
 }
 
-// seal is SPEC.md, "Seals". One that nobody names counts for nothing.
-func (l *lease) seal(s message, beat hash, name []byte) {
-	if s == nil || len(name) == 0 {
-		return
-	}
+// seal is SPEC.md, "Seals", from x.
+func (l *lease) seal(s message, x *big.Int) {
 	y, pi := s.raw(3), s.raw(4)
-	h := tagged("seal", y)
-	must(bytes.Equal(h[:], name), "seal: not the one named")
-	x := startOf(beat)
 	must(inForm(y) && inForm(pi), "seal: form")
 	header := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, uint32(l.terms.num(19))), l.terms.num(18))
 	transcript := tagged("seal-proof", header, x.FillBytes(make([]byte, 256)), y)
@@ -90,6 +105,28 @@ func (l *lease) seal(s message, beat hash, name []byte) {
 	got := new(big.Int).Exp(new(big.Int).SetBytes(pi), prime, modulus)
 	got.Mul(got, new(big.Int).Exp(x, r, modulus)).Mod(got, modulus)
 	must(smaller(got).Cmp(new(big.Int).SetBytes(y)) == 0, "seal: proof")
+}
+
+// weights are w_i of SPEC.md, "One proof for all". Of each beat 288 bytes are handed in.
+func (l *lease) weights(about []byte, n int) (w []*big.Int) {
+	all := tagged("seal-fold", binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, uint32(l.terms.num(19))), l.terms.num(18)))
+	for i := range n {
+		all = tagged("seal-fold", all[:], about[i*288:(i+1)*288])
+	}
+	for i := range n {
+		h := tagged("seal-weight", all[:], binary.BigEndian.AppendUint64(nil, uint64(i)))
+		w = append(w, new(big.Int).SetBytes(h[:16]))
+	}
+	return w
+}
+
+// folded is the product of numbers, each raised to its weight, in the one form.
+func folded(of, weights []*big.Int) *big.Int {
+	product := big.NewInt(1)
+	for i, x := range of {
+		product.Mul(product, new(big.Int).Exp(x, weights[i], modulus)).Mod(product, modulus)
+	}
+	return smaller(product)
 }
 
 // startOf is x.
