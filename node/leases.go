@@ -32,6 +32,9 @@ func (n *Node) OpenLease(ctx context.Context, id string, samples bool) (file []b
 	if w.Receipt, err = receipt.Parse(k.file); err != nil {
 		return nil, nil, err
 	}
+	if err := n.receipts.takeFold(k, w.Chain); err != nil {
+		return nil, nil, err
+	}
 	if samples {
 		missing = n.openSamples(ctx, k, w)
 	}

@@ -21,8 +21,9 @@ import (
 // receipts is the folder of receipts, one file for each lease and role. Proofs that
 // the other side signed two things for one slot lie beside them.
 type receipts struct {
-	dir string
-	log *slog.Logger
+	dir      string
+	log      *slog.Logger
+	foldable chan kept // wait for their seals to be folded
 }
 
 const (
@@ -41,7 +42,7 @@ func openReceipts(dir string, log *slog.Logger) (*receipts, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("folder of receipts: %w", err)
 	}
-	return &receipts{dir, log}, nil
+	return &receipts{dir, log, make(chan kept, foldsWaiting)}, nil
 }
 
 // Keep writes a receipt down. Keeping it again changes nothing.
@@ -54,7 +55,11 @@ func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
 	if err != nil {
 		return fmt.Errorf("our own receipt does not verify: %w", err)
 	}
-	return journal.WriteFile(filepath.Join(r.dir, sum.LeaseID+"."+role+receiptSuffix), b)
+	if err := journal.WriteFile(r.path(sum.LeaseID, role, receiptSuffix), b); err != nil {
+		return err
+	}
+	r.offerToFold(kept{role, b, sum})
+	return nil
 }
 
 // KeepProof writes the proof of an equivocation down.
@@ -68,7 +73,7 @@ func (r *receipts) KeepProof(role string, e *leasev1.Equivocation) error {
 		return fmt.Errorf("the proof does not verify: %w", err)
 	}
 	r.log.Warn("the other side signed two things for one slot", "lease", f.LeaseID, "role", f.Role, "peer", f.Signer)
-	return journal.WriteFile(filepath.Join(r.dir, f.LeaseID+"."+role+proofSuffix), b)
+	return journal.WriteFile(r.path(f.LeaseID, role, proofSuffix), b)
 }
 
 // each calls fn with every receipt that verifies. One that does not is an error,

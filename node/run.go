@@ -86,7 +86,7 @@ func (n *Node) running() ([]part, error) {
 	if n.worker != nil {
 		parts = append(parts, part{"worker", n.worker.Run}, part{"devices", n.keeper.Run}, part{"offers", n.lend}, part{"shared images", n.images.run})
 	}
-	parts = append(parts, part{"clean-up", n.collectGarbage}, part{"peers", n.rememberPeers})
+	parts = append(parts, part{"clean-up", n.collectGarbage}, part{"peers", n.rememberPeers}, part{"folding of seals", n.foldSeals})
 	if n.parts.NoControl {
 		return parts, nil
 	}

@@ -46,7 +46,11 @@ func (a Audit) Text(w io.Writer) error {
 	a.sums(&p)
 	p.line("replayed", "%s: every signature, sum and hash of the tree", many(a.Seals.Beats, "heartbeat"))
 	if a.Squarings > 0 {
-		p.line("seals", "%d of %s, %d squarings each", a.Seals.Sealed, many(a.Seals.Beats, "heartbeat"), a.Squarings)
+		how := ""
+		if a.Seals.Folded {
+			how = ", all by one proof"
+		}
+		p.line("seals", "%d of %s, %d squarings each%s", a.Seals.Sealed, many(a.Seals.Beats, "heartbeat"), a.Squarings, how)
 	}
 	p.line("samples", "%s", a.Samples)
 	if a.Disputes > 0 {

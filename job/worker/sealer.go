@@ -11,12 +11,6 @@ import (
 )
 
 const (
-	// sealSlice is how many squarings are made in one go: some 2 ms of one core.
-	sealSlice = 2000
-	// sealRest is the pause between two slices. A seal thus takes a fifth of a
-	// core at most while it is made, and nothing waits for it. A thread of low
-	// priority would be no help: Go's garbage collector waits for every thread.
-	sealRest = 8 * time.Millisecond
 	// sealAfter is the part of an interval that passes before a beat is sealed:
 	// jobs that are over sooner cost no squarings, and the next challenge is
 	// further away than that.
@@ -67,13 +61,13 @@ func (n *tenancy) makeSeal(ctx context.Context, p seal.Params, seq uint64, beat 
 		n.log.Warn("seal", "err", err) // the terms were checked before they were signed
 		return nil
 	}
-	for !w.Step(sealSlice) {
+	for !w.Step(seal.Slice) {
 		_, now, of, wanted := n.session.Lease().ToSeal()
 		if !wanted || now != seq || of != beat {
 			n.nudge()
 			return nil
 		}
-		if !pause(ctx, sealRest) {
+		if !pause(ctx, seal.Rest) {
 			return nil
 		}
 	}

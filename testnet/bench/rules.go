@@ -18,8 +18,8 @@ import (
 const beatNotes = `Figures of the rules are Go benchmarks on one core, without journal or network. Verifying a receipt of two
 parties is six Ed25519 signatures, which the row below it times alone: what is beyond them is reading the file. They are
 checked one by one, because a batch accepts signatures that a single check refuses. Exposure is no figure of a run: the simulated
-days of job/session hold it (docs/heartbeats.md). Of verifying a batch of seals, half is testing the prime of each proof and half the
-product of all of them; the one proof that folds them has neither.`
+days of job/session hold it (docs/heartbeats.md). Of checking each seal by its own proof, half is testing
+their primes and half the product of all of them; one proof for all has one prime.`
 
 // benchmarks are results of go test -bench: by package, name and unit.
 type benchmarks map[string]samples
@@ -80,9 +80,9 @@ func ruleRows(ctx context.Context) ([]row, error) {
 		plain("seal of 2¹⁸ squarings, of one core over 60 s", seal.by(100.0/60_000), "%", atMost(1, "≤ 1 %")),
 		plain("verify a seal", b.ms("seal.Verify"), "ms", atMost(1, "≤ 1 ms")),
 		plain("making a seal is so many times dearer", seal.over(b.ms("seal.Verify")), "×", atLeast(500, "≥ 500 ×")),
-		plain("verify the 1,440 seals of a day together", b.ms("seal.VerifyBatchOfADay"), "ms", limit{}),
-		plain("making those is so many times dearer", seal.by(aDay).over(b.ms("seal.VerifyBatchOfADay")), "×", atLeast(5000, "≥ 5,000 ×")),
-		plain("… than verifying the one proof that folds them", seal.by(aDay).over(b.ms("seal.VerifyFoldOfADay")), "×", limit{}),
+		plain("verify the 1,440 seals of a day, each by its own proof", b.ms("seal.VerifyBatchOfADay"), "ms", limit{}),
+		plain("verify them by the one proof that a node makes of them in the end", b.ms("seal.VerifyFoldOfADay"), "ms", limit{}),
+		plain("making those seals is so many times dearer", seal.by(aDay).over(b.ms("seal.VerifyFoldOfADay")), "×", atLeast(5000, "≥ 5,000 ×")),
 		plain("verify a receipt of two parties", b.ms("receipt.Verify"), "ms", atMost(0.3, "≤ 0.3 ms")),
 		plain("… of which six Ed25519 signatures", b.ms("receipt.SixSignatures"), "ms", limit{}),
 		plain("receipt of 24 h, 4 periods × 3 witnesses", kib("receipt.VerifyDay bytes"), "KiB", atMost(7, "≤ 7 KiB")),

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"math/big"
+	"time"
 
 	"filippo.io/bigmod"
 
@@ -18,6 +19,16 @@ const (
 	digitBits = 9
 	mark      = 63 // squarings in one call of bigmod, where a word has 64 bits
 	maxMarks  = 1 << 12
+)
+
+// Whoever does work beside something that matters more does it in slices.
+const (
+	// Slice is how much to do in one go: some 2 ms of one core.
+	Slice = 2000
+	// Rest is the pause between two slices. A seal thus takes a fifth of a core at
+	// most while it is made, and nothing waits for it. A thread of low priority would
+	// be no help: Go's garbage collector waits for every thread.
+	Rest = 8 * time.Millisecond
 )
 
 // Work is one seal in the making. Give it time with Step whenever there is
