@@ -23,11 +23,11 @@ func models(ds []gpu.Device) []string {
 
 func madeUp(t *testing.T, list string) []gpu.Device {
 	t.Helper()
-	ds, err := simulated.Devices(list, []byte("key"))
+	made, err := simulated.Make(list, []byte("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ds
+	return made.Devices
 }
 
 func TestMatchPicksWhatWastesLeast(t *testing.T) {

@@ -44,15 +44,15 @@ func (n *Node) openMachine(busy func(uuid string) float64) (*Machine, error) {
 }
 
 func simulatedMachine(cfg config.Config, key ed25519.PrivateKey, now func() time.Time, busy func(string) float64) (*Machine, error) {
-	devices, err := simulated.Devices(cfg.SimulateGPU, key.Public().(ed25519.PublicKey))
+	made, err := simulated.Make(cfg.SimulateGPU, key.Public().(ed25519.PublicKey))
 	if err != nil {
 		return nil, err
 	}
-	source, err := simulated.NewSource(devices, now, busy, simulatedLimits(filepath.Join(cfg.DataDir, "simulated-cards")))
+	source, err := simulated.NewSource(made, now, busy, simulatedLimits(filepath.Join(cfg.DataDir, "simulated-cards")))
 	if err != nil {
 		return nil, err
 	}
-	return &Machine{Devices: devices, Source: source}, nil
+	return &Machine{Devices: made.Devices, Source: source}, nil
 }
 
 // simulatedLimits is the file in which simulated cards keep their power limits,

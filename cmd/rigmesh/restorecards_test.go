@@ -30,11 +30,11 @@ func TestSettingsArePutBackThoughTheKilledWorkerHoldsItsLockForAMoment(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	cards, err := simulated.Devices(cfg.SimulateGPU, key.Public().(ed25519.PublicKey))
+	made, err := simulated.Make(cfg.SimulateGPU, key.Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(changed, fmt.Appendf(nil, `{%q:{"before_mw":450000,"now_mw":250000}}`, cards[0].UUID), 0o600); err != nil {
+	if err := os.WriteFile(changed, fmt.Appendf(nil, `{%q:{"before_mw":450000,"now_mw":250000}}`, made.Devices[0].UUID), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -26,7 +26,7 @@ func upCommand(k console) *cli.Command {
 				"sudo rigmesh up --simulate-gpu rtx-4090:2 --listen /ip4/127.0.0.1/tcp/4001"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "price", Usage: "bid no less than `CREDITS` per GPU-hour (default: 0.20)"},
-			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2, or a machine: home, eight-h100, mining-rig; offers say that they are simulated"},
+			&cli.StringFlag{Name: "simulate-gpu", Usage: "make up `GPUS`, such as rtx-4090:2, h100-sxm:1g.10gb:7 (MIG slices), flaky:rtx-4090 (fails now and then), or a machine: home, eight-h100, mig-h100, mining-rig; offers say that they are simulated"},
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` such as /ip4/0.0.0.0/tcp/4001; repeatable (default: every interface, a free port)"},
 			mdnsFlag(), portMapFlag(),
 			&cli.StringFlag{Name: "relay", Usage: "carry `SIZE` at most each way on a connection of two others, when strangers reach this machine; 0: relay nothing (default: 16MiB)"},

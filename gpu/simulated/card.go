@@ -111,7 +111,7 @@ func (s state) sample(d gpu.Device, f figures) gpu.Sample {
 		throttle, clock = gpu.ThrottlePower, 0.5+0.5*s.power(f)/float64(f.most)
 	}
 	wobble := 0.015 * (1 + math.Sin(3*phase(s.since)))
-	return gpu.Sample{
+	out := gpu.Sample{
 		UUID: d.UUID, At: s.since,
 		Utilisation: uint8(math.Round(100 * s.load * (1 - wobble))),
 		MemoryUsed:  256*gpu.MiB + uint64(0.6*s.load*float64(d.VRAM)),
@@ -120,4 +120,8 @@ func (s state) sample(d gpu.Device, f figures) gpu.Sample {
 		ClockSM:     uint32(2100 * clock), ClockMemory: uint32(810 + 8000*min(1, 2*s.load)),
 		Throttle: throttle,
 	}
+	if d.Slice() {
+		out = lacking(out)
+	}
+	return out
 }

@@ -25,41 +25,56 @@ const (
 	cuda   = gpu.Version("13.0")
 )
 
-// Devices makes the devices of a list such as "rtx-4090:2,rtx-3060": models of
-// the catalog, each with a count (1 when none is given), or one of Machines. The
-// UUIDs are derived from the worker's public key and the position, so that they are the same
-// after a restart and differ from every other worker's.
-func Devices(list string, workerKey []byte) ([]gpu.Device, error) {
-	var devices []gpu.Device
-	for item := range strings.SplitSeq(list, ",") {
-		item = strings.TrimSpace(item)
-		made, err := makeItem(item)
-		if err != nil {
-			return nil, fmt.Errorf("simulated devices %q: %w", list, err)
-		}
-		if len(devices)+len(made) > MaxDevices {
-			return nil, fmt.Errorf("simulated devices %q: at most %d devices", list, MaxDevices)
-		}
-		devices = append(devices, place(made, len(devices), workerKey)...)
-	}
-	return devices, nil
+// Machine is made-up devices.
+type Machine struct {
+	Devices []gpu.Device
+	flaky   map[string]bool // UUIDs of those that fail now and then
 }
 
-// makeItem makes the devices of one item, without UUIDs: links are positions in it.
+// Make makes the machine of a list such as "rtx-4090:2,h100-sxm:1g.10gb:7,flaky:rtx-3060".
+// An item is a model of the catalog or one of Machines; a model may have a MIG profile, which
+// makes it slices of as few cards as will do, and a count (1 when none is given). What
+// begins with "flaky:" fails now and then. The UUIDs are derived from the worker's public key
+// and the position, so that they are the same after a restart and differ from every other worker's.
+func Make(list string, workerKey []byte) (Machine, error) {
+	m := Machine{flaky: map[string]bool{}}
+	for item := range strings.SplitSeq(list, ",") {
+		kind, flaky := strings.CutPrefix(strings.TrimSpace(item), "flaky:")
+		made, err := makeItem(kind)
+		if err != nil {
+			return Machine{}, fmt.Errorf("simulated devices %q: %w", list, err)
+		}
+		if len(m.Devices)+len(made) > MaxDevices {
+			return Machine{}, fmt.Errorf("simulated devices %q: at most %d devices", list, MaxDevices)
+		}
+		for _, d := range place(made, len(m.Devices), workerKey) {
+			m.Devices = append(m.Devices, d)
+			m.flaky[d.UUID] = flaky
+		}
+	}
+	return m, nil
+}
+
+// makeItem makes the devices of one item, without UUIDs: links and cards are positions in it.
 func makeItem(item string) ([]blank, error) {
 	if m, ok := machines[item]; ok {
 		return m(), nil
 	}
-	model, count, err := parse(item)
-	if err != nil {
+	model, profile, count, err := parse(item)
+	switch {
+	case err != nil:
 		return nil, err
+	case profile != (slice{}):
+		return cut(model, slices.Repeat([]slice{profile}, count)...), nil
 	}
-	return slices.Repeat([]blank{{model: model}}, count), nil
+	return whole(slices.Repeat([]gpu.Model{model}, count)...), nil
 }
 
 // blank is a device to be.
 type blank struct {
 	model  gpu.Model
+	slice  slice // zero: a whole card
+	card   int   // position in its machine of the first device of its card: its own, but for slices
 	links  []int // positions in its machine
 	bridge string
 }
@@ -72,9 +87,12 @@ func place(made []blank, first int, workerKey []byte) []gpu.Device {
 		devices[i] = gpu.Device{
 			UUID: uuid(workerKey, first+i), Model: b.model.Slug, VRAM: b.model.VRAM, Simulated: true,
 			Name: "Simulated " + b.model.Name, Capability: f.capability, Driver: driver, CUDA: cuda,
-			PCI:      gpu.PCI{Address: fmt.Sprintf("ffff:%02x:00.0", first+i+1), Generation: 4, Width: 16, Switch: b.bridge},
+			PCI:      gpu.PCI{Address: fmt.Sprintf("ffff:%02x:00.0", first+b.card+1), Generation: 4, Width: 16, Switch: b.bridge},
 			Power:    gpu.PowerLimits{Now: f.most, Default: f.most, Least: f.most / 3, Most: f.most},
 			NUMANode: -1,
+		}
+		if b.slice != (slice{}) {
+			devices[i] = b.slice.of(devices[i], uuid(workerKey, MaxDevices+first+b.card))
 		}
 		for _, far := range b.links {
 			devices[i].NVLink = append(devices[i].NVLink, uuid(workerKey, first+far))
@@ -84,29 +102,41 @@ func place(made []blank, first int, workerKey []byte) []gpu.Device {
 	return devices
 }
 
-func parse(item string) (gpu.Model, int, error) {
-	slug, times, counted := strings.Cut(item, ":")
-	count := 1
-	if counted {
-		n, err := strconv.Atoi(times)
-		if err != nil || n < 1 || n > MaxDevices {
-			return gpu.Model{}, 0, fmt.Errorf("%q: want a count from 1 to %d after the colon", item, MaxDevices)
-		}
-		count = n
+// parse reads MODEL, MODEL:COUNT, MODEL:PROFILE and MODEL:PROFILE:COUNT.
+func parse(item string) (gpu.Model, slice, int, error) {
+	slug, rest, more := strings.Cut(item, ":")
+	model, err := modelOf(slug, item)
+	if err != nil || !more {
+		return model, slice{}, 1, err
 	}
-	model, ok := gpu.Lookup(slug)
-	if ok {
-		return model, count, nil
+	var profile slice
+	if name, times, counted := strings.Cut(rest, ":"); strings.Contains(name, "g.") {
+		if profile, err = sliceOf(model, name); err != nil || !counted {
+			return model, profile, 1, err
+		}
+		rest = times
+	}
+	n, err := strconv.Atoi(rest)
+	if err != nil || n < 1 || n > MaxDevices {
+		return model, profile, 0, fmt.Errorf("%q: want a count from 1 to %d after the colon, or a MIG profile such as 1g.10gb", item, MaxDevices)
+	}
+	return model, profile, n, nil
+}
+
+func modelOf(slug, item string) (gpu.Model, error) {
+	if model, ok := gpu.Lookup(slug); ok {
+		return model, nil
 	}
 	switch near := gpu.Nearest(slug); {
 	case slug == "":
-		return gpu.Model{}, 0, fmt.Errorf("%q names no model: want MODEL or MODEL:COUNT, such as rtx-4090:2", item)
+		return gpu.Model{}, fmt.Errorf("%q names no model: want MODEL or MODEL:COUNT, such as rtx-4090:2", item)
+	case slices.Contains(Machines(), slug):
+		return gpu.Model{}, fmt.Errorf("%q: %s is a whole machine, and has no count", item, slug)
 	case near != "":
-		return gpu.Model{}, 0, fmt.Errorf("unknown model %q: did you mean %s?", slug, near)
-	default:
-		return gpu.Model{}, 0, fmt.Errorf("unknown model %q: known are %s; and whole machines: %s",
-			slug, strings.Join(slugs(), ", "), strings.Join(Machines(), ", "))
+		return gpu.Model{}, fmt.Errorf("unknown model %q: did you mean %s?", slug, near)
 	}
+	return gpu.Model{}, fmt.Errorf("unknown model %q: known are %s; and whole machines: %s",
+		slug, strings.Join(slugs(), ", "), strings.Join(Machines(), ", "))
 }
 
 // uuid names the device at a position of a worker's list.

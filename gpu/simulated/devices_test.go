@@ -10,13 +10,17 @@ import (
 	"github.com/rigmesh/rigmesh/gpu"
 )
 
-func TestSimulatedDevicesAreMarkedAndTheirOwn(t *testing.T) {
-	a, err := Devices("rtx-4090:2, rtx-3060", []byte("worker a"))
+func made(t *testing.T, list, worker string) []gpu.Device {
+	t.Helper()
+	m, err := Make(list, []byte(worker))
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _ := Devices("rtx-4090:2,rtx-3060:1", []byte("worker a"))
-	b, _ := Devices("rtx-4090:2,rtx-3060", []byte("worker b"))
+	return m.Devices
+}
+
+func TestSimulatedDevicesAreMarkedAndTheirOwn(t *testing.T) {
+	a, again, b := made(t, "rtx-4090:2, rtx-3060", "worker a"), made(t, "rtx-4090:2,rtx-3060:1", "worker a"), made(t, "rtx-4090:2,rtx-3060", "worker b")
 	if len(a) != 3 || !cmp.Equal(a, again) {
 		t.Errorf("got %v and then %v", a, again)
 	}
@@ -43,22 +47,30 @@ func TestSimulatedDevicesExplainMistakes(t *testing.T) {
 		"rtx-4090:-1":    "count from 1 to 64",
 		"rtx-4090:65":    "count from 1 to 64",
 		"l4:64,rtx-3060": "at most 64 devices",
-		"abacus":         "known are a10, a100-pcie-40gb",
+		"home:2":         "home is a whole machine",
+
+		"rtx-4090:1g.5gb":      "rtx-4090 cannot be cut into slices",
+		"h100-sxm:1g.5gb":      "it has 1g.10gb, 1g.20gb, 2g.20gb, 3g.40gb, 4g.40gb, 7g.80gb",
+		"h100-sxm:1g.10gb:0":   "count from 1 to 64",
+		"flaky:":               "such as rtx-4090:2",
+		"flaky:flaky:rtx-4090": "unknown model \"flaky\"",
+		"abacus":               "known are a10, a100-pcie-40gb",
 	} {
-		got, err := Devices(list, nil)
+		got, err := Make(list, nil)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q gave %d devices and %v: want %q", list, len(got), err, want)
+			t.Errorf("%q gave %d devices and %v: want %q", list, len(got.Devices), err, want)
 		}
 	}
 }
 
-func FuzzDevices(f *testing.F) {
+func FuzzMake(f *testing.F) {
 	f.Add("rtx-4090:2,rtx-3060")
 	f.Add(":,:")
+	f.Add("flaky:h100-sxm:1g.10gb:7,a30:2g.12gb")
 	f.Fuzz(func(t *testing.T, list string) {
-		ds, err := Devices(list, []byte("key"))
-		if err == nil && (len(ds) == 0 || len(ds) > MaxDevices) {
-			t.Errorf("%q gave %d devices", list, len(ds))
+		m, err := Make(list, []byte("key"))
+		if err == nil && (len(m.Devices) == 0 || len(m.Devices) > MaxDevices) {
+			t.Errorf("%q gave %d devices", list, len(m.Devices))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package simulated
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -24,16 +25,19 @@ type Source struct {
 	busy   func(uuid string) float64
 	limits Limits
 
+	began time.Time
+
 	mu      sync.Mutex
 	devices []gpu.Device
+	flaky   map[string]bool
 	states  []state
 	set     map[string]uint32
 }
 
-// NewSource makes a source for devices that Devices made. busy says how much a
+// NewSource makes a source for the devices of a machine. busy says how much a
 // device has to do, 0 to 1. Nil limits are forgotten when the process ends.
-func NewSource(devices []gpu.Device, now func() time.Time, busy func(uuid string) float64, limits Limits) (*Source, error) {
-	s := &Source{now: now, busy: busy, limits: limits, devices: devices, set: map[string]uint32{}}
+func NewSource(m Machine, now func() time.Time, busy func(uuid string) float64, limits Limits) (*Source, error) {
+	s := &Source{now: now, began: now(), busy: busy, limits: limits, devices: m.Devices, flaky: m.flaky, set: map[string]uint32{}}
 	if limits != nil {
 		set, err := limits.Load()
 		if err != nil {
@@ -43,7 +47,7 @@ func NewSource(devices []gpu.Device, now func() time.Time, busy func(uuid string
 			s.set[uuid] = mw
 		}
 	}
-	for _, d := range devices {
+	for _, d := range m.Devices {
 		s.states = append(s.states, state{since: now(), degree: ambient + 8, limit: s.limit(d)})
 	}
 	return s, nil
@@ -53,10 +57,10 @@ func (s *Source) limit(d gpu.Device) uint32 {
 	if mw, ok := s.set[d.UUID]; ok {
 		return mw
 	}
-	return d.Power.Default
+	return cmp.Or(d.Power.Default, figuresOf(gpu.Model{Slug: d.Model}).most) // a slice has its card's
 }
 
-// Sample reads every device.
+// Sample reads every device that answers.
 func (s *Source) Sample(ctx context.Context) ([]gpu.Sample, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -64,22 +68,27 @@ func (s *Source) Sample(ctx context.Context) ([]gpu.Sample, error) {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]gpu.Sample, len(s.devices))
+	var out []gpu.Sample
 	for i, d := range s.devices {
 		f := figuresOf(gpu.Model{Slug: d.Model})
 		st := s.states[i].at(f, now)
 		st.load = min(1, max(0, s.busy(d.UUID)))
 		s.states[i] = st
-		out[i] = st.sample(d, f)
+		if life := s.life(i, now); life.answers() {
+			out = append(out, life.mark(st.sample(d, f)))
+		}
 	}
 	return out, nil
 }
 
-// Watch implements the keeper's Source: a sample of every device once a second.
+// Watch implements the keeper's Source: a sample of every device once a second, and
+// what flaky ones come to.
 func (s *Source) Watch(ctx context.Context, _ []gpu.Device, w gpu.Watcher) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	told := map[string]gpu.Fault{}
 	for {
+		s.tell(w, told)
 		if all, err := s.Sample(ctx); err == nil {
 			w.Samples(all)
 		}
@@ -98,6 +107,12 @@ func (s *Source) SetPowerLimit(_ context.Context, uuid string, milliwatts uint32
 	for i, d := range s.devices {
 		if d.UUID != uuid {
 			continue
+		}
+		if life := s.life(i, s.now()); life.fault != gpu.FaultNone {
+			return fmt.Errorf("power limit of %s: %s", uuid, life.text)
+		}
+		if d.Slice() {
+			return fmt.Errorf("power limit of %s: a slice has none of its own; its card has", uuid)
 		}
 		if milliwatts == 0 {
 			milliwatts = d.Power.Default

@@ -39,11 +39,11 @@ func wanted() *marketv1.Announcement {
 }
 
 func madeUp(list string) []gpu.Device {
-	ds, err := simulated.Devices(list, []byte("key"))
+	made, err := simulated.Make(list, []byte("key"))
 	if err != nil {
 		panic(err)
 	}
-	return ds
+	return made.Devices
 }
 
 func priced(devices []gpu.Device, prices ...uint64) []gpu.Device {

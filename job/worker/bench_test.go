@@ -75,11 +75,11 @@ func newBench(t *testing.T) *bench {
 // start starts a worker from what the journal, the disk and the runtime hold.
 func (b *bench) start() {
 	b.t.Helper()
-	devices, err := simulated.Devices("rtx-4090:2", sessiontest.Public(workerKey))
+	made, err := simulated.Make("rtx-4090:2", sessiontest.Public(workerKey))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if b.devices, err = gpu.NewReservations(devices); err != nil {
+	if b.devices, err = gpu.NewReservations(made.Devices); err != nil {
 		b.t.Fatal(err)
 	}
 	b.Worker = worker.New(worker.Config{

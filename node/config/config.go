@@ -31,7 +31,7 @@ type Config struct {
 	Bootstrap []string
 	// Price is the lowest price at which this worker bids, in micro-credits per GPU-hour.
 	Price uint64
-	// SimulateGPU makes up devices, "rtx-4090:2,l40s"; empty: the real ones.
+	// SimulateGPU makes up devices, "rtx-4090:2,h100-sxm:1g.10gb"; empty: the real ones.
 	SimulateGPU string
 	// Worker says whether this node lends its devices; every node can rent.
 	Worker bool

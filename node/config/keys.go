@@ -46,7 +46,7 @@ var keys = []Key{
 	{Name: "port-map", Help: "have the router forward our ports, by UPnP or NAT-PMP: true or false", get: func(c Config) string { return strconv.FormatBool(c.Reach.PortMap) }},
 	{Name: "relay", Help: "the most a connection of two others through this node may carry each way; 0: relay nothing", get: func(c Config) string { return Bytes(c.Reach.RelayBytes).exact() }},
 	{Name: "psk", Help: "file with the key of a private network; empty: an open one", get: func(c Config) string { return c.Reach.PSK }},
-	{Name: "simulate-gpu", Help: "devices to make up", get: func(c Config) string { return c.SimulateGPU }},
+	{Name: "simulate-gpu", Help: "devices to make up, such as rtx-4090:2 or flaky:rtx-4090", get: func(c Config) string { return c.SimulateGPU }},
 	{Name: "region", Help: "where the machine is, such as eu-west; requesters may ask for it", get: func(c Config) string { return c.Market.Region }},
 	{Name: "min-duration", Help: "the shortest limit of a lease worth its start; 0s: any", get: func(c Config) string { return Duration(c.Market.MinDuration).String() }},
 	{Name: "stamp-bits", Help: "proof of work you ask of requesters, in bits; 0: none", get: func(c Config) string { return strconv.Itoa(c.Market.StampBits) }},
