@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/gpu/nvml"
 	"github.com/rigmesh/rigmesh/gpu/pci"
 	"github.com/rigmesh/rigmesh/node/config"
@@ -18,7 +21,7 @@ import (
 
 // machineChecks are about what a worker needs of its machine.
 var machineChecks = []func(context.Context, config.Config) checkup{
-	checkRoot, checkDriver, checkContainerd, checkCgroups, checkNamespaces, checkCDI,
+	checkRoot, checkDriver, checkContainerd, checkCgroups, checkNamespaces, checkCDI, checkToolkit,
 }
 
 func checkRoot(context.Context, config.Config) checkup {
@@ -114,6 +117,39 @@ func checkCDI(context.Context, config.Config) checkup {
 		return good("CDI", "none in /etc/cdi: rigmesh describes the devices itself")
 	}
 	return good("CDI", "%s", strings.Join(found, " "))
+}
+
+// checkToolkit looks for NVIDIA Container Toolkit. rigmesh needs none and runs none of its
+// hooks; what else runs containers on this machine may.
+func checkToolkit(ctx context.Context, _ config.Config) checkup {
+	path, err := exec.LookPath("nvidia-ctk")
+	if err != nil {
+		return good("toolkit", "no NVIDIA Container Toolkit, and none is needed")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, path, "--version").Output()
+	v := toolkitVersion(string(said))
+	if err != nil || v == "" {
+		return wrong("toolkit", "reinstall nvidia-container-toolkit, or remove it", "%s --version says %q, %v", path, strings.TrimSpace(string(said)), err)
+	}
+	if p := nvml.CheckToolkit(v); p != nil {
+		return wrong("toolkit", p.Remedy, "%s. Jobs of rigmesh run none of them; other containers of this machine may", p.Text)
+	}
+	return good("toolkit", "NVIDIA Container Toolkit %s", v)
+}
+
+// toolkitVersion finds the version in what nvidia-ctk --version says: "NVIDIA Container
+// Toolkit CLI version 1.17.8" and the commit on another line. "" when there is none.
+func toolkitVersion(said string) gpu.Version {
+	_, rest, _ := strings.Cut(said, "version ")
+	line, _, _ := strings.Cut(rest, "\n")
+	number, _, _ := strings.Cut(strings.TrimSpace(line), "-") // 1.18.0-rc.2
+	v := gpu.Version(number)
+	if !v.Valid() {
+		return ""
+	}
+	return v
 }
 
 func freeDisk(dir string) (uint64, error) {

@@ -10,9 +10,9 @@ import (
 // MinDriver is the oldest driver that is lent with: the first that runs CUDA 12.
 const MinDriver gpu.Version = "525.60.13"
 
-// MinToolkit is the oldest NVIDIA Container Toolkit whose files in /etc/cdi are
-// used when they have hooks: hooks of older ones let a container take over its host
-// (CVE-2025-23266). What rigmesh describes itself has no hooks and takes no toolkit.
+// MinToolkit is the oldest NVIDIA Container Toolkit whose hooks do not let a container
+// take over its host (CVE-2025-23266). Tasks run without any of its hooks, also when a file in
+// /etc/cdi names some; other containers of the machine may not.
 const MinToolkit gpu.Version = "1.17.8"
 
 // safe are the first drivers of each branch without publicly known holes, by
@@ -47,8 +47,7 @@ func branch(v gpu.Version) string {
 	return major
 }
 
-// CheckToolkit says what is wrong with the version of NVIDIA Container Toolkit
-// that made a file in /etc/cdi; nil: nothing known.
+// CheckToolkit says what is wrong with a version of NVIDIA Container Toolkit; nil: nothing known.
 func CheckToolkit(v gpu.Version) *gpu.Problem {
 	if v.AtLeast(MinToolkit) {
 		return nil
