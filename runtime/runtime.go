@@ -179,6 +179,11 @@ type Runtime interface {
 	// Pause freezes every process of the task; Resume thaws them. ErrNotFound.
 	Pause(ctx context.Context, id string) error
 	Resume(ctx context.Context, id string) error
+	// Exec runs one more program in a running task, as the task's user and as confined as
+	// the task, and blocks until it has ended and all it wrote was taken. It ends with the
+	// task, and with ctx. A program that is missing or not executable is no error: it exits
+	// with 127 or 126. ErrNotFound, ErrNotRunning.
+	Exec(ctx context.Context, id string, e Exec) (Exit, error)
 	// Output reads one output of a task from an offset on. With follow it blocks at
 	// the end of what there is until more comes or the task has ended, then gives
 	// io.EOF. Output stays until Remove. ErrNotFound.

@@ -48,21 +48,32 @@ func become() {
 	if ok, err := record.Read(record.DirPath, record.JobFile, &job); !ok || err != nil {
 		refuse(125, fmt.Errorf("read what to run: %v", err))
 	}
+	refuse(turnInto(job))
+}
+
+// turnInto makes this process, whose thread is locked, a job of the task. It returns when
+// that cannot be, with the exit code that says so.
+func turnInto(job record.Job) (code int, err error) {
 	// The job is to die before its init when memory is short.
 	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0); err != nil {
-		refuse(125, fmt.Errorf("offer the job to the OOM killer: %w", err))
+		return 125, fmt.Errorf("offer the job to the OOM killer: %w", err)
 	}
 	if err := surrender(job); err != nil {
-		refuse(125, err)
+		return 125, err
+	}
+	if job.Workdir != "" {
+		if err := os.Chdir(job.Workdir); err != nil { // as the job's user
+			return 126, fmt.Errorf("work in %s: %w", job.Workdir, errors.Unwrap(err))
+		}
 	}
 	path, err := lookPath(job)
 	if err == nil {
 		err = syscall.Exec(path, job.Args, job.Env)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		refuse(127, fmt.Errorf("%s: not found", job.Args[0]))
+		return 127, fmt.Errorf("%s: not found", job.Args[0])
 	}
-	refuse(126, fmt.Errorf("%s: %w", job.Args[0], err))
+	return 126, fmt.Errorf("%s: %w", job.Args[0], err)
 }
 
 func refuse(code int, err error) {

@@ -3,7 +3,8 @@
 // Command rigmesh-init is PID 1 of every task. It runs as a user of its own,
 // starts the job as the job's user without any capability, keeps the job's two
 // outputs apart, forwards signals, reaps orphans, and records how the job ended
-// where the job can neither read nor write.
+// where the job can neither read nor write. Started again in the same task, from
+// outside, it becomes one more program beside the job.
 package main
 
 import (
@@ -19,6 +20,9 @@ const stage2 = "become"
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == stage2 {
 		become() // ends in exec or exit
+	}
+	if len(os.Args) > 1 && os.Args[1] == record.EnterWord {
+		enter(os.Args[2:]) // likewise
 	}
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "rigmesh-init: error: this is PID 1 of a rigmesh task and nothing else")

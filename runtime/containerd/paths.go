@@ -47,6 +47,7 @@ func pathsOf(dataDir, socket string) paths {
 
 func (p paths) task(id string) string   { return filepath.Join(p.tasks, id) }
 func (p paths) record(id string) string { return filepath.Join(p.tasks, id, "rec") }
+func (p paths) execs(id string) string  { return filepath.Join(p.tasks, id, "exec") }
 func (p paths) runc() string            { return filepath.Join(p.state, "runc") }
 func (p paths) bundles(ns string) string {
 	return filepath.Join(p.daemon, "io.containerd.runtime.v2.task", ns)

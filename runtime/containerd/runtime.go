@@ -32,6 +32,7 @@ type Runtime struct {
 	gate      *egress.Gate // ways out of the tasks
 	ids       keyedLocks   // a task's ID: starting, settling and removing exclude each other
 	blobs     keyedLocks   // a digest: containerd refuses a second writer
+	execs     keyedLocks   // a program beside a job, while its caller waits for it
 	sweeping  sync.RWMutex // Start and Remove read-lock it: a sweep must not see half a task
 
 	loosen func(*launch) // takes protections off a task; set by tests alone, which show that each of them is needed

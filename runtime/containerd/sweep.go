@@ -38,7 +38,7 @@ func (r *Runtime) Sweep(ctx context.Context) error {
 			problems = append(problems, r.sweepTask(ctx, id))
 		}
 	}
-	problems = append(problems, r.sweepSockets(), r.sweepMounts(), r.sweepViews(ctx), r.reconnect(ctx, live), r.releaseOrphanUsers())
+	problems = append(problems, r.sweepSockets(), r.sweepMounts(), r.sweepViews(ctx), r.reconnect(ctx, live), r.sweepExecs(ctx, live), r.releaseOrphanUsers())
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("sweep: %w", err)
 	}

@@ -9,6 +9,7 @@
 //	env NAME         the value of an environment variable to standard output
 //	sleep DURATION   "1.5s"
 //	exit CODE        end
+//	cat              standard input to standard output; a task has none, a program in it may
 //	copy FROM TO     two paths in the task, through its mounts
 //	await PATH       until a file is there
 //	ignore-term      SIGTERM does nothing from here on
@@ -45,6 +46,8 @@ func Shell(script []string) []string {
 			}
 			// In the background, so that a trap runs at once.
 			lines = append(lines, fmt.Sprintf("sleep %g & wait $!", d.Seconds()))
+		case "cat":
+			lines = append(lines, "cat")
 		case "exit":
 			lines = append(lines, "exit "+rest)
 		case "copy":

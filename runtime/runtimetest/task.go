@@ -23,6 +23,7 @@ const (
 // task is one running script.
 type task struct {
 	spec   runtime.Spec
+	stdin  io.Reader     // nil: nothing to read
 	dirs   []string      // where each mount lies on the host
 	own    string        // holds those that are the task's own
 	killed chan struct{} // closed by kill
@@ -39,12 +40,16 @@ type task struct {
 	dying  bool   // killed is closed
 }
 
-func newTask(spec runtime.Spec) (*task, error) {
-	t := &task{
+func newScript(spec runtime.Spec) *task {
+	return &task{
 		spec: spec, killed: make(chan struct{}), warned: make(chan struct{}, 1), ended: make(chan struct{}), change: make(chan struct{}),
 		state: runtime.Running, output: make(map[runtime.Stream][]byte), onTerm: termDies,
 		exit: runtime.Exit{Started: time.Now()},
 	}
+}
+
+func newTask(spec runtime.Spec) (*task, error) {
+	t := newScript(spec)
 	for i, m := range spec.Mounts {
 		dir := m.Source
 		if dir == "" || m.Private {
@@ -138,6 +143,7 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 		}
 		return 0, !t.sleep(d)
 	},
+	"cat":  func(t *task, _ string) (int, bool) { return 1, !t.cat() },
 	"exit": func(_ *task, rest string) (int, bool) { code, _ := strconv.Atoi(rest); return code, true },
 	"copy": func(t *task, rest string) (int, bool) {
 		from, to, _ := strings.Cut(rest, " ")
@@ -219,10 +225,12 @@ func (t *task) thawed() bool {
 	}
 }
 
-func (t *task) print(s runtime.Stream, line string) {
+func (t *task) print(s runtime.Stream, line string) { t.write(s, []byte(line+"\n")) }
+
+func (t *task) write(s runtime.Stream, b []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.output[s] = append(t.output[s], line+"\n"...)
+	t.output[s] = append(t.output[s], b...)
 	t.changed()
 }
 

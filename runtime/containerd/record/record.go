@@ -53,7 +53,8 @@ type Job struct {
 	UID         uint32   `json:"uid"` // below InitID
 	GID         uint32   `json:"gid"`
 	Groups      []uint32 `json:"groups,omitempty"`
-	OutputBytes int64    `json:"outputBytes"` // of each output; what is over it is dropped
+	Workdir     string   `json:"workdir,omitempty"` // empty: where its parent is
+	OutputBytes int64    `json:"outputBytes"`       // of each output; what is over it is dropped
 }
 
 // Exit is how the job ended, as its init saw it.

@@ -1,0 +1,98 @@
+package runtimetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+// Exec runs e.Args as a script, through the mounts of a task. Pausing the task afterwards
+// does not hold it.
+func (m Memory) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.Exit, error) {
+	t, err := m.task("run a program in", id)
+	if err != nil {
+		return runtime.Exit{}, err
+	}
+	if s := t.status().State; s != runtime.Running {
+		return runtime.Exit{}, fmt.Errorf("run a program in task %s: %w", id, runtime.ErrNotRunning)
+	}
+	x := t.beside(e)
+	over := make(chan struct{})
+	var steering, outputs sync.WaitGroup
+	steering.Go(func() { x.steer(ctx, t, e.Signals, over) })
+	stderr := e.Stderr
+	if e.Terminal != nil {
+		stderr = e.Stdout
+	}
+	outputs.Go(func() { x.pour(ctx, e.Stdout, runtime.Stdout) })
+	outputs.Go(func() { x.pour(ctx, stderr, runtime.Stderr) })
+	x.run()
+	outputs.Wait()
+	close(over)
+	steering.Wait()
+	if ctx.Err() != nil {
+		return runtime.Exit{}, fmt.Errorf("run a program in task %s: %w", id, ctx.Err())
+	}
+	return x.status().Exit, nil
+}
+
+// beside is a script that shares a task's environment and folders.
+func (t *task) beside(e runtime.Exec) *task {
+	spec := t.spec
+	spec.Command, spec.Env = e.Args, slices.Concat(spec.Env, e.Env)
+	x := newScript(spec)
+	x.stdin, x.dirs = e.Stdin, t.dirs
+	return x
+}
+
+// steer passes signals on, and ends the script with its task or its caller.
+func (t *task) steer(ctx context.Context, within *task, signals <-chan int, over <-chan struct{}) {
+	for {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
+			t.kill(int(syscall.SIGHUP))
+			return
+		case <-within.ended:
+			t.kill(int(syscall.SIGKILL))
+			return
+		case s := <-signals:
+			if s == int(syscall.SIGTERM) {
+				t.term()
+			} else {
+				t.kill(s)
+			}
+		}
+	}
+}
+
+// pour copies one output of the script to a writer until the script has ended.
+func (t *task) pour(ctx context.Context, to io.Writer, s runtime.Stream) {
+	if to == nil {
+		to = io.Discard
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_, _ = io.Copy(to, &reader{ctx: ctx, cancel: cancel, task: t, stream: s, follow: true})
+}
+
+// cat copies what there is to read, and says whether that went well.
+func (t *task) cat() bool {
+	if t.stdin == nil {
+		return true
+	}
+	buf := make([]byte, 4096)
+	for {
+		n, err := t.stdin.Read(buf)
+		t.write(runtime.Stdout, buf[:n])
+		if err != nil {
+			return err == io.EOF
+		}
+	}
+}
