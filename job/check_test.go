@@ -436,6 +436,10 @@ func FuzzCheckStatements(f *testing.F) {
 		if proto.Unmarshal(b, &d) == nil {
 			_ = CheckBid(&d)
 		}
+		var x leasev1.ExecStart
+		if proto.Unmarshal(b, &x) == nil && CheckExec(&x) == nil && len(x.GetArgs()) == 0 {
+			t.Errorf("a valid request to run nothing: %v", &x)
+		}
 		var w marketv1.Withdrawal
 		if proto.Unmarshal(b, &w) == nil && CheckWithdrawal(&w) == nil && len(w.GetAnnouncementHash()) != HashSize {
 			t.Errorf("a valid withdrawal of no announcement: %v", &w)

@@ -18,9 +18,9 @@ type console struct {
 	getenv   func(string) string
 }
 
-// isTerminal says whether somebody looks at w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// isTerminal says whether somebody looks at a writer, or types at a reader.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
@@ -55,7 +55,7 @@ func run(ctx context.Context, k console, args []string) error {
 		Action:                    func(c *cli.Context) error { return noCommand(c, k) },
 	}
 	for _, make := range []func(console) *cli.Command{
-		runCommand, offersCommand, logsCommand, attachCommand, stopCommand,
+		runCommand, offersCommand, logsCommand, attachCommand, execCommand, stopCommand,
 		upCommand, topCommand, pauseCommand, drainCommand, resumeCommand, configCommand, doctorCommand, serviceCommand,
 		psCommand, receiptCommand, statusCommand, describeCommand, whyCommand, downCommand, versionCommand,
 		nodeCommand, containerdCommand, restoreCardsCommand,

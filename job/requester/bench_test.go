@@ -232,6 +232,10 @@ func (n *network) Task(_ context.Context, id peer.ID) (session.Link, error) {
 	return n.rig(id).open(n.rig(id).task)
 }
 
+func (n *network) Exec(_ context.Context, id peer.ID) (session.Link, error) {
+	return n.rig(id).open(n.rig(id).exec)
+}
+
 func (n *network) Blobs(id peer.ID, _ []byte) runtime.BlobSource { return n.rig(id).blobs }
 
 // rig is a worker that behaves as its test says.
@@ -451,6 +455,21 @@ func (w *rig) beat(far *session.PipeEnd) {
 	if n == nil || n.session.Attach(far.Context(), far) != nil {
 		_ = far.Close()
 	}
+}
+
+// exec answers with the program's name, and ends with its number of arguments.
+func (w *rig) exec(far *session.PipeEnd) {
+	var f leasev1.ExecFrame
+	if far.Recv(&f) != nil {
+		return
+	}
+	defer far.Close()
+	args := f.GetStart().GetArgs()
+	if w.tenancy(f.GetStart().GetLeaseId()) == nil || len(args) == 0 {
+		return
+	}
+	_ = far.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Stdout{Stdout: []byte(args[0])}})
+	_ = far.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: &leasev1.ExecEnded{Code: int32(len(args) - 1)}}})
 }
 
 func (w *rig) task(far *session.PipeEnd) {

@@ -25,6 +25,8 @@ var (
 	ErrSpec = errors.New("unusable job")
 	// ErrEnded: the job has ended already.
 	ErrEnded = errors.New("the job has ended")
+	// ErrNotRunning: the job has no task that runs yet.
+	ErrNotRunning = errors.New("the job is not running yet")
 	// ErrContent: asking again will not bring it. The peer does not have it, or
 	// what it has is wrong.
 	ErrContent = errors.New("content not to be had")
@@ -82,6 +84,8 @@ type Streams interface {
 	Beat(ctx context.Context, worker peer.ID) (session.Link, error)
 	// Task opens a stream of a task's progress and output.
 	Task(ctx context.Context, worker peer.ID) (session.Link, error)
+	// Exec opens a stream to a program that is to run in a task.
+	Exec(ctx context.Context, worker peer.ID) (session.Link, error)
 	// Blobs gives the content a lease entitles us to.
 	Blobs(worker peer.ID, leaseID []byte) runtime.BlobSource
 }

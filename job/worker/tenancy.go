@@ -64,6 +64,7 @@ type tenancy struct {
 	touched  atomic.Int64            // Unix ms of the last step
 	sealable chan struct{}           // nudges the sealer
 	dialing  atomic.Bool             // reconnect is at it
+	execs    atomic.Int32            // programs beside its job
 	evict    sync.Once
 	evicted  chan struct{} // closed when what is left has to make room
 }

@@ -24,6 +24,7 @@ type Client struct {
 	market    controlv1connect.MarketServiceClient
 	owner     controlv1connect.OwnerServiceClient
 	reach     controlv1connect.ReachServiceClient
+	tasks     controlv1connect.TaskServiceClient
 	transport *http.Transport
 }
 
@@ -64,6 +65,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		market:    controlv1connect.NewMarketServiceClient(over, origin, plain),
 		owner:     controlv1connect.NewOwnerServiceClient(over, origin, plain),
 		reach:     controlv1connect.NewReachServiceClient(over, origin, plain),
+		tasks:     controlv1connect.NewTaskServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

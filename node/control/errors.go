@@ -20,6 +20,10 @@ var (
 	ErrInvalid = errors.New("invalid request")
 	// ErrMissing: a job names a blob that was not put before.
 	ErrMissing = errors.New("missing blob")
+	// ErrNoTask: the job has no task that runs: it has not begun, or has ended.
+	ErrNoTask = errors.New("no task that runs")
+	// ErrCut: the worker, or the way to it, went away in the middle.
+	ErrCut = errors.New("the connection to the worker is gone")
 	// ErrNoSpace: the node's disk is full.
 	ErrNoSpace = errors.New("no space left")
 	// ErrStopping: the node takes nothing new, because it drains or stops.
@@ -44,6 +48,8 @@ var codes = []struct {
 	{ErrAmbiguous, connect.CodeOutOfRange},
 	{ErrInvalid, connect.CodeInvalidArgument},
 	{ErrMissing, connect.CodeFailedPrecondition},
+	{ErrNoTask, connect.CodeAborted},
+	{ErrCut, connect.CodeDataLoss},
 	{ErrNoSpace, connect.CodeResourceExhausted},
 	{ErrStopping, connect.CodeUnavailable},
 	{context.Canceled, connect.CodeCanceled},

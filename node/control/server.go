@@ -26,6 +26,7 @@ type Config struct {
 	Receipts Receipts
 	Leases   Leases
 	Market   Market
+	Tasks    Tasks
 	Node     Node
 	Owner    Owner
 	Reach    Reach
@@ -65,6 +66,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewControlServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReceiptServiceHandler(leaseServer{s.Leases}, options))
 	mux.Handle(controlv1connect.NewMarketServiceHandler(market{s}, options))
+	mux.Handle(controlv1connect.NewTaskServiceHandler(taskServer{s.Tasks}, options))
 	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReachServiceHandler(reach{s}, options))
 	srv := &http.Server{

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/node/control"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// Exec runs one of a few programs in the fake job: cat, env, exit, say, missing and gone.
+func (f *fakeNode) Exec(_ context.Context, id string, start *leasev1.ExecStart) (control.Link, error) {
+	if err := f.find(id); err != nil {
+		return nil, err
+	}
+	near, far := session.Pipe("", "")
+	go func() {
+		defer far.Close()
+		fakeProgram(far, start)
+	}()
+	return near, nil
+}
+
+func fakeProgram(link *session.PipeEnd, start *leasev1.ExecStart) {
+	stdout := func(b []byte) { _ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Stdout{Stdout: b}}) }
+	code := 0
+	switch start.Args[0] {
+	case "cat":
+		for {
+			var in leasev1.ExecFrame
+			if link.Recv(&in) != nil || in.GetStdinEnd() != nil {
+				break
+			}
+			stdout(in.GetStdin())
+		}
+	case "env":
+		stdout([]byte(strings.Join(start.Env, "\n")))
+	case "say":
+		stdout([]byte(start.Args[1]))
+		_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Stderr{Stderr: []byte("to stderr\n")}})
+	case "exit":
+		code, _ = strconv.Atoi(start.Args[1])
+	case "missing":
+		_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Refused{Refused: &leasev1.ExecRefused{
+			Reason: leasev1.ExecRefusal_EXEC_REFUSAL_FROZEN, Sentence: "the task stands still\x1b[2J"}}})
+		return
+	case "gone":
+		link.Reset()
+		return
+	}
+	end := &leasev1.ExecEnded{Code: int32(code), TaskEnded: code == 137}
+	_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: end}})
+}
+
+func TestAProgramInATaskGivesItsOutputsAndItsExitCode(t *testing.T) {
+	f := startFakeNode(t)
+	for _, c := range []struct {
+		args           []string
+		stdout, stderr string
+		code           int
+	}{
+		{[]string{"3f2a", "--", "say", "hello\n"}, "hello\n", "to stderr\n", 0},
+		{[]string{"3f2a", "say", "\x1b]0;title\x07"}, "\x1b]0;title\x07", "to stderr\n", 0}, // not a terminal: as it is
+		{[]string{"3f2a", "exit", "42"}, "", "", 42},
+		{[]string{"3f2a", "exit", "137"}, "", "rigmesh: error: the task has ended, and the program with it\n", 137},
+		{[]string{"-e", "A=1", "3f2a", "env"}, "A=1", "", 0},
+		{[]string{"3f2a", "cat"}, "", "", 0},
+	} {
+		if c.args[len(c.args)-1] == "cat" {
+			c.args = append([]string{"-i"}, c.args...)
+		}
+		stdout, stderr, code := f.rigmesh(append([]string{"exec"}, c.args...)...)
+		if stdout != c.stdout || stderr != c.stderr || code != c.code {
+			t.Errorf("exec %q: %q, %q, %d", c.args, stdout, stderr, code)
+		}
+	}
+}
+
+func TestWhyAProgramWasNotRunIsSaid(t *testing.T) {
+	f := startFakeNode(t)
+	for _, c := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"3f2a", "missing"}, "the task stands still[2J\nrigmesh: hint: a frozen task", exitOurs},
+		{[]string{"3f2a", "gone"}, "the connection to the worker is gone", exitOurs},
+		{[]string{"77aa", "true"}, "not found", exitOurs},
+		{[]string{"3f2a"}, "wants JOB [--] COMMAND", 2},
+		{[]string{"3f2a", "--"}, "wants JOB [--] COMMAND", 2},
+		{[]string{"3f2a", "-it", "sh"}, "flags go first", 2},
+		{[]string{"-it", "3f2a", "sh"}, "standard input is not a terminal", 2},
+	} {
+		_, stderr, code := f.rigmesh(append([]string{"exec"}, c.args...)...)
+		if !strings.Contains(stderr, c.want) || code != c.code {
+			t.Errorf("exec %q: %d, %s", c.args, code, stderr)
+		}
+	}
+}
+
+func TestStandardInputGoesToTheProgramToItsEnd(t *testing.T) {
+	f := startFakeNode(t)
+	sent := strings.Repeat("0123456789abcde\n", 1<<15)
+	var out bytes.Buffer
+	k := console{in: io.MultiReader(strings.NewReader(sent)), out: &out, err: io.Discard, getenv: func(name string) string {
+		return map[string]string{"RIGMESH_DATA": f.dir}[name]
+	}}
+	if err := run(context.Background(), k, []string{"rigmesh", "exec", "-i", "3f2a", "cat"}); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != sent {
+		t.Errorf("%d bytes of %d came back, or others", out.Len(), len(sent))
+	}
+}
+
+func TestATerminalIsUsedForWhatTerminalsAreForAndLeftAsItWas(t *testing.T) {
+	for _, c := range []struct{ in, out, undo string }{
+		{"plain ünïcode\r\n\t\a\b", "plain ünïcode\r\n\t\a\b", ""},
+		{"\x1b[31mred\x1b[0m \x1b[1;5H \x1b[2J \x1b[6n", "\x1b[31mred\x1b[0m \x1b[1;5H \x1b[2J \x1b[6n", ""},
+		{"\x1b[1;31mred", "\x1b[1;31mred", "\x1b[0m"},
+		{"\x1b[?1049h\x1b[?25l\x1b[?1000;1006h", "\x1b[?1049h\x1b[?25l\x1b[?1000;1006h", "\x1b[?1000l\x1b[?1006l\x1b[?1049l\x1b[?25h"},
+		{"\x1b[?1049h\x1b[?1049l", "\x1b[?1049h\x1b[?1049l", ""},
+		{"\x1b[>4;1m\x1b[>1u\x1b=\x1b(0\x1b[2;5r", "\x1b[>4;1m\x1b[>1u\x1b=\x1b(0\x1b[2;5r", "\x1b[<9u\x1b[=0u\x1b>\x1b[>4m\x1b(B\x1b7\x1b[r\x1b8"},
+		{"\x1b[?2004h\x1bc", "\x1b[?2004h\x1bc", ""},
+		{"\x1b]0;title\x07\x1b]8;;https://example.org\x1b\\", "\x1b]0;title\x07\x1b]8;;https://example.org\x1b\\", ""},
+		{"\x1b]52;c;ZXZpbA==\x07clipboard", "clipboard", ""},
+		{"\x1b]1337;File=name=x:AAAA\x07\x1b]777;notify;a;b\x07", "", ""},
+		{"\x1b[21ttitle\x1b[5i\x1b[1;1;1;1;1;9*y\x1b[1$w", "title", ""},
+		{"\x1bP$qm\x1b\\\x1b_Gf=100\x1b\\\x1b^x\x1b\\dcs", "dcs", ""},
+		{"\x05\u009b21t\x9b", "21t", ""},
+	} {
+		var whole, split bytes.Buffer
+		s, s2 := newScreen(), newScreen()
+		_, _ = (&safeWriter{w: &whole, rules: s}).Write([]byte(c.in))
+		w := &safeWriter{w: &split, rules: s2}
+		for i := range len(c.in) {
+			_, _ = w.Write([]byte(c.in[i : i+1]))
+		}
+		if whole.String() != c.out || split.String() != c.out || s.undo() != c.undo || s2.undo() != c.undo {
+			t.Errorf("%q: %q and in pieces %q, undone by %q, want %q and %q", c.in, &whole, &split, s.undo(), c.out, c.undo)
+		}
+	}
+}
+
+func FuzzATerminalGetsNoStringsButTitlesAndLinks(f *testing.F) {
+	f.Add([]byte("\x1b]52;c;x\x07"), uint8(3))
+	f.Add([]byte("\x1b\x1b]0;\x1b]52;c;x\x07"), uint8(1))
+	f.Fuzz(func(t *testing.T, in []byte, cut uint8) {
+		var out bytes.Buffer
+		w := &safeWriter{w: &out, rules: newScreen()}
+		n := min(int(cut), len(in))
+		_, _ = w.Write(in[:n])
+		_, _ = w.Write(in[n:])
+		for _, bad := range []string{"\x1b]5", "\x1bP", "\x1b_", "\x1b^", "\x1bX", "\x05", "\u009b"} {
+			if strings.Contains(out.String(), bad) {
+				t.Fatal(fmt.Sprintf("%q lets %q through", in, bad))
+			}
+		}
+	})
+}

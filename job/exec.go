@@ -1,0 +1,44 @@
+package job
+
+import leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+
+// MaxExecPiece is the most of a program's input or output in one message, in bytes.
+const MaxExecPiece = 64 << 10
+
+// CheckExec says everything that is wrong with a request to run a program in a task.
+func CheckExec(s *leasev1.ExecStart) error {
+	p := newProblems()
+	p.want(len(s.GetArgs()) > 0, "args", "want a program to run")
+	p.words("args", s.GetArgs())
+	p.env(s.GetEnv())
+	if s.GetWorkdir() != "" {
+		p.absolute("workdir", s.GetWorkdir())
+	}
+	if s.GetTerminal() != nil {
+		p.windowSize("terminal", s.GetTerminal())
+	}
+	return p.err()
+}
+
+// CheckExecFrame says everything that is wrong with a message to a program that runs.
+func CheckExecFrame(f *leasev1.ExecFrame) error {
+	p := newProblems()
+	switch f := f.GetFrame().(type) {
+	case *leasev1.ExecFrame_Stdin:
+		p.want(len(f.Stdin) <= MaxExecPiece, "stdin", "want at most %d bytes, not %d", MaxExecPiece, len(f.Stdin))
+	case *leasev1.ExecFrame_StdinEnd:
+	case *leasev1.ExecFrame_Size:
+		p.windowSize("size", f.Size)
+	case *leasev1.ExecFrame_Signal:
+		p.want(f.Signal >= 1 && f.Signal <= 31, "signal", "want 1 to 31, not %d", f.Signal)
+	default:
+		p.add("frame", "want a message to a program that runs")
+	}
+	return p.err()
+}
+
+func (p problems) windowSize(field string, s *leasev1.WindowSize) {
+	p = p.in("%s", field)
+	p.most("rows", uint64(s.GetRows()), 1<<16-1)
+	p.most("columns", uint64(s.GetColumns()), 1<<16-1)
+}

@@ -1,0 +1,196 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/session"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	"github.com/rigmesh/rigmesh/runtime"
+)
+
+const (
+	// maxExecs is how many programs may run beside the job of one lease.
+	maxExecs = 16
+	// endsWithin is how long a program that was killed waits for word that its task has
+	// ended: that is what killed it then.
+	endsWithin = 2 * time.Second
+)
+
+// Exec runs one more program in the task of a lease, for its requester. start was the
+// first frame on link. It ends with the program, the link or the lease.
+func (w *Worker) Exec(ctx context.Context, start *leasev1.ExecStart, link session.Link) error {
+	s, err := w.tenancy(start.GetLeaseId(), link.Peer())
+	if err != nil {
+		return err
+	}
+	p := &program{s: s, link: link, signals: make(chan int), resized: make(chan runtime.Size)}
+	if s.execs.Add(1) > maxExecs {
+		s.execs.Add(-1)
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_BUSY, fmt.Errorf("%d programs run in this task already", maxExecs))
+	}
+	defer s.execs.Add(-1)
+	if err := job.CheckExec(start); err != nil {
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_INVALID, err)
+	}
+	switch phase := s.board.phase(); {
+	case phase == leasev1.Phase_PHASE_FROZEN:
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_FROZEN, errors.New("the task stands still"))
+	case phase != leasev1.Phase_PHASE_RUNNING:
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_NOT_RUNNING, fmt.Errorf("the task is not running: %s", phaseWord(phase)))
+	}
+	return p.run(ctx, start)
+}
+
+// phaseWord says in words where a task stands that does not run.
+func phaseWord(p leasev1.Phase) string {
+	if p > leasev1.Phase_PHASE_RUNNING {
+		return "it has ended"
+	}
+	return "it has not begun yet"
+}
+
+// program is one program beside the job of a lease.
+type program struct {
+	s       *tenancy
+	signals chan int
+	resized chan runtime.Size
+
+	mu   sync.Mutex
+	link session.Link
+}
+
+func (p *program) run(ctx context.Context, start *leasev1.ExecStart) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e := runtime.Exec{
+		Args: start.Args, Env: start.Env, Workdir: start.Workdir, Signals: p.signals, Resized: p.resized,
+		Stdout: pieceWriter{p, stdout}, Stderr: pieceWriter{p, stderr},
+	}
+	if t := start.Terminal; t != nil {
+		e.Terminal = &runtime.Size{Rows: uint16(t.Rows), Columns: uint16(t.Columns)}
+	}
+	unread, stdin := io.Pipe()
+	defer unread.Close()
+	if start.Stdin {
+		e.Stdin = unread
+	}
+	go func() {
+		defer cancel()
+		p.s.log.Debug("exec stream", "err", p.receive(ctx, stdin))
+	}()
+	go func() {
+		select {
+		case <-p.s.session.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	exit, err := p.s.w.Runtime.Exec(ctx, taskID(p.s.id), e)
+	return p.ended(ctx, exit, err)
+}
+
+// ended says how the program did, to whoever is still there.
+func (p *program) ended(ctx context.Context, exit runtime.Exit, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, runtime.ErrNotRunning):
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_NOT_RUNNING, err)
+	case err != nil:
+		p.s.log.Warn("run a program in a task", "err", err)
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_FAILED, err)
+	}
+	end := &leasev1.ExecEnded{Code: int32(exit.Code), TaskEnded: exit.Signal != 0 && p.taskEnds(ctx)}
+	return p.send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: end}})
+}
+
+// taskEnds says whether the task ends now.
+func (p *program) taskEnds(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, endsWithin)
+	defer cancel()
+	for {
+		progress, _, changed := p.s.board.look()
+		if progress.Phase > leasev1.Phase_PHASE_FROZEN {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (p *program) refuse(reason leasev1.ExecRefusal, err error) error {
+	return p.send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Refused{
+		Refused: &leasev1.ExecRefused{Reason: reason, Sentence: job.CleanText(err.Error())}}})
+}
+
+func (p *program) send(m proto.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link.Send(m)
+}
+
+// receive hands the program what its requester sends, until that goes away or breaks the rules.
+func (p *program) receive(ctx context.Context, stdin *io.PipeWriter) error {
+	defer stdin.Close()
+	for {
+		var f leasev1.ExecFrame
+		if err := p.link.Recv(&f); err != nil {
+			return err
+		}
+		if err := job.CheckExecFrame(&f); err != nil {
+			return err
+		}
+		switch f := f.Frame.(type) {
+		case *leasev1.ExecFrame_Stdin:
+			_, _ = stdin.Write(f.Stdin) // a program that reads no more is no fault
+		case *leasev1.ExecFrame_StdinEnd:
+			_ = stdin.Close()
+		case *leasev1.ExecFrame_Size:
+			pass(ctx, p.resized, runtime.Size{Rows: uint16(f.Size.Rows), Columns: uint16(f.Size.Columns)})
+		case *leasev1.ExecFrame_Signal:
+			pass(ctx, p.signals, int(f.Signal))
+		}
+	}
+}
+
+func pass[T any](ctx context.Context, to chan<- T, v T) {
+	select {
+	case to <- v:
+	case <-ctx.Done():
+	}
+}
+
+// pieceWriter sends what is written to it, each piece as a message.
+type pieceWriter struct {
+	p       *program
+	message func([]byte) *leasev1.ExecReply
+}
+
+func (w pieceWriter) Write(b []byte) (int, error) {
+	for done := 0; done < len(b); {
+		n := min(len(b)-done, chunkSize)
+		if err := w.p.send(w.message(b[done : done+n])); err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return len(b), nil
+}
+
+func stdout(b []byte) *leasev1.ExecReply {
+	return &leasev1.ExecReply{Reply: &leasev1.ExecReply_Stdout{Stdout: b}}
+}
+func stderr(b []byte) *leasev1.ExecReply {
+	return &leasev1.ExecReply{Reply: &leasev1.ExecReply_Stderr{Stderr: b}}
+}

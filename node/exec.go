@@ -1,0 +1,58 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/rigmesh/rigmesh/job/requester"
+	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/p2p/stream"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// execLimits let a frame wait for as long as it must: whoever does not read holds the
+// program up, as a full pipe does, and not the session.
+var execLimits = stream.Limits{PerPeer: 64, Frame: 7 * 24 * time.Hour}
+
+// Exec is the requester's way to a program in a task.
+func (s streamSide) Exec(ctx context.Context, worker peer.ID) (session.Link, error) {
+	if worker == s.n.host.ID() {
+		return s.n.local(s.n.serveExec), nil
+	}
+	return stream.OpenLimited(ctx, s.n.host, worker, "exec", execLimits)
+}
+
+// serveExec runs a program in a task of this node's worker.
+func (n *Node) serveExec(ctx context.Context, link session.Link) {
+	if n.worker == nil {
+		return
+	}
+	var first leasev1.ExecFrame
+	if err := link.Recv(&first); err != nil {
+		return
+	}
+	if err := n.worker.Exec(ctx, first.GetStart(), link); err != nil {
+		n.log.Debug("exec stream", "peer", link.Peer(), "err", err)
+		link.Reset()
+	}
+}
+
+// tasks reaches into the tasks of the requester's jobs for the control socket.
+type tasks struct{ n *Node }
+
+// Exec implements control.Tasks.
+func (t tasks) Exec(ctx context.Context, id string, start *leasev1.ExecStart) (control.Link, error) {
+	link, err := t.n.requester.Exec(ctx, id, start)
+	if errors.Is(err, requester.ErrEnded) || errors.Is(err, requester.ErrNotRunning) {
+		return nil, fmt.Errorf("%w: %w", control.ErrNoTask, err)
+	}
+	if err != nil {
+		return nil, translate(err)
+	}
+	return link, nil
+}
