@@ -13,7 +13,8 @@ const (
 	firstRetry   = time.Second
 	lastRetry    = time.Minute
 	dialTimeout  = 15 * time.Second
-	enoughPeers  = 4 // with this many connections a missing bootstrap peer is not missed
+	quicTimeout  = 4 * time.Second // of it, where UDP does not pass
+	enoughPeers  = 4               // with this many connections a missing bootstrap peer is not missed
 	checkSettled = time.Minute
 )
 
@@ -40,13 +41,13 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 }
 
-// missing are the bootstrap peers worth dialling now: those never met, and,
+// missing are the bootstrap peers worth dialling now: those that Run has not met, and,
 // when we have few connections, all that are not connected.
 func (h *Host) missing(met map[peer.ID]bool) []peer.AddrInfo {
 	few := len(h.Peers()) < enoughPeers
 	var out []peer.AddrInfo
 	for _, p := range h.Bootstrap() {
-		if p.ID != h.ID() && !h.connected(p.ID) && (few || !met[p.ID]) {
+		if p.ID != h.ID() && (!met[p.ID] || few && !h.connected(p.ID)) {
 			out = append(out, p)
 		}
 	}
@@ -60,7 +61,7 @@ func (h *Host) dialAll(ctx context.Context, peers []peer.AddrInfo, met map[peer.
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()
-			if err := h.host.Connect(ctx, p); err != nil {
+			if err := h.greet(ctx, p); err != nil {
 				h.log.Debug("bootstrap peer not reached", "peer", p.ID, "err", err)
 				return
 			}

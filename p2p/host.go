@@ -72,6 +72,7 @@ type Host struct {
 	log       *slog.Logger
 	alone     chan struct{} // nudges Run after a disconnect
 	reach     *reach        // nil for hosts built elsewhere
+	quicOnly  *quicOnly     // nil without QUIC
 	mdns      bool
 	maxConns  int
 
@@ -94,7 +95,8 @@ func New(cfg Config) (*Host, error) {
 	if cfg.MapPorts && !onLoopback(cfg.Listen) {
 		r.mapper = &portMapper{}
 	}
-	opts, err := options(cfg, key, r)
+	gate := &quicOnly{peers: map[peer.ID]bool{}}
+	opts, err := options(cfg, key, r, gate)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,9 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.Join(fmt.Errorf("watch our own addresses: %w", err), h.Close())
 	}
 	h.reach = r
+	if cfg.PSK == nil {
+		h.quicOnly = gate
+	}
 	h.OnClose(stop)
 	return h, nil
 }

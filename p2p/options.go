@@ -28,7 +28,7 @@ const punchTimeout = 3 * time.Second
 
 // options turns a Config into libp2p's options. TLS comes before Noise: it is
 // the faster of the two.
-func options(cfg Config, key crypto.PrivKey, r *reach) ([]libp2p.Option, error) {
+func options(cfg Config, key crypto.PrivKey, r *reach, gate *quicOnly) ([]libp2p.Option, error) {
 	conns, err := connmgr.NewConnManager(cfg.MaxConns*3/4, cfg.MaxConns, connmgr.WithGracePeriod(newConnGrace))
 	if err != nil {
 		return nil, fmt.Errorf("limit connections to %d: %w", cfg.MaxConns, err)
@@ -56,6 +56,7 @@ func options(cfg Config, key crypto.PrivKey, r *reach) ([]libp2p.Option, error) 
 		// is not served: its answer is one for all addresses together.
 		libp2p.EnableAutoNATv2(),
 		libp2p.AddrsFactory(r.advertise),
+		libp2p.ConnectionGater(gate),
 		libp2p.EnableHolePunching(holepunch.WithTracer(r), holepunch.DirectDialTimeout(punchTimeout)),
 	}
 	opts = append(opts, relayOptions(r, cfg.RelayBytes, cfg.ConnsPerIP)...)

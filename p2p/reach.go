@@ -70,13 +70,13 @@ type reach struct {
 	mapping   natView
 	dialled   map[string]bool // hosts that our packets have opened the NAT for
 	strangers map[string]bool // hosts that came in without
-	punched   map[peer.ID]bool
+	punches   map[peer.ID]punch
 }
 
 func newReach() *reach {
 	return &reach{
 		attached: make(chan struct{}), mapping: natView{},
-		dialled: map[string]bool{}, strangers: map[string]bool{}, punched: map[peer.ID]bool{},
+		dialled: map[string]bool{}, strangers: map[string]bool{}, punches: map[peer.ID]punch{},
 	}
 }
 
@@ -160,6 +160,9 @@ func (r *reach) connected(n network.Network, c network.Conn) {
 	viaRelay := slices.ContainsFunc(n.ConnsToPeer(c.RemotePeer()), func(other network.Conn) bool { return isRelayed(other.RemoteMultiaddr()) })
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if viaRelay {
+		r.punches[c.RemotePeer()] = r.punches[c.RemotePeer()].through()
+	}
 	known := r.dialled
 	if c.Stat().Direction == network.DirInbound && !viaRelay && !r.dialled[from] {
 		known = r.strangers
@@ -175,7 +178,7 @@ const maxHosts = 4096
 func (r *reach) disconnected(n network.Network, c network.Conn) {
 	if n.Connectedness(c.RemotePeer()) == network.NotConnected {
 		r.mu.Lock()
-		delete(r.punched, c.RemotePeer())
+		delete(r.punches, c.RemotePeer())
 		r.mu.Unlock()
 	}
 }
@@ -198,6 +201,11 @@ func (r *reach) how() Reach {
 	mapped := r.mapper.addrs(r.host.Network())
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// A stranger that came to an address of this machine tells as much as a peer that
+	// was asked to, and sooner: libp2p wants three of those, and asks each every two minutes.
+	if len(r.strangers) > 0 && slices.ContainsFunc(own, manet.IsPublicAddr) {
+		return ReachPublic
+	}
 	best := ReachNone
 	for _, a := range r.reachable {
 		switch {

@@ -52,8 +52,8 @@ func relayOptions(r *reach, bytes int64, perIP int) []libp2p.Option {
 	return append(opts, libp2p.EnableRelayService(relay.WithResources(limits)))
 }
 
-// candidates gives connected peers that relay: those there are, and for a while
-// those that turn up.
+// candidates gives connected peers that relay: those there are, or else the first that
+// turns up. libp2p asks again while it is short of relays.
 func (r *reach) candidates(ctx context.Context, n int) <-chan peer.AddrInfo {
 	out := make(chan peer.AddrInfo)
 	go func() {
@@ -76,18 +76,21 @@ func (r *reach) findCandidates(ctx context.Context, n int, out chan<- peer.AddrI
 		return
 	}
 	defer news.Close()
-	given := map[peer.ID]bool{}
-	for len(given) < n {
+	given := 0
+	for {
 		for _, id := range r.host.Network().Peers() {
-			if given[id] || !r.offersRelay(id) {
+			if given == n || !r.offersRelay(id) {
 				continue
 			}
 			select {
 			case out <- peer.AddrInfo{ID: id, Addrs: r.host.Peerstore().Addrs(id)}:
-				given[id] = true
+				given++
 			case <-ctx.Done():
 				return
 			}
+		}
+		if given > 0 {
+			return
 		}
 		select {
 		case <-news.Out():

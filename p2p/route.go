@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -11,6 +12,9 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
+
+// punchLook is how often somebody who waits looks whether attempts have failed.
+const punchLook = 100 * time.Millisecond
 
 // Way is how a connection to a peer came about.
 type Way uint8
@@ -54,41 +58,75 @@ func (h *Host) Route(id peer.ID) Route {
 		r.Way, r.Via = WayRelayed, relay
 	case !manet.IsPublicAddr(at):
 		r.Way = WayLocal
-	case h.reach.wasPunched(id):
+	case h.reach.punched(id):
 		r.Way = WayPunched
 	}
 	return r
 }
 
-// Trace implements holepunch.EventTracer.
-func (r *reach) Trace(e *holepunch.Event) {
-	if end, ok := e.Evt.(*holepunch.EndHolePunchEvt); ok && end.Success {
-		r.mu.Lock()
-		r.punched[e.Remote] = true
-		r.mu.Unlock()
-	}
+// punch is what came of attempts to get around a relay.
+type punch struct {
+	attempts int
+	done     bool // there was a relayed connection when the direct one came
+	reversed bool // which is because this node or the peer could be dialled
+	failed   bool // nobody tries again
 }
 
-func (r *reach) wasPunched(id peer.ID) bool {
+func (p punch) through() punch {
+	p.done, p.failed = true, false
+	return p
+}
+
+// punchAttempts is how many libp2p makes.
+const punchAttempts = 3
+
+// Trace implements holepunch.EventTracer.
+func (r *reach) Trace(e *holepunch.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.punches[e.Remote]
+	switch evt := e.Evt.(type) {
+	case *holepunch.HolePunchAttemptEvt:
+		p.attempts++
+	case *holepunch.DirectDialEvt:
+		p.reversed = p.reversed || evt.Success
+	case *holepunch.EndHolePunchEvt:
+		p.failed = !p.done && p.attempts >= punchAttempts
+	case *holepunch.ProtocolErrorEvt:
+		p.failed = !p.done
+	}
+	r.punches[e.Remote] = p
+}
+
+// punched says whether the direct connection to a peer goes through two NATs.
+func (r *reach) punched(id peer.ID) bool {
+	p := r.punch(id)
+	return p.done && !p.reversed && r.verdict() != network.ReachabilityPublic
+}
+
+func (r *reach) punch(id peer.ID) punch {
 	if r == nil {
-		return false
+		return punch{}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.punched[id]
+	return r.punches[id]
 }
 
 // AwaitDirect returns once a peer that is reached through a relay is reached
-// directly, or with ctx. It returns at once for all others.
+// directly, or cannot be, or with ctx. It returns at once for all others.
 func (h *Host) AwaitDirect(ctx context.Context, id peer.ID) {
 	changed, err := h.host.EventBus().Subscribe(new(event.EvtPeerConnectednessChanged), eventbus.Name("await direct"))
 	if err != nil {
 		return
 	}
 	defer changed.Close()
-	for h.host.Network().Connectedness(id) == network.Limited {
+	tick := time.NewTicker(punchLook)
+	defer tick.Stop()
+	for h.host.Network().Connectedness(id) == network.Limited && !h.reach.punch(id).failed {
 		select {
 		case <-changed.Out():
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}

@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/discovery"
+	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 )
 
 const (
 	provideTimeout = time.Minute
 	aloneRetry     = 500 * time.Millisecond // only looks whether somebody is there
 	failedRetry    = 15 * time.Second
+	movedPause     = 2 * time.Second // addresses rarely change alone
 	// With few nodes known a record may have landed far from where others look,
 	// so it is renewed early.
 	smallTable     = 8
@@ -74,13 +77,18 @@ func (d *Discovery) Run(ctx context.Context) error {
 	if err := d.dht.Bootstrap(ctx); err != nil {
 		return fmt.Errorf("refresh routing table: %w", err)
 	}
+	moved, err := d.h.Libp2p().EventBus().Subscribe(new(event.EvtLocalAddressesUpdated), eventbus.Name("discovery"))
+	if err != nil {
+		return fmt.Errorf("watch our own addresses: %w", err)
+	}
+	defer moved.Close()
 	for {
 		key, at := d.nextDue()
 		if key != "" && !at.After(time.Now()) {
 			if err := d.provide(ctx, key); err != nil {
 				d.log.Debug("key not provided", "key", key, "err", err)
 			}
-		} else if !d.wait(ctx, key, at) {
+		} else if !d.wait(ctx, key, at, moved.Out()) {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -100,7 +108,7 @@ func (d *Discovery) nextDue() (key string, at time.Time) {
 	return key, at
 }
 
-func (d *Discovery) wait(ctx context.Context, key string, at time.Time) bool {
+func (d *Discovery) wait(ctx context.Context, key string, at time.Time, moved <-chan any) bool {
 	in := time.Hour
 	if key != "" {
 		in = time.Until(at)
@@ -112,8 +120,24 @@ func (d *Discovery) wait(ctx context.Context, key string, at time.Time) bool {
 		return false
 	case <-timer.C:
 	case <-d.changed:
+	case <-moved:
+		d.renewSoon()
 	}
 	return true
+}
+
+// renewSoon has everything provided again: whoever looks a key up is told addresses
+// that were ours when we provided it, and a node behind a NAT has others once it has
+// found relays.
+func (d *Discovery) renewSoon() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	soon := time.Now().Add(movedPause)
+	for key, at := range d.keys {
+		if at.After(soon) {
+			d.keys[key] = soon
+		}
+	}
 }
 
 // Advertise provides a key once, as soon as that is possible. It is libp2p's
