@@ -93,6 +93,10 @@ soak: ## 100,000 false frames at a live lease, a million histories of money
 faults: ## every fault of a card, in every state of a worker: one line each
 	go test -count=1 -v -run TestFaultMatrix ./testnet/sim | grep '^fault '
 
+.PHONY: nat
+nat: root build ## every kind of NAT against every other, a lease with 64 MiB each; 20 rigs behind one address
+	go test -count=1 -timeout 30m ./testnet/nat -whole -v | grep -v -e '=== ' -e level=
+
 histories: ## a million random histories of reservations: some ten minutes
 	go test -count=1 -v -timeout 2h -run TestNoHistory ./gpu -histories 1000000
 

@@ -10,7 +10,8 @@ set -euo pipefail
 build=(gcc libc6-dev libseccomp-dev make pkg-config)
 # The images that tests and the demo run are made from busybox; one test pulls from a registry,
 # one runs tasks in the containerd that Debian has. Each task has an ext4 file system of its own.
-test=(busybox-static containerd docker-registry e2fsprogs)
+# Networks behind NAT are made of namespaces with ip and nft.
+test=(busybox-static containerd docker-registry e2fsprogs iproute2 nftables)
 
 wanted=("${build[@]}")
 # Without root there are no containers, so nothing needs what goes into them.

@@ -69,6 +69,19 @@ func (l *Lab) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Namespace is the name of a network namespace of the lab, which Clear removes.
+func (l *Lab) Namespace(name string) string { return namespace(l.Dir, name) }
+
+func namespace(dir, name string) string { return filepath.Base(dir) + "-" + name }
+
+// Enter has a command run in a network namespace, and listen there as nodes do by
+// default.
+func Enter(namespace string, cmd *exec.Cmd) {
+	cmd.Args = append([]string{"nsenter", "--net=/run/netns/" + namespace, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path, cmd.Err = "/usr/bin/nsenter", nil
+	cmd.Env = append(cmd.Env, "RIGMESH_LISTEN=")
+}
+
 // environment is ours, without what a person set for nodes of their own.
 func environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
@@ -92,14 +105,19 @@ func (l *Lab) Start(name string, args ...string) (*Process, error) {
 
 // StartWith is Start with more in the environment.
 func (l *Lab) StartWith(env []string, name string, args ...string) (*Process, error) {
+	// Not bound to a context: a node is stopped by Stop, in order, and not at once.
+	cmd := l.Command(context.Background(), args...)
+	cmd.Env = append(cmd.Env, env...)
+	return l.Launch(name, cmd)
+}
+
+// Launch starts a node by a command that Command made.
+func (l *Lab) Launch(name string, cmd *exec.Cmd) (*Process, error) {
 	log, err := os.OpenFile(l.Path(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	// Not bound to a context: a node is stopped by Stop, in order, and not at once.
-	cmd := l.Command(context.Background(), args...)
-	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)

@@ -89,7 +89,7 @@ func namespacesOf(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if ownedBy(dir, entry.Name()) {
+		if ownedBy(dir, entry.Name()) || strings.HasPrefix(entry.Name(), namespace(dir, "")) {
 			names = append(names, entry.Name())
 		}
 	}

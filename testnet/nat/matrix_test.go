@@ -1,0 +1,112 @@
+//go:build linux
+
+package nat
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+)
+
+var whole = flag.Bool("whole", false, "every kind of NAT against every other, 64 MiB each, and twenty rigs behind one address")
+
+// cell is one pair of the matrix.
+type cell struct {
+	way  controlv1.Way
+	took time.Duration
+	err  error
+}
+
+// A lease with its input goes between any two sites, with one relay that carries data
+// and directly where the two NATs can meet.
+func TestALeaseGoesThroughTheNATs(t *testing.T) {
+	kinds, mib := []Kind{PortRestricted, Symmetric}, 4
+	if *whole {
+		kinds, mib = Kinds, 64
+	}
+	w := newWorld(t)
+	var requesters, workers []string
+	for _, k := range kinds {
+		r, wk := "r-"+k.String(), "w-"+k.String()
+		w.lend(w.site(wk, k, 1)[0], wk)
+		w.rent(w.site(r, k, 1)[0], r, 0)
+		requesters, workers = append(requesters, r), append(workers, wk)
+	}
+	for i := range kinds {
+		w.settled(workers[i])
+		w.settled(requesters[i])
+	}
+	for _, r := range requesters {
+		w.knows(r, workers)
+	}
+	table := map[[2]Kind]cell{}
+	for i, a := range kinds {
+		for j, b := range kinds {
+			var c cell
+			c.took, c.err = w.lease(requesters[i], workers[j], mib)
+			c.way = w.way(requesters[i], workers[j])
+			table[[2]Kind{a, b}] = c
+			if c.err != nil {
+				t.Errorf("%s > %s: %v", a, b, c.err)
+			}
+			if relayed := c.way == controlv1.Way_WAY_RELAYED; relayed && Meet(a, b) {
+				t.Errorf("%s > %s: through the relay, and the two can meet", a, b)
+			}
+		}
+	}
+	t.Logf("%d MiB of input, requesters down, workers across:\n%s", mib, draw(kinds, table))
+}
+
+// draw is the matrix as Markdown has it.
+func draw(kinds []Kind, table map[[2]Kind]cell) string {
+	var b strings.Builder
+	b.WriteString("| |")
+	for _, k := range kinds {
+		fmt.Fprintf(&b, " %s |", k)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(kinds)) + "\n")
+	for _, a := range kinds {
+		fmt.Fprintf(&b, "| **%s** |", a)
+		for _, k := range kinds {
+			c := table[[2]Kind{a, k}]
+			says := strings.ToLower(strings.TrimPrefix(c.way.String(), "WAY_"))
+			if c.err != nil {
+				says = "**failed**"
+			}
+			fmt.Fprintf(&b, " %s, %.1f s |", says, c.took.Seconds())
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// A miner's rigs share one address, and a requester outside gets a lease on each.
+func TestTwentyRigsBehindOneAddressAllWork(t *testing.T) {
+	if !*whole {
+		t.Skip("takes twenty nodes with their containerd: make nat")
+	}
+	w := newWorld(t)
+	var rigs []string
+	for i, ns := range w.site("rig", PortRestricted, 20) {
+		name := fmt.Sprintf("rig-%d", i)
+		w.lend(ns, name)
+		rigs = append(rigs, name)
+	}
+	w.rent(w.site("home", PortRestricted, 1)[0], "home", 0)
+	for _, name := range append(rigs, "home") {
+		w.settled(name)
+	}
+	w.knows("home", rigs)
+	count := map[controlv1.Way]int{}
+	for _, rig := range rigs {
+		if _, err := w.lease("home", rig, 1); err != nil {
+			t.Errorf("%s: %v", rig, err)
+		}
+		count[w.way("home", rig)]++
+	}
+	t.Logf("20 rigs behind one address: a lease on each; ways %v", count)
+}
