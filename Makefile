@@ -72,6 +72,11 @@ matrix: build failpoints ## the power goes at every step of both journals, 50 ti
 	go test -count=1 -timeout 3h ./testnet/sim -run 'PowerCut|DiskThatFails' -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
 	go test -count=1 -timeout 3h ./testnet/e2e -run BothSidesDie -v -fail-seeds 1 | grep -v -e level= -e '=== ' -e PASS:
 
+.PHONY: compat
+compat: build ## this version with the recorded earlier one, each way, and a change of version in the middle of a job
+	tools/previous.sh
+	go test -count=1 -timeout 30m ./testnet/e2e -run Version -v | grep -v -e level= -e '=== '
+
 mutants: ## known bugs, one at a time: which tests find which
 	go run ./testnet/mutants
 

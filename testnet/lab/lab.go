@@ -51,6 +51,16 @@ func New(binary string) (*Lab, error) {
 	return l, os.WriteFile(filepath.Join(dir, "owner.pid"), fmt.Append(nil, os.Getpid()), 0o644)
 }
 
+// Use makes binary the rigmesh of every further command. What runs already stays.
+func (l *Lab) Use(binary string) error {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return err
+	}
+	l.binary = binary
+	return nil
+}
+
 // Path is a path in the lab's folder.
 func (l *Lab) Path(elem ...string) string {
 	return filepath.Join(append([]string{l.Dir}, elem...)...)
@@ -137,6 +147,9 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // Done is closed once the node has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Interrupt asks the node to end, as Ctrl-C would.
+func (p *Process) Interrupt() error { return p.cmd.Process.Signal(os.Interrupt) }
+
 // Kill ends the node as a power cut would.
 func (p *Process) Kill() error {
 	err := p.cmd.Process.Kill()
@@ -157,7 +170,7 @@ func (l *Lab) Stop(ctx context.Context) error {
 			continue
 		default:
 		}
-		if err := p.cmd.Process.Signal(os.Interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		if err := p.Interrupt(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			errs = append(errs, err)
 		}
 		select {
