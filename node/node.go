@@ -94,7 +94,8 @@ type Node struct {
 	devices   *gpu.Reservations
 	cards     worker.Cards // nil: the devices need nothing before a tenant
 	input     *input
-	keeper    *keeper.Keeper // of devices; nil on a node that only rents
+	keeper    *keeper.Keeper                // of devices; nil on a node that only rents
+	changed   atomic.Pointer[config.Config] // cfg with what its owner changed since; nil: nothing
 	requester *requester.Requester
 	witness   *witness.Witness
 	worker    *worker.Worker // nil on a node that only rents

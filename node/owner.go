@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,8 +69,16 @@ func (o owned) PutConfig(text []byte) error {
 	return o.n.apply(cfg)
 }
 
+// Settings are what this node goes by now.
+func (o owned) Settings() [][2]string {
+	return config.Settings(*cmp.Or(o.n.changed.Load(), &o.n.cfg))
+}
+
 // apply makes the owner's settings of cfg count from now on.
 func (n *Node) apply(cfg config.Config) error {
+	now := n.cfg
+	now.Price, now.Lending = cfg.Price, cfg.Lending
+	n.changed.Store(&now)
 	if n.keeper == nil {
 		return nil
 	}
@@ -97,7 +106,7 @@ func (o owned) Devices() (*controlv1.ListDevicesResponse, error) {
 	for i, v := range o.n.keeper.Devices() {
 		d := ownedDevice(i, v)
 		if l, ok := leases[v.Holder]; ok {
-			d.Lease = ownedLease(l, v.LeaseEnergy)
+			d.Lease = ownedLease(l)
 		}
 		resp.Devices = append(resp.Devices, d)
 	}
@@ -144,10 +153,10 @@ func read(d *controlv1.OwnedDevice, s gpu.Sample) *controlv1.OwnedDevice {
 	return d
 }
 
-func ownedLease(l worker.View, energy uint64) *controlv1.OwnedLease {
+func ownedLease(l worker.View) *controlv1.OwnedLease {
 	return &controlv1.OwnedLease{
 		Id: l.ID.String(), PeerId: l.Requester.String(), Name: l.Name, State: l.State.String(), Price: l.Price, Devices: uint32(l.Devices),
-		CreditMs: l.CreditMS, Amount: l.Amount, EnergyMj: energy, CreatedMs: l.Created.UnixMilli(),
+		CreditMs: l.CreditMS, Amount: l.Amount, EnergyMj: l.EnergyMJ, CreatedMs: l.Created.UnixMilli(),
 	}
 }
 

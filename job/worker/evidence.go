@@ -59,6 +59,7 @@ func (t *task) sample(ctx context.Context) {
 		t.s.log.Warn("no evidence is kept", "err", err)
 		return
 	}
+	t.s.awaitReadings(ctx)
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {

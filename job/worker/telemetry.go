@@ -9,6 +9,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/evidence"
 	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
@@ -49,6 +50,43 @@ func (n *tenancy) readDevices(ctx context.Context, s *leasev1.Sample) {
 			s.Driver = job.CleanText(string(d.Driver))
 		}
 	}
+}
+
+// awaitReadings waits until every device of the lease was read once, at most for as
+// long as a reading is fresh. After a restart what was drawn meanwhile is the difference of two
+// samples, and lost if the first has no reading.
+func (n *tenancy) awaitReadings(ctx context.Context) {
+	if n.w.Telemetry == nil {
+		return
+	}
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for range freshFor / sampleEvery {
+		s := &leasev1.Sample{}
+		n.readDevices(ctx, s)
+		if len(s.Devices) == len(n.devices()) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// energy is what the devices drew so far, in millijoules: also before a restart, and
+// while nobody watched. 0 once the lease has ended.
+func (n *tenancy) energy() uint64 {
+	kept := n.samples.Load()
+	if kept == nil {
+		return 0
+	}
+	last, err := evidence.Open(kept.newest())
+	if err != nil {
+		return 0
+	}
+	return last.GetEnergyMj()
 }
 
 // devices are the lease's, in the order of its terms.

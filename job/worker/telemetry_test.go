@@ -65,3 +65,43 @@ func TestDevicesAreReadAndOthersProcessesOnThemDisputed(t *testing.T) {
 		}
 	})
 }
+
+// late gives no readings before a moment, as a reader that was only started.
+type late struct {
+	meter
+	from time.Time
+}
+
+func (l *late) Samples(uuids []string, since time.Time) []gpu.Sample {
+	if time.Now().Before(l.from) {
+		return nil
+	}
+	return l.meter.Samples(uuids, since)
+}
+
+func TestTheEnergyOfALeaseOutlivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		readings := &late{meter: meter{time.Now()}}
+		b.telemetry = readings
+		b.start()
+		s, id := running(b, nil, "sleep 130s", "exit 0")
+		time.Sleep(60 * time.Second)
+		b.stop()
+		time.Sleep(30 * time.Second)
+		readings.from = time.Now().Add(2500 * time.Millisecond)
+		b.start()
+		defer b.stop()
+		b.connect(s, id)
+		time.Sleep(30 * time.Second)
+		var got uint64
+		for _, v := range b.Leases() {
+			got = v.EnergyMJ
+		}
+		<-s.Done()
+		time.Sleep(time.Second)
+		if got < 11_700_000 || got > 12_000_000 {
+			t.Errorf("%d mJ after 120 s at 100 W, a quarter of them while nobody watched", got)
+		}
+	})
+}

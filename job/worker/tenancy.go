@@ -36,6 +36,7 @@ type View struct {
 	Price     uint64    // micro-credits per GPU-hour
 	Devices   int
 	Exit      *leasev1.Exit
+	EnergyMJ  uint64 // millijoules that its devices drew so far, by the samples behind its heartbeats
 }
 
 // tenancy is one lease on this worker: its session, its task, and what is left
@@ -114,6 +115,7 @@ func (n *tenancy) view() View {
 		CreditMS: l.CreditMS(), Amount: l.Amount(), Beats: l.Beats(), Created: n.created,
 		LatestEnd: n.created.Add(time.Duration(n.terms.MaxDurationMs) * time.Millisecond),
 		Exit:      n.board.exit(), Price: n.terms.Price, Devices: len(n.terms.GpuTags),
+		EnergyMJ: n.energy(),
 	}
 }
 

@@ -119,6 +119,15 @@ func findDeviceKey(name, device, setting string) (Key, error) {
 		setting, DidYouMean(setting, known), strings.Join(known, ", "))
 }
 
+// Settings are the names and values of all settings, those of single devices last.
+func Settings(c Config) [][2]string {
+	var out [][2]string
+	for _, k := range keys {
+		out = append(out, [2]string{k.Name, k.get(c)})
+	}
+	return append(out, DeviceSettings(c)...)
+}
+
 // DeviceSettings are the names and values that are set for single devices.
 func DeviceSettings(c Config) [][2]string {
 	var out [][2]string

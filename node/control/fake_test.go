@@ -286,6 +286,8 @@ func (f *fakeNode) Devices() (*controlv1.ListDevicesResponse, error) {
 
 func (f *fakeNode) Config() ([]byte, error) { return []byte("network: lab\n"), nil }
 
+func (f *fakeNode) Settings() [][2]string { return [][2]string{{"network", "lab"}} }
+
 func (f *fakeNode) PutConfig(text []byte) error {
 	if string(text) == "bad" {
 		return fmt.Errorf("config.yaml:1: %w", ErrInvalid)

@@ -16,6 +16,8 @@ type Owner interface {
 	Devices() (*controlv1.ListDevicesResponse, error)
 	// Config is the text of config.yaml.
 	Config() ([]byte, error)
+	// Settings are what counts now, by their names.
+	Settings() [][2]string
 	// PutConfig replaces it and applies what can be applied now. ErrInvalid.
 	PutConfig(text []byte) error
 }
@@ -40,6 +42,15 @@ func (s *Server) GetConfig(context.Context, *controlv1.GetConfigRequest) (*contr
 	return &controlv1.GetConfigResponse{Text: text}, toWire(err)
 }
 
+// ListSettings implements controlv1connect.OwnerServiceHandler.
+func (s *Server) ListSettings(context.Context, *controlv1.ListSettingsRequest) (*controlv1.ListSettingsResponse, error) {
+	resp := &controlv1.ListSettingsResponse{}
+	for _, v := range s.Owner.Settings() {
+		resp.Settings = append(resp.Settings, &controlv1.Setting{Name: v[0], Value: v[1]})
+	}
+	return resp, nil
+}
+
 // PutConfig implements controlv1connect.OwnerServiceHandler.
 func (s *Server) PutConfig(_ context.Context, req *controlv1.PutConfigRequest) (*controlv1.PutConfigResponse, error) {
 	return &controlv1.PutConfigResponse{}, toWire(s.Owner.PutConfig(req.Text))
@@ -61,6 +72,19 @@ func (c *Client) Devices(ctx context.Context) (*controlv1.ListDevicesResponse, e
 func (c *Client) Config(ctx context.Context) ([]byte, error) {
 	resp, err := c.owner.GetConfig(ctx, &controlv1.GetConfigRequest{})
 	return resp.GetText(), fromWire(err)
+}
+
+// Settings are what the node goes by now, in the order in which settings are listed.
+func (c *Client) Settings(ctx context.Context) ([][2]string, error) {
+	resp, err := c.owner.ListSettings(ctx, &controlv1.ListSettingsRequest{})
+	if err != nil {
+		return nil, fromWire(err)
+	}
+	var out [][2]string
+	for _, v := range resp.Settings {
+		out = append(out, [2]string{v.Name, v.Value})
+	}
+	return out, nil
 }
 
 // PutConfig replaces the node's config.yaml. ErrInvalid.

@@ -147,33 +147,3 @@ func (k *Keeper) foreign(ctx context.Context, w *ward, holder string) []gpu.Proc
 	}
 	return slices.DeleteFunc(out, func(p gpu.Process) bool { return slices.Contains(own, p.PID) })
 }
-
-// energyOf is how many leases' energy is remembered.
-const energyOf = 1024
-
-// count adds what a device drew to the lease that holds it. A counter that fell
-// began anew. The caller holds mu.
-func (k *Keeper) count(w *ward, s gpu.Sample) {
-	drawn := s.Energy - min(w.counter, s.Energy)
-	fresh := w.counter == 0 || s.Energy < w.counter
-	w.counter = s.Energy
-	holder := k.Books.Holder(w.device.UUID)
-	if fresh || holder == "" || !s.Has(gpu.ReadEnergy) {
-		return
-	}
-	if _, known := k.energy[holder]; !known {
-		k.order = append(k.order, holder)
-		if len(k.order) > energyOf {
-			delete(k.energy, k.order[0])
-			k.order = k.order[1:]
-		}
-	}
-	k.energy[holder] += drawn
-}
-
-// Energy is what the devices of a lease drew while this process watched them, in millijoules.
-func (k *Keeper) Energy(lease string) uint64 {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.energy[lease]
-}

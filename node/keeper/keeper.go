@@ -61,12 +61,10 @@ type Keeper struct {
 	wake     chan struct{}
 	told     map[string]owner.Action // of Run: what was done to leases, by their ids
 
-	mu     sync.Mutex
-	wards  []*ward // one for each device, in their order
-	rules  owner.Rules
-	word   word
-	energy map[string]uint64 // millijoules by lease
-	order  []string          // of the leases in energy, the oldest first
+	mu    sync.Mutex
+	wards []*ward // one for each device, in their order
+	rules owner.Rules
+	word  word
 }
 
 // ward is one device as the keeper knows it.
@@ -80,7 +78,6 @@ type ward struct {
 	settled  bool // decided once
 	foreign  []gpu.Process
 	since    time.Time // since when the decision is what it is
-	counter  uint64    // of energy, when it was last read
 }
 
 // New makes a keeper. It starts nothing. What an earlier process changed and did
@@ -95,7 +92,7 @@ func New(c Config) (*Keeper, error) {
 		return nil, err
 	}
 	s.guard, s.log = c.Guard, c.Log
-	k := &Keeper{Config: c, word: said, settings: s, wake: make(chan struct{}, 1), rules: c.Rules, energy: map[string]uint64{}, told: map[string]owner.Action{}}
+	k := &Keeper{Config: c, word: said, settings: s, wake: make(chan struct{}, 1), rules: c.Rules, told: map[string]owner.Action{}}
 	for _, d := range c.Devices {
 		w := &ward{device: d, fault: d.Fault, text: d.FaultText}
 		k.wards = append(k.wards, w)
@@ -161,7 +158,6 @@ func (w watcher) Samples(all []gpu.Sample) {
 	w.k.mu.Lock()
 	for _, s := range all {
 		if at := w.k.find(s.UUID); at != nil {
-			w.k.count(at, s)
 			at.ring.add(s, w.k.Now())
 		}
 	}

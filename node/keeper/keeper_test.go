@@ -298,18 +298,10 @@ func TestForeignProcessesAreThoseOfNeitherTaskNorDesktop(t *testing.T) {
 	})
 }
 
-func TestTheEnergyOfALeaseIsCountedWhileItHoldsDevices(t *testing.T) {
+func TestSamplesAreThoseOfTheDevicesAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.TempDir(), owner.Rules{})
-		s.pass(5 * time.Second)
-		s.reserve("lease a", 0)
-		s.reserve("lease a", 1)
 		s.pass(10 * time.Second)
-		s.Books.Release("lease a")
-		s.pass(10 * time.Second)
-		if got := s.Energy("lease a"); got < 1_900_000 || got > 2_100_000 {
-			t.Errorf("two devices at 100 W for ten seconds drew %d mJ", got)
-		}
 		all := s.Samples([]string{s.uuid(0), s.uuid(1)}, time.Now().Add(-4500*time.Millisecond))
 		if len(all) != 10 || all[0].UUID != s.uuid(0) || !all[0].At.Before(all[4].At) {
 			t.Errorf("%d samples", len(all))

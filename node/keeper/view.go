@@ -9,14 +9,13 @@ import (
 
 // View is one device as it stands.
 type View struct {
-	Device      gpu.Device
-	Sample      gpu.Sample // the newest; its At is zero while there is none
-	Fault       gpu.Fault
-	Decision    owner.Decision
-	Since       time.Time // since when it stands so
-	Foreign     []gpu.Process
-	Holder      string // id of the lease on it; empty without one
-	LeaseEnergy uint64 // millijoules of that lease, all its devices
+	Device   gpu.Device
+	Sample   gpu.Sample // the newest; its At is zero while there is none
+	Fault    gpu.Fault
+	Decision owner.Decision
+	Since    time.Time // since when it stands so
+	Foreign  []gpu.Process
+	Holder   string // id of the lease on it; empty without one
 }
 
 // Devices shows every device, in their order.
@@ -25,10 +24,9 @@ func (k *Keeper) Devices() []View {
 	defer k.mu.Unlock()
 	var out []View
 	for _, w := range k.wards {
-		holder := k.Books.Holder(w.device.UUID)
 		out = append(out, View{
 			Device: w.device, Sample: w.ring.newest(), Fault: w.fault, Decision: w.decision, Since: w.since,
-			Foreign: w.foreign, Holder: holder, LeaseEnergy: k.energy[holder],
+			Foreign: w.foreign, Holder: k.Books.Holder(w.device.UUID),
 		})
 	}
 	return out

@@ -508,7 +508,7 @@ type OwnedLease struct {
 	Devices       uint32                 `protobuf:"varint,6,opt,name=devices,proto3" json:"devices,omitempty"`
 	CreditMs      uint64                 `protobuf:"varint,7,opt,name=credit_ms,json=creditMs,proto3" json:"credit_ms,omitempty"`
 	Amount        uint64                 `protobuf:"varint,8,opt,name=amount,proto3" json:"amount,omitempty"`                     // micro-credits, of all its devices
-	EnergyMj      uint64                 `protobuf:"varint,9,opt,name=energy_mj,json=energyMj,proto3" json:"energy_mj,omitempty"` // of all its devices, while this process watched
+	EnergyMj      uint64                 `protobuf:"varint,9,opt,name=energy_mj,json=energyMj,proto3" json:"energy_mj,omitempty"` // of all its devices since its task runs, by the samples behind its heartbeats
 	CreatedMs     int64                  `protobuf:"varint,10,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -774,6 +774,139 @@ func (*PutConfigResponse) Descriptor() ([]byte, []int) {
 	return file_control_v1_owner_proto_rawDescGZIP(), []int{9}
 }
 
+type ListSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSettingsRequest) Reset() {
+	*x = ListSettingsRequest{}
+	mi := &file_control_v1_owner_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSettingsRequest) ProtoMessage() {}
+
+func (x *ListSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_owner_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSettingsRequest.ProtoReflect.Descriptor instead.
+func (*ListSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_owner_proto_rawDescGZIP(), []int{10}
+}
+
+type ListSettingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      []*Setting             `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSettingsResponse) Reset() {
+	*x = ListSettingsResponse{}
+	mi := &file_control_v1_owner_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSettingsResponse) ProtoMessage() {}
+
+func (x *ListSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_owner_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSettingsResponse.ProtoReflect.Descriptor instead.
+func (*ListSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_owner_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListSettingsResponse) GetSettings() []*Setting {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+// Setting is one setting as rigmesh config names it.
+type Setting struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // "price.floor"
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Setting) Reset() {
+	*x = Setting{}
+	mi := &file_control_v1_owner_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Setting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Setting) ProtoMessage() {}
+
+func (x *Setting) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_owner_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Setting.ProtoReflect.Descriptor instead.
+func (*Setting) Descriptor() ([]byte, []int) {
+	return file_control_v1_owner_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Setting) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Setting) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 var File_control_v1_owner_proto protoreflect.FileDescriptor
 
 const file_control_v1_owner_proto_rawDesc = "" +
@@ -837,19 +970,26 @@ const file_control_v1_owner_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"&\n" +
 	"\x10PutConfigRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"\x13\n" +
-	"\x11PutConfigResponse*M\n" +
+	"\x11PutConfigResponse\"\x15\n" +
+	"\x13ListSettingsRequest\"O\n" +
+	"\x14ListSettingsResponse\x127\n" +
+	"\bsettings\x18\x01 \x03(\v2\x1b.rigmesh.control.v1.SettingR\bsettings\"3\n" +
+	"\aSetting\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value*M\n" +
 	"\x04Word\x12\x14\n" +
 	"\x10WORD_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
 	"WORD_PAUSE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"WORD_DRAIN\x10\x02\x12\x0f\n" +
-	"\vWORD_RESUME\x10\x032\xea\x02\n" +
+	"\vWORD_RESUME\x10\x032\xcd\x03\n" +
 	"\fOwnerService\x12F\n" +
 	"\x03Say\x12\x1e.rigmesh.control.v1.SayRequest\x1a\x1f.rigmesh.control.v1.SayResponse\x12^\n" +
 	"\vListDevices\x12&.rigmesh.control.v1.ListDevicesRequest\x1a'.rigmesh.control.v1.ListDevicesResponse\x12X\n" +
 	"\tGetConfig\x12$.rigmesh.control.v1.GetConfigRequest\x1a%.rigmesh.control.v1.GetConfigResponse\x12X\n" +
-	"\tPutConfig\x12$.rigmesh.control.v1.PutConfigRequest\x1a%.rigmesh.control.v1.PutConfigResponseB7Z5github.com/rigmesh/rigmesh/proto/control/v1;controlv1b\x06proto3"
+	"\tPutConfig\x12$.rigmesh.control.v1.PutConfigRequest\x1a%.rigmesh.control.v1.PutConfigResponse\x12a\n" +
+	"\fListSettings\x12'.rigmesh.control.v1.ListSettingsRequest\x1a(.rigmesh.control.v1.ListSettingsResponseB7Z5github.com/rigmesh/rigmesh/proto/control/v1;controlv1b\x06proto3"
 
 var (
 	file_control_v1_owner_proto_rawDescOnce sync.Once
@@ -864,37 +1004,43 @@ func file_control_v1_owner_proto_rawDescGZIP() []byte {
 }
 
 var file_control_v1_owner_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_control_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_control_v1_owner_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_control_v1_owner_proto_goTypes = []any{
-	(Word)(0),                   // 0: rigmesh.control.v1.Word
-	(*SayRequest)(nil),          // 1: rigmesh.control.v1.SayRequest
-	(*SayResponse)(nil),         // 2: rigmesh.control.v1.SayResponse
-	(*ListDevicesRequest)(nil),  // 3: rigmesh.control.v1.ListDevicesRequest
-	(*ListDevicesResponse)(nil), // 4: rigmesh.control.v1.ListDevicesResponse
-	(*OwnedDevice)(nil),         // 5: rigmesh.control.v1.OwnedDevice
-	(*OwnedLease)(nil),          // 6: rigmesh.control.v1.OwnedLease
-	(*GetConfigRequest)(nil),    // 7: rigmesh.control.v1.GetConfigRequest
-	(*GetConfigResponse)(nil),   // 8: rigmesh.control.v1.GetConfigResponse
-	(*PutConfigRequest)(nil),    // 9: rigmesh.control.v1.PutConfigRequest
-	(*PutConfigResponse)(nil),   // 10: rigmesh.control.v1.PutConfigResponse
+	(Word)(0),                    // 0: rigmesh.control.v1.Word
+	(*SayRequest)(nil),           // 1: rigmesh.control.v1.SayRequest
+	(*SayResponse)(nil),          // 2: rigmesh.control.v1.SayResponse
+	(*ListDevicesRequest)(nil),   // 3: rigmesh.control.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),  // 4: rigmesh.control.v1.ListDevicesResponse
+	(*OwnedDevice)(nil),          // 5: rigmesh.control.v1.OwnedDevice
+	(*OwnedLease)(nil),           // 6: rigmesh.control.v1.OwnedLease
+	(*GetConfigRequest)(nil),     // 7: rigmesh.control.v1.GetConfigRequest
+	(*GetConfigResponse)(nil),    // 8: rigmesh.control.v1.GetConfigResponse
+	(*PutConfigRequest)(nil),     // 9: rigmesh.control.v1.PutConfigRequest
+	(*PutConfigResponse)(nil),    // 10: rigmesh.control.v1.PutConfigResponse
+	(*ListSettingsRequest)(nil),  // 11: rigmesh.control.v1.ListSettingsRequest
+	(*ListSettingsResponse)(nil), // 12: rigmesh.control.v1.ListSettingsResponse
+	(*Setting)(nil),              // 13: rigmesh.control.v1.Setting
 }
 var file_control_v1_owner_proto_depIdxs = []int32{
 	0,  // 0: rigmesh.control.v1.SayRequest.word:type_name -> rigmesh.control.v1.Word
 	5,  // 1: rigmesh.control.v1.ListDevicesResponse.devices:type_name -> rigmesh.control.v1.OwnedDevice
 	6,  // 2: rigmesh.control.v1.OwnedDevice.lease:type_name -> rigmesh.control.v1.OwnedLease
-	1,  // 3: rigmesh.control.v1.OwnerService.Say:input_type -> rigmesh.control.v1.SayRequest
-	3,  // 4: rigmesh.control.v1.OwnerService.ListDevices:input_type -> rigmesh.control.v1.ListDevicesRequest
-	7,  // 5: rigmesh.control.v1.OwnerService.GetConfig:input_type -> rigmesh.control.v1.GetConfigRequest
-	9,  // 6: rigmesh.control.v1.OwnerService.PutConfig:input_type -> rigmesh.control.v1.PutConfigRequest
-	2,  // 7: rigmesh.control.v1.OwnerService.Say:output_type -> rigmesh.control.v1.SayResponse
-	4,  // 8: rigmesh.control.v1.OwnerService.ListDevices:output_type -> rigmesh.control.v1.ListDevicesResponse
-	8,  // 9: rigmesh.control.v1.OwnerService.GetConfig:output_type -> rigmesh.control.v1.GetConfigResponse
-	10, // 10: rigmesh.control.v1.OwnerService.PutConfig:output_type -> rigmesh.control.v1.PutConfigResponse
-	7,  // [7:11] is the sub-list for method output_type
-	3,  // [3:7] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	13, // 3: rigmesh.control.v1.ListSettingsResponse.settings:type_name -> rigmesh.control.v1.Setting
+	1,  // 4: rigmesh.control.v1.OwnerService.Say:input_type -> rigmesh.control.v1.SayRequest
+	3,  // 5: rigmesh.control.v1.OwnerService.ListDevices:input_type -> rigmesh.control.v1.ListDevicesRequest
+	7,  // 6: rigmesh.control.v1.OwnerService.GetConfig:input_type -> rigmesh.control.v1.GetConfigRequest
+	9,  // 7: rigmesh.control.v1.OwnerService.PutConfig:input_type -> rigmesh.control.v1.PutConfigRequest
+	11, // 8: rigmesh.control.v1.OwnerService.ListSettings:input_type -> rigmesh.control.v1.ListSettingsRequest
+	2,  // 9: rigmesh.control.v1.OwnerService.Say:output_type -> rigmesh.control.v1.SayResponse
+	4,  // 10: rigmesh.control.v1.OwnerService.ListDevices:output_type -> rigmesh.control.v1.ListDevicesResponse
+	8,  // 11: rigmesh.control.v1.OwnerService.GetConfig:output_type -> rigmesh.control.v1.GetConfigResponse
+	10, // 12: rigmesh.control.v1.OwnerService.PutConfig:output_type -> rigmesh.control.v1.PutConfigResponse
+	12, // 13: rigmesh.control.v1.OwnerService.ListSettings:output_type -> rigmesh.control.v1.ListSettingsResponse
+	9,  // [9:14] is the sub-list for method output_type
+	4,  // [4:9] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_control_v1_owner_proto_init() }
@@ -908,7 +1054,7 @@ func file_control_v1_owner_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_owner_proto_rawDesc), len(file_control_v1_owner_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

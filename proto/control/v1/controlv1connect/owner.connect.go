@@ -43,6 +43,9 @@ const (
 	OwnerServiceGetConfigProcedure = "/rigmesh.control.v1.OwnerService/GetConfig"
 	// OwnerServicePutConfigProcedure is the fully-qualified name of the OwnerService's PutConfig RPC.
 	OwnerServicePutConfigProcedure = "/rigmesh.control.v1.OwnerService/PutConfig"
+	// OwnerServiceListSettingsProcedure is the fully-qualified name of the OwnerService's ListSettings
+	// RPC.
+	OwnerServiceListSettingsProcedure = "/rigmesh.control.v1.OwnerService/ListSettings"
 )
 
 // OwnerServiceClient is a client for the rigmesh.control.v1.OwnerService service.
@@ -55,6 +58,9 @@ type OwnerServiceClient interface {
 	GetConfig(context.Context, *v1.GetConfigRequest) (*v1.GetConfigResponse, error)
 	// PutConfig replaces it, and applies at once what can be applied.
 	PutConfig(context.Context, *v1.PutConfigRequest) (*v1.PutConfigResponse, error)
+	// ListSettings tells what this node goes by now: config.yaml, with the environment and the
+	// flags that it was started with over it.
+	ListSettings(context.Context, *v1.ListSettingsRequest) (*v1.ListSettingsResponse, error)
 }
 
 // NewOwnerServiceClient constructs a client for the rigmesh.control.v1.OwnerService service. By
@@ -92,15 +98,22 @@ func NewOwnerServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(ownerServiceMethods.ByName("PutConfig")),
 			connect.WithClientOptions(opts...),
 		),
+		listSettings: connect.NewClient[v1.ListSettingsRequest, v1.ListSettingsResponse](
+			httpClient,
+			baseURL+OwnerServiceListSettingsProcedure,
+			connect.WithSchema(ownerServiceMethods.ByName("ListSettings")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // ownerServiceClient implements OwnerServiceClient.
 type ownerServiceClient struct {
-	say         *connect.Client[v1.SayRequest, v1.SayResponse]
-	listDevices *connect.Client[v1.ListDevicesRequest, v1.ListDevicesResponse]
-	getConfig   *connect.Client[v1.GetConfigRequest, v1.GetConfigResponse]
-	putConfig   *connect.Client[v1.PutConfigRequest, v1.PutConfigResponse]
+	say          *connect.Client[v1.SayRequest, v1.SayResponse]
+	listDevices  *connect.Client[v1.ListDevicesRequest, v1.ListDevicesResponse]
+	getConfig    *connect.Client[v1.GetConfigRequest, v1.GetConfigResponse]
+	putConfig    *connect.Client[v1.PutConfigRequest, v1.PutConfigResponse]
+	listSettings *connect.Client[v1.ListSettingsRequest, v1.ListSettingsResponse]
 }
 
 // Say calls rigmesh.control.v1.OwnerService.Say.
@@ -139,6 +152,15 @@ func (c *ownerServiceClient) PutConfig(ctx context.Context, req *v1.PutConfigReq
 	return nil, err
 }
 
+// ListSettings calls rigmesh.control.v1.OwnerService.ListSettings.
+func (c *ownerServiceClient) ListSettings(ctx context.Context, req *v1.ListSettingsRequest) (*v1.ListSettingsResponse, error) {
+	response, err := c.listSettings.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OwnerServiceHandler is an implementation of the rigmesh.control.v1.OwnerService service.
 type OwnerServiceHandler interface {
 	// Say pauses, drains or resumes lending. It counts until the next word, also after a restart.
@@ -149,6 +171,9 @@ type OwnerServiceHandler interface {
 	GetConfig(context.Context, *v1.GetConfigRequest) (*v1.GetConfigResponse, error)
 	// PutConfig replaces it, and applies at once what can be applied.
 	PutConfig(context.Context, *v1.PutConfigRequest) (*v1.PutConfigResponse, error)
+	// ListSettings tells what this node goes by now: config.yaml, with the environment and the
+	// flags that it was started with over it.
+	ListSettings(context.Context, *v1.ListSettingsRequest) (*v1.ListSettingsResponse, error)
 }
 
 // NewOwnerServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -182,6 +207,12 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(ownerServiceMethods.ByName("PutConfig")),
 		connect.WithHandlerOptions(opts...),
 	)
+	ownerServiceListSettingsHandler := connect.NewUnaryHandlerSimple(
+		OwnerServiceListSettingsProcedure,
+		svc.ListSettings,
+		connect.WithSchema(ownerServiceMethods.ByName("ListSettings")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/rigmesh.control.v1.OwnerService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OwnerServiceSayProcedure:
@@ -192,6 +223,8 @@ func NewOwnerServiceHandler(svc OwnerServiceHandler, opts ...connect.HandlerOpti
 			ownerServiceGetConfigHandler.ServeHTTP(w, r)
 		case OwnerServicePutConfigProcedure:
 			ownerServicePutConfigHandler.ServeHTTP(w, r)
+		case OwnerServiceListSettingsProcedure:
+			ownerServiceListSettingsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -215,4 +248,8 @@ func (UnimplementedOwnerServiceHandler) GetConfig(context.Context, *v1.GetConfig
 
 func (UnimplementedOwnerServiceHandler) PutConfig(context.Context, *v1.PutConfigRequest) (*v1.PutConfigResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("rigmesh.control.v1.OwnerService.PutConfig is not implemented"))
+}
+
+func (UnimplementedOwnerServiceHandler) ListSettings(context.Context, *v1.ListSettingsRequest) (*v1.ListSettingsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("rigmesh.control.v1.OwnerService.ListSettings is not implemented"))
 }
