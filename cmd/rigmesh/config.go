@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -24,6 +25,7 @@ func configCommand(k console) *cli.Command {
 		Category:  categoryLend,
 		UsageText: "rigmesh config COMMAND [flags] [arguments]",
 		Description: "What is changed about lending counts at once, also for a node that runs; the rest at its next start.\n" +
+			"What is shown is what that node goes by, also where it was started with flags.\n" +
 			"A device is named by its UUID, its number from 0 on, or its model: device.rtx-3090.price.\n\n" +
 			examples("rigmesh config list",
 				"rigmesh config set price.floor 0.35",
@@ -68,42 +70,101 @@ func configGet(c *cli.Context, k console) error {
 	if err != nil {
 		return hint(&usageError{err}, "rigmesh config list shows them all")
 	}
-	cfg, err := settings(c, k)
+	all, err := readSettings(c, k)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(k.out, key.Get(cfg))
+	fmt.Fprintln(k.out, all.value(key.Name))
 	return nil
 }
 
 func configList(c *cli.Context, k console) error {
-	cfg, err := settings(c, k)
+	all, err := readSettings(c, k)
 	if err != nil {
 		return err
 	}
-	devices := config.DeviceSettings(cfg)
 	if c.Bool("json") {
-		all := map[string]string{}
-		for _, key := range config.Keys() {
-			all[key.Name] = key.Get(cfg)
+		values := map[string]string{}
+		for _, name := range all.names() {
+			values[name] = all.value(name)
 		}
-		for _, d := range devices {
-			all[d[0]] = d[1]
-		}
-		return printJSON(k.out, all)
+		return printJSON(k.out, values)
 	}
 	t := newTable(k.out, "SETTING", "VALUE", "COUNTS", "WHAT IT IS")
-	for _, key := range config.Keys() {
-		counts := "at the next start"
-		if key.Live {
-			counts = "at once"
+	for _, name := range all.names() {
+		key, err := config.FindKey(name)
+		if err != nil {
+			return err
 		}
-		t.row(key.Name, key.Get(cfg), counts, key.Help)
-	}
-	for _, d := range devices {
-		t.row(d[0], d[1], "at once", "of one device or model")
+		t.row(name, all.value(name), all.counts(key), key.Help)
 	}
 	return t.flush()
+}
+
+// settingsNow are the settings here, and those that the node goes by which runs here.
+type settingsNow struct {
+	here [][2]string // of config.yaml and the environment
+	node [][2]string // nil when none runs
+}
+
+func readSettings(c *cli.Context, k console) (settingsNow, error) {
+	cfg, err := settings(c, k)
+	if err != nil {
+		return settingsNow{}, err
+	}
+	all := settingsNow{here: config.Settings(cfg)}
+	client, err := control.Dial(c.Context, cfg.DataDir)
+	if errors.Is(err, control.ErrNotRunning) {
+		return all, nil
+	}
+	if err != nil {
+		return all, err
+	}
+	defer client.Close()
+	all.node, err = client.Settings(c.Context)
+	return all, err
+}
+
+// names are those of all settings, of the node's single devices and then of those only here.
+func (s settingsNow) names() []string {
+	var out []string
+	for _, v := range append(slices.Clone(s.node), s.here...) {
+		if !slices.Contains(out, v[0]) {
+			out = append(out, v[0])
+		}
+	}
+	return out
+}
+
+// value is what counts now.
+func (s settingsNow) value(name string) string {
+	if s.node != nil {
+		return valueOf(s.node, name)
+	}
+	return valueOf(s.here, name)
+}
+
+// counts says when a change counts, and what stands in the way of one.
+func (s settingsNow) counts(key config.Key) string {
+	here := valueOf(s.here, key.Name)
+	switch {
+	case s.node != nil && here != s.value(key.Name) && key.Live:
+		return fmt.Sprintf("as the node was started with; set here: %q", here)
+	case s.node != nil && here != s.value(key.Name):
+		return fmt.Sprintf("until the next start; set here: %q", here)
+	case key.Live:
+		return "at once"
+	}
+	return "at the next start"
+}
+
+func valueOf(all [][2]string, name string) string {
+	for _, v := range all {
+		if v[0] == name {
+			return v[1]
+		}
+	}
+	return ""
 }
 
 func configSet(c *cli.Context, k console, values []string) error {

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rigmesh/rigmesh/job/owner"
+	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -186,6 +188,13 @@ func (f *fakeNode) Say(word controlv1.Word) (int, error) {
 }
 
 func (f *fakeNode) Config() ([]byte, error) { return f.config, nil }
+
+// Settings are those of a node that was started with --price 0.35.
+func (f *fakeNode) Settings() [][2]string {
+	cfg := config.Default("/data")
+	cfg.Price, cfg.Devices = 350_000, []owner.DeviceRule{{Name: "rtx-3060", Disable: true}}
+	return config.Settings(cfg)
+}
 
 func (f *fakeNode) PutConfig(text []byte) error {
 	f.config = text

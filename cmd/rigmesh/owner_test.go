@@ -97,6 +97,25 @@ func TestSettingsAreChangedInTheNodeThatRuns(t *testing.T) {
 	}
 }
 
+func TestSettingsAreThoseOfTheNodeThatRuns(t *testing.T) {
+	f := startFakeNode(t)
+	out, errs, code := f.rigmesh("config", "list")
+	for _, want := range []string{
+		`price.floor 0.35 as the node was started with; set here: "0.20"`, "price.electricity 0.00 at once",
+		`device.rtx-3060.lend false as the node was started with; set here: ""`,
+	} {
+		if code != 0 || !strings.Contains(squeeze(out), want) {
+			t.Errorf("code %d, %q; no %q in\n%s", code, errs, want, out)
+		}
+	}
+	if out, _, _ := f.rigmesh("config", "get", "price.floor"); out != "0.35\n" {
+		t.Errorf("the floor is %q", out)
+	}
+	if out, _, _ := f.rigmesh("config", "list", "--json"); !strings.Contains(out, `"price.floor": "0.35"`) {
+		t.Errorf("%s", out)
+	}
+}
+
 func TestTheUnitLeavesTasksAndTheGuardAlone(t *testing.T) {
 	text := unit("/usr/bin/rigmesh", "/var/lib/rigmesh")
 	for _, want := range []string{"KillMode=process", "Delegate=yes", `ExecStart="/usr/bin/rigmesh" up --data "/var/lib/rigmesh"`, "WantedBy=multi-user.target"} {
