@@ -193,6 +193,7 @@ var remedies = map[string]string{
 	"schedule": "rigmesh config get lend.hours, and lend.quiet, are when you lend",
 	"in-use":   "it is lent again when nobody has used it for lend.idle-after",
 	"foreign":  "rigmesh config set lend.idle-only true keeps tenants off while you use it",
+	"reserve":  "rigmesh config set lend.reserve-strict true ends such a lease; NVIDIA's driver keeps no task from it",
 	"heat":     "clean its fans, lower lend.watts, or raise lend.temperature",
 	"hang":     "if it stays so: nvidia-smi, and the kernel's log, say more; a reboot brings the card back",
 	"lost":     "dmesg says why it fell off the bus (NVRM: Xid 79): check its power cables and riser, then reboot",

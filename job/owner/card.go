@@ -27,6 +27,8 @@ type Card struct {
 	used    time.Time // since when others use it; zero while nobody does
 	quiet   time.Time // since when nobody does; zero while somebody does
 	yielded bool      // others use it, and it has not been at rest for long enough since
+	greedy  time.Time // since when its task holds more memory than is lent; zero while it does not
+	lent    uint64    // bytes of its memory
 }
 
 // Step takes what is seen of a device now. Position is its place in its machine.
@@ -35,7 +37,7 @@ func (c Card) Step(now time.Time, r Rules, d gpu.Device, position int, s Sight) 
 	c = c.see(now, r, d, terms, s)
 	out := Decision{Terms: terms, Notice: r.Notice, Power: terms.Power}
 	for _, rule := range []func(time.Time, Rules, Terms, Sight) Decision{
-		c.broken, c.hot, c.told, c.scheduled, c.shared,
+		c.broken, c.hot, c.told, c.scheduled, c.shared, c.reserved,
 	} {
 		// The first of the strongest is the one to name.
 		if got := rule(now, r, terms, s); got.Do > out.Do || out.Code == "" && got.Code != "" {
@@ -59,6 +61,11 @@ func (c Card) see(now time.Time, r Rules, d gpu.Device, t Terms, s Sight) Card {
 	power := d.Power
 	power.Most = cmp.Or(min(t.Power, power.Most), power.Most)
 	c.heat = c.heat.step(now, s.Sample, t.Temperature, power)
+	if c.lent = d.VRAM - min(d.VRAM, t.Reserve); t.Reserve > 0 && s.Leased && s.Held > c.lent {
+		c.greedy = cmp.Or(c.greedy, now)
+	} else {
+		c.greedy = time.Time{}
+	}
 	if r.IdleOnly && (len(s.Foreign) > 0 || recent(now, s.Input, r.YieldAfter)) {
 		c.used, c.quiet = cmp.Or(c.used, now), time.Time{}
 		c.yielded = c.yielded || now.Sub(c.used) >= r.YieldAfter
@@ -140,6 +147,19 @@ func (c Card) shared(_ time.Time, r Rules, _ Terms, s Sight) Decision {
 		return Decision{Do: Lend, Code: "foreign", Text: "also used by " + names(s.Foreign) + ", and lent all the same: idle-only is off"}
 	}
 	return Decision{}
+}
+
+// reserved is about a task that holds memory which its owner keeps. Nothing but this
+// look at it keeps it from doing so.
+func (c Card) reserved(now time.Time, r Rules, _ Terms, s Sight) Decision {
+	if c.greedy.IsZero() {
+		return Decision{}
+	}
+	out := Decision{Code: "reserve", Text: fmt.Sprintf("its task holds %s of memory, and %s are lent", gpu.FormatVRAM(s.Held), gpu.FormatVRAM(c.lent))}
+	if r.StrictReserve && now.Sub(c.greedy) >= r.YieldAfter {
+		out.Do = Yield
+	}
+	return out
 }
 
 func names(ps []gpu.Process) string {

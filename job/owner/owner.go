@@ -27,9 +27,11 @@ type Rules struct {
 	IdleOnly   bool
 	IdleAfter  time.Duration // how long that must have been so before the device is lent
 	YieldAfter time.Duration // how long it must have been otherwise before a lease has to go
-	Notice     time.Duration // between telling the requester and telling the task to end
-	Every      Limits        // for devices about which nothing else is said
-	Devices    []DeviceRule  // the first that names a device counts, value by value
+	// StrictReserve ends a lease whose task holds memory that the owner keeps, for YieldAfter.
+	StrictReserve bool
+	Notice        time.Duration // between telling the requester and telling the task to end
+	Every         Limits        // for devices about which nothing else is said
+	Devices       []DeviceRule  // the first that names a device counts, value by value
 }
 
 // Limits bound one device. What is zero is not bounded.
@@ -135,6 +137,7 @@ type Sight struct {
 	FaultText string        // what was read
 	Leased    bool          // somebody holds it
 	Foreign   []gpu.Process // that use it and are neither its task's nor the desktop's idle ones
+	Held      uint64        // bytes of its memory that its task's processes hold; 0 when not known
 	Input     time.Time     // when keyboard or mouse were last used; zero when not known
 	Paused    bool          // by the owner's word
 	Draining  bool          // likewise

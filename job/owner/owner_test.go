@@ -217,6 +217,34 @@ func TestWithoutIdleOnlyAForeignProcessIsOnlyNamed(t *testing.T) {
 	}
 }
 
+func TestATaskThatHoldsMemoryOfTheOwnersIsNamedAndEndedOnlyIfTheySaySo(t *testing.T) {
+	big := card
+	big.VRAM = 24 * gpu.GiB
+	defer func(was gpu.Device) { card = was }(card)
+	card = big
+	r := Rules{Every: Limits{Reserve: 4 * gpu.GiB}, YieldAfter: 10 * time.Second}
+	holds := func(s int, _ Decision) Sight {
+		held := 20 * gpu.GiB
+		if s == 5 || s >= 20 { // a moment is not for good
+			held += 2 * gpu.GiB
+		}
+		return Sight{Leased: true, Held: held}
+	}
+	d, told := drive(r, 60, holds)
+	if diff := cmp.Diff([]string{"lend reserve", "lend ", "lend reserve"}, told); diff != "" || d.Text != "its task holds 22 GiB of memory, and 20 GiB are lent" {
+		t.Errorf("%s, %q", diff, d.Text)
+	}
+	r.StrictReserve = true
+	_, told = drive(r, 60, holds)
+	if diff := cmp.Diff([]string{"lend reserve", "lend ", "lend reserve", "yield reserve"}, told); diff != "" {
+		t.Error(diff)
+	}
+	r.Every.Reserve = 0
+	if _, told = drive(r, 60, func(int, Decision) Sight { return Sight{Leased: true, Held: 25 * gpu.GiB} }); len(told) != 0 {
+		t.Errorf("nothing is kept, and still %q", told)
+	}
+}
+
 func TestFaultsEndLeasesAsSoonAsTheyAreNoUse(t *testing.T) {
 	for fault, want := range map[gpu.Fault][]string{
 		gpu.FaultLost:   {"hand back lost"},

@@ -57,7 +57,7 @@ func TestWhatIsSetIsRead(t *testing.T) {
 	var text []byte
 	values := map[string][]string{
 		"price.floor": {"0.35"}, "price.electricity": {"0.30"}, "lend.hours": {"18:00-08:00"}, "lend.quiet": {"sun"},
-		"lend.idle-only": {"true"}, "lend.idle-after": {"10m"}, "lend.yield-after": {"5s"}, "lend.notice": {"1m"},
+		"lend.idle-only": {"true"}, "lend.reserve-strict": {"true"}, "lend.idle-after": {"10m"}, "lend.yield-after": {"5s"}, "lend.notice": {"1m"},
 		"lend.watts": {"250"}, "lend.temperature": {"80"}, "lend.reserve-vram": {"2GiB"},
 	}
 	for key, v := range values {

@@ -65,6 +65,7 @@ type lendFile struct {
 	Watts       *Watts    `yaml:"watts"`
 	Temperature *Degrees  `yaml:"temperature"`
 	Reserve     *Bytes    `yaml:"reserve-vram"`
+	Strict      *bool     `yaml:"reserve-strict"`
 	Allow       []string  `yaml:"allow"`
 	Deny        []string  `yaml:"deny"`
 }
@@ -95,6 +96,7 @@ func (f lendFile) over(c *Config) {
 		c.Deny = f.Deny
 	}
 	set(&c.IdleOnly, f.IdleOnly)
+	set(&c.StrictReserve, f.Strict)
 	set((*Duration)(&c.IdleAfter), f.IdleAfter)
 	set((*Duration)(&c.YieldAfter), f.YieldAfter)
 	set((*Duration)(&c.Notice), f.Notice)
@@ -122,6 +124,8 @@ type Lending struct {
 	// until somebody has used it for YieldAfter.
 	IdleOnly              bool
 	IdleAfter, YieldAfter time.Duration
+	// StrictReserve ends a lease whose task holds memory that the owner keeps, for YieldAfter.
+	StrictReserve bool
 	// Notice is between the word that a lease has to go and its end.
 	Notice time.Duration
 	// Every bounds devices about which nothing else is said in Devices.
@@ -146,7 +150,7 @@ func (c Config) Rules() (owner.Rules, error) {
 	quiet, err2 := owner.ParseSchedule(c.Quiet)
 	return owner.Rules{
 		Floor: c.Price, Tariff: c.Tariff, Hours: hours, Quiet: quiet,
-		IdleOnly: c.IdleOnly, IdleAfter: c.IdleAfter, YieldAfter: c.YieldAfter, Notice: c.Notice,
+		IdleOnly: c.IdleOnly, IdleAfter: c.IdleAfter, YieldAfter: c.YieldAfter, StrictReserve: c.StrictReserve, Notice: c.Notice,
 		Every: c.Every, Devices: c.Devices,
 	}, errors.Join(err1, err2)
 }

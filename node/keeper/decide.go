@@ -18,10 +18,10 @@ func (k *Keeper) decide(ctx context.Context) {
 	changed, worst := false, map[string]owner.Decision{}
 	for i, w := range k.wards {
 		holder := k.Books.Holder(w.device.UUID)
-		foreign := k.foreign(ctx, w, holder)
+		foreign, held := k.users(ctx, w, holder)
 		k.mu.Lock()
 		sight := k.sight(w, holder, foreign)
-		sight.Input = input
+		sight.Input, sight.Held = input, held
 		before := w.decision
 		w.card, w.decision = w.card.Step(k.Wall(), k.rules, w.device, i, sight)
 		if !w.settled || before.Do != w.decision.Do || before.Code != w.decision.Code {
@@ -124,26 +124,29 @@ var desktop = []string{
 	"gdm", "lightdm", "cinnamon", "xfwm4", "marco", "budgie-wm", "sway", "weston", "Hyprland", "picom", "compiz", "nvidia-persistenced", "nvidia-smi",
 }
 
-// foreign are the processes on a device that are neither its lease's nor the desktop's.
-func (k *Keeper) foreign(ctx context.Context, w *ward, holder string) []gpu.Process {
+// users are the processes on a device that are neither its lease's nor the desktop's,
+// and how many bytes of its memory the lease's hold; 0 when nobody knows.
+func (k *Keeper) users(ctx context.Context, w *ward, holder string) (foreign []gpu.Process, held uint64) {
 	k.mu.Lock()
 	all := w.ring.newest().Processes
 	k.mu.Unlock()
-	var out []gpu.Process
-	for _, p := range all {
-		if !slices.Contains(desktop, p.Name) {
-			out = append(out, p)
+	var own []uint32
+	if holder != "" && len(all) > 0 {
+		if k.Own == nil {
+			return nil, 0
+		}
+		var known bool
+		if own, known = k.Own(ctx, holder); !known {
+			return nil, 0
 		}
 	}
-	if len(out) == 0 || holder == "" {
-		return out
+	for _, p := range all {
+		switch {
+		case slices.Contains(own, p.PID):
+			held += p.Memory
+		case !slices.Contains(desktop, p.Name):
+			foreign = append(foreign, p)
+		}
 	}
-	if k.Own == nil {
-		return nil
-	}
-	own, known := k.Own(ctx, holder)
-	if !known {
-		return nil
-	}
-	return slices.DeleteFunc(out, func(p gpu.Process) bool { return slices.Contains(own, p.PID) })
+	return foreign, held
 }

@@ -298,6 +298,29 @@ func TestForeignProcessesAreThoseOfNeitherTaskNorDesktop(t *testing.T) {
 	})
 }
 
+func TestATaskThatTakesWhatTheOwnerKeepsIsSeenByItsOwnProcessesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir(), owner.Rules{Every: owner.Limits{Reserve: 4 * gpu.GiB}, YieldAfter: 3 * time.Second})
+		s.reserve("lease a", 0)
+		desktop := gpu.Process{PID: 2, Name: "Xorg", Kind: gpu.ProcessGraphics, Memory: 3 * gpu.GiB}
+		s.src.Use(s.uuid(0), gpu.Process{PID: 1, Name: "Xorg", Kind: gpu.ProcessCompute, Memory: 20 * gpu.GiB}, desktop)
+		s.pass(10 * time.Second)
+		if d := s.Devices()[0].Decision; d.Code != "" {
+			t.Errorf("%+v of a task that holds what it was lent", d)
+		}
+		s.src.Use(s.uuid(0), gpu.Process{PID: 1, Name: "Xorg", Kind: gpu.ProcessCompute, Memory: 21 * gpu.GiB}, desktop)
+		s.pass(10 * time.Second)
+		if d := s.Devices()[0].Decision; d.Do != owner.Lend || d.Code != "reserve" {
+			t.Errorf("%+v", d)
+		}
+		s.did("hold lease a false")
+		s.SetRules(owner.Rules{Every: owner.Limits{Reserve: 4 * gpu.GiB}, YieldAfter: 3 * time.Second, StrictReserve: true})
+		s.pass(10 * time.Second)
+		s.did("yield lease a after 0s")
+		s.stop()
+	})
+}
+
 func TestSamplesAreThoseOfTheDevicesAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, t.TempDir(), owner.Rules{})
