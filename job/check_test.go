@@ -253,6 +253,8 @@ func TestCheckAnnouncementNamesTheField(t *testing.T) {
 		{"resources", func(a ann) { a.Resources = &marketv1.Resources{DiskBytes: math.MaxUint64} }, []string{"resources.disk_bytes"}},
 		{"image", func(a ann) { a.ImageDigest = "latest" }, []string{"image_digest"}},
 		{"platform", func(a ann) { a.Platform = "Linux/AMD64" }, []string{"platform"}},
+		{"layers", func(a ann) { a.ImageLayers = 129 }, []string{"image_layers"}},
+		{"image name", func(a ann) { a.ImageName = "a\n" }, []string{"image_name"}},
 		{"image size", func(a ann) { a.ImageBytes = math.MaxUint64 }, []string{"image_bytes"}},
 		{"price", func(a ann) { a.MaxPrice = MaxPrice + 1 }, []string{"max_price"}},
 		{"nothing to pay", func(a ann) { a.MaxPrice = 0 }, nil},
@@ -282,6 +284,7 @@ func TestCheckBidNamesTheField(t *testing.T) {
 		{"nonce", func(b bid) { b.Nonce = nil }, []string{"nonce"}},
 		{"life", func(b bid) { b.ExpiresMs = issued + MaxBidLife.Milliseconds() + 1 }, []string{"expires_ms"}},
 		{"starts before the award", func(b bid) { b.StartMs = -1 }, []string{"start_ms"}},
+		{"more than all of the image", func(b bid) { b.ImagePercent = 101 }, []string{"image_percent"}},
 		{"grace", func(b bid) { b.MaxAbsentGraceMs = math.MaxInt64 }, []string{"max_absent_grace_ms"}},
 		{"peer record", func(b bid) { b.PeerRecord = bytesOf(MaxPeerRecord+1, 0) }, []string{"peer_record"}},
 	})

@@ -15,6 +15,7 @@ const (
 	MaxPids       = 1 << 20         // processes and threads of one task
 	MaxBlobTotal  = uint64(1) << 44 // bytes of one image or input: 16 TiB
 	MaxImageIndex = uint64(4) << 20 // bytes of an image's index or manifest: 4 MiB
+	MaxLayers     = 128             // of one image
 	MaxNetwork    = 32              // bytes of a network's name
 	MaxPlatform   = 32              // bytes of a platform
 	MaxNameBytes  = 128             // of a job's name, an image's name, a user

@@ -43,6 +43,8 @@ func CheckAnnouncement(a *marketv1.Announcement) error {
 	p.digest("image_digest", a.GetImageDigest())
 	p.platform(a.GetPlatform())
 	p.most("image_bytes", a.GetImageBytes(), MaxBlobTotal)
+	p.most("image_layers", uint64(a.GetImageLayers()), MaxLayers)
+	p.text("image_name", a.GetImageName())
 	p.most("max_price", a.GetMaxPrice(), MaxPrice)
 	p.span("max_duration_ms", a.GetMaxDurationMs(), MinDuration, MaxDuration)
 	p.peerRecord(a.GetPeerRecord())
@@ -81,6 +83,7 @@ func CheckBid(b *marketv1.Bid) error {
 	p.span("max_absent_grace_ms", b.GetMaxAbsentGraceMs(), 0, MaxAbsentGrace)
 	p.span("yield_notice_ms", b.GetYieldNoticeMs(), 0, MaxYieldNotice)
 	p.region("region", b.GetRegion())
+	p.most("image_percent", uint64(b.GetImagePercent()), 100)
 	p.peerRecord(b.GetPeerRecord())
 	return p.err()
 }

@@ -44,6 +44,7 @@ func (p problems) image(i *marketv1.Image) {
 	p.most("size_bytes", i.GetSizeBytes(), MaxImageIndex)
 	p.platform(i.GetPlatform())
 	p.most("total_bytes", i.GetTotalBytes(), MaxBlobTotal)
+	p.most("layers", uint64(i.GetLayers()), MaxLayers)
 	p.want(len(i.GetName()) <= MaxText && CleanText(i.GetName()) == i.GetName(), "name",
 		"want at most %d bytes of printable text", MaxText)
 }

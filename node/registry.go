@@ -13,8 +13,12 @@ func (registry) Image(name string) (worker.RegistryImage, error) {
 	return ociregistry.Anonymous(name, publicnet.Transport())
 }
 
-// registry is the way to public images that this node was given, or the real one.
+// registry is the way to public images that this node was given, or the real one; nil where
+// the owner wants none.
 func (n *Node) registry() worker.Registry {
+	if !n.cfg.Images.Registries {
+		return nil
+	}
 	if n.parts.Registry != nil {
 		return n.parts.Registry
 	}

@@ -43,6 +43,9 @@ func (n *Node) makeWorker() error {
 		Policy: worker.Policy{
 			MaxDuration: n.cfg.MaxDuration, MaxAbsentGrace: n.cfg.AbsentGrace, Notice: n.cfg.Notice, Serves: n.cfg.Serves,
 			MinDuration: n.cfg.Market.MinDuration, Region: n.cfg.Market.Region, StampBits: n.cfg.Market.StampBits, Access: n.cfg.Egress,
+			Images: market.Images{
+				MaxBytes: n.cfg.Images.MaxBytes, MaxLayers: uint32(n.cfg.Images.MaxLayers), Allow: n.cfg.Images.Allow, Deny: n.cfg.Images.Deny,
+			},
 			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
 		},
 		Dir: n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,

@@ -70,7 +70,7 @@ func (a *answers) scores(w io.Writer) error {
 	slices.SortStableFunc(bids, func(x, y *leasev1.BidReceived) int {
 		return cmp.Or(cmp.Compare(len(x.Refused), len(y.Refused)), cmp.Compare(x.GetScore().GetTotal(), y.GetScore().GetTotal()))
 	})
-	t := newTable(w, "WORKER", "COUNTS AS", "PRICE", "START", "DISTANCE", "REPUTATION", "")
+	t := newTable(w, "WORKER", "COUNTS AS", "PRICE", "START", "IMAGE", "DISTANCE", "REPUTATION", "")
 	for _, b := range bids {
 		s := b.GetScore()
 		rtt := "?"
@@ -79,6 +79,7 @@ func (a *answers) scores(w io.Writer) error {
 		}
 		t.row(shortPeer(job.CleanText(b.PeerId)), credits(s.GetTotal()), credits(s.GetPrice()),
 			fmt.Sprintf("+%s (%s)", credits(s.GetStart()), span(time.Duration(b.GetBid().GetStartMs())*time.Millisecond)),
+			fmt.Sprintf("%d%%", b.GetBid().GetImagePercent()),
 			fmt.Sprintf("+%s (%s)", credits(s.GetDistance()), rtt),
 			fmt.Sprintf("+%s (%d%%)", credits(s.GetReputation()), s.GetPercent()), reason(b))
 	}

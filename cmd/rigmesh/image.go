@@ -26,6 +26,7 @@ type imageSource interface {
 	Image() runtime.Image
 	Blobs() []oci.Blob
 	TotalBytes() int64
+	Layers() int
 }
 
 // openImage reads what an image is made of.
@@ -86,7 +87,7 @@ func (c *cargo) addImage(ctx context.Context, ref, platform string) error {
 	i := image.Image()
 	c.image = &marketv1.Image{
 		Digest: i.Digest, MediaType: i.MediaType, SizeBytes: uint64(i.Size), Platform: i.Platform,
-		TotalBytes: uint64(image.TotalBytes()), Name: job.CleanText(ref), Public: isPublic(image),
+		TotalBytes: uint64(image.TotalBytes()), Name: job.CleanText(ref), Public: isPublic(image), Layers: uint32(image.Layers()),
 	}
 	return nil
 }

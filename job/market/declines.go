@@ -130,6 +130,8 @@ func explain(r marketv1.DeclineReason, ds []*marketv1.Decline, w Wants) (detail,
 		return "not in " + strings.Join(w.Regions, " or "), "allow other regions"
 	case marketv1.DeclineReason_DECLINE_REASON_STAMP:
 		return "asked for a proof of work", "ask again with --wait: the announcement then carries one"
+	case marketv1.DeclineReason_DECLINE_REASON_IMAGE:
+		return explainImage(ds), "use an image that owners take, or a smaller one"
 	case marketv1.DeclineReason_DECLINE_REASON_DURATION:
 		return explainDuration(ds, w)
 	}
@@ -264,5 +266,8 @@ func said(ds []*marketv1.Decline) string {
 			return t
 		}
 	}
-	return "gave no reason"
+	return noText
 }
+
+// noText stands for a decline that says nothing.
+const noText = "gave no reason"

@@ -30,6 +30,7 @@ type Worker struct {
 	MinDuration    time.Duration // the shortest limit of a lease worth its start; 0: any
 	MaxAbsentGrace time.Duration // silence the worker sits through; for its bids
 	Region         string        // where its owner says it is; empty: not said
+	Images         Images        // those that its owner runs
 }
 
 // price is what one device costs, in micro-credits per GPU-hour.

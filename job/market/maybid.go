@@ -57,6 +57,7 @@ var rules = []func(question) *marketv1.Decline{
 	question.machine,
 	question.devices,
 	question.access,
+	question.image,
 	question.duration,
 	question.draining,
 	question.price,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -32,7 +33,8 @@ func (j *run) announce() (*auction, error) {
 		Version: 1, Network: r.Network, Requester: r.self, JobId: j.id[:], Sequence: seq,
 		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(announcementLife).UnixMilli(),
 		Gpu: sub.Spec.Gpu, Resources: sub.Spec.Resources,
-		ImageDigest: sub.Spec.Image.Digest, Platform: sub.Spec.Image.Platform, ImageBytes: sub.Spec.Image.TotalBytes, Egress: sub.Spec.Egress,
+		ImageDigest: sub.Spec.Image.Digest, Platform: sub.Spec.Image.Platform, ImageBytes: sub.Spec.Image.TotalBytes,
+		ImageName: job.PublicName(sub.Spec.Image), ImageLayers: sub.Spec.Image.Layers, Egress: sub.Spec.Egress,
 		MaxPrice: sub.MaxPrice, MaxDurationMs: sub.MaxDurationMs, PeerRecord: record,
 		Regions: sub.Placement.GetRegions(),
 	})

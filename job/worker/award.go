@@ -173,6 +173,7 @@ func (w *Worker) fits(a award) error {
 	_, d := market.MayBid(now, idle, &marketv1.Announcement{
 		Network: w.Network, IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(BidLife).UnixMilli(),
 		Gpu: a.spec.Gpu, Resources: a.spec.Resources, Platform: a.spec.Image.Platform, Egress: a.spec.Egress,
+		ImageBytes: a.spec.Image.TotalBytes, ImageName: w.nameOf(a.spec.Image), ImageLayers: a.spec.Image.Layers,
 		MaxPrice: t.Price, MaxDurationMs: t.MaxDurationMs,
 	})
 	if d != nil {

@@ -22,8 +22,6 @@ const (
 	BidLife = 30 * time.Second
 	// OfferLife is how long an offer is believed.
 	OfferLife = 5 * time.Minute
-	// warmStart is what a task with its image at hand takes to start.
-	warmStart = 500 * time.Millisecond
 )
 
 // Announcement is a verified announcement.
@@ -83,7 +81,7 @@ func (w *Worker) Ask(ann Announcement) (*marketv1.Answer, error) {
 		decline.AnnouncementHash = hash[:]
 		return &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: decline}}, nil
 	}
-	bid, err := w.bid(now, hash[:], willing)
+	bid, err := w.bid(now, ann, willing)
 	if err != nil {
 		return nil, fmt.Errorf("bid: %w", err)
 	}
@@ -137,24 +135,27 @@ func (w *Worker) admit(now time.Time, ann Announcement) *marketv1.Decline {
 	return nil
 }
 
-func (w *Worker) bid(now time.Time, announcement []byte, willing market.Willing) (*marketv1.Signed, error) {
+func (w *Worker) bid(now time.Time, ann Announcement, willing market.Willing) (*marketv1.Signed, error) {
 	record, err := w.Peers.PeerRecord()
 	if err != nil {
 		return nil, err
 	}
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	hash := ann.Hash()
+	percent, start := w.readiness(ann.Message())
 	return statement.Sign(w.Key, statement.TypeBid, &marketv1.Bid{
 		Version:          1,
 		Network:          w.Network,
 		Worker:           w.self,
-		AnnouncementHash: announcement,
+		AnnouncementHash: hash[:],
 		Devices:          w.describe(willing.Devices),
 		Price:            willing.Price,
 		Nonce:            nonce,
 		IssuedMs:         now.UnixMilli(),
 		ExpiresMs:        now.Add(BidLife).UnixMilli(),
-		StartMs:          warmStart.Milliseconds(),
+		StartMs:          start.Milliseconds(),
+		ImagePercent:     percent,
 		MaxAbsentGraceMs: w.Policy.MaxAbsentGrace.Milliseconds(),
 		YieldNoticeMs:    w.notice().Milliseconds(),
 		Simulated:        anySimulated(willing.Devices),
@@ -190,6 +191,7 @@ func (w *Worker) standing() market.Worker {
 		Region:         w.Policy.Region,
 		MaxAbsentGrace: w.Policy.MaxAbsentGrace,
 		Access:         w.Policy.Access,
+		Images:         w.Policy.Images,
 	}
 }
 

@@ -54,11 +54,16 @@ func (t *task) fetch(ctx context.Context) error {
 func (t *task) fetchImage(ctx context.Context, requester runtime.BlobSource) error {
 	s := t.s
 	from := openSources(s.w.Registry, s.w.Swarm, s.spec.Image, requester)
+	from.proven = s.w.Policy.Images.Proven()
 	defer from.Close()
+	began, first, last := s.w.Now(), int64(-1), int64(0)
 	err := t.again(ctx, "image", func() error {
 		for {
 			err := s.w.Runtime.Pull(ctx, imageOf(s), from, func(done, total int64) {
 				s.board.pulled(uint64(done), uint64(total))
+				if last = done; first < 0 {
+					first = done
+				}
 			})
 			if !errors.Is(err, runtime.ErrImage) || !from.again() {
 				return err
@@ -69,6 +74,7 @@ func (t *task) fetchImage(ctx context.Context, requester runtime.BlobSource) err
 	if err != nil {
 		return err
 	}
+	s.w.pace.note(last-max(0, first), s.w.Now().Sub(began))
 	if public := from.good(s.spec.Image.Digest); len(public) > 0 && s.w.Swarm != nil {
 		s.w.Swarm.Share(s.spec.Image.Digest, public)
 	}

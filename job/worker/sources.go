@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -26,6 +27,8 @@ const (
 type sources struct {
 	requester runtime.BlobSource
 	peers     SwarmImage // nil: not asked
+	image     string     // its digest
+	proven    bool       // its registry, and nobody else, has to give what the digest is of
 
 	mu       sync.Mutex
 	registry RegistryImage     // nil: not, or no longer, asked
@@ -37,7 +40,7 @@ var _ runtime.LayerSource = (*sources)(nil)
 
 // openSources opens those of an image. registry and swarm may be nil.
 func openSources(registry Registry, swarm Swarm, image *marketv1.Image, requester runtime.BlobSource) *sources {
-	s := &sources{requester: requester, gave: make(map[string]origin)}
+	s := &sources{requester: requester, image: image.GetDigest(), gave: make(map[string]origin)}
 	if !image.GetPublic() {
 		return s
 	}
@@ -101,6 +104,9 @@ func (s *sources) elsewhere(ctx context.Context, digest string, offset int64) (i
 			return nil, err
 		}
 		s.drop(err)
+	}
+	if s.proven && digest == s.image {
+		return nil, fmt.Errorf("%w: the owner of this worker wants it from the registry of its name, which does not give it", runtime.ErrImage)
 	}
 	s.note(digest, fromRequester)
 	return s.requester.Blob(ctx, digest, offset)

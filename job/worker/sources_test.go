@@ -10,6 +10,7 @@ import (
 	"testing/iotest"
 
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
 )
 
 // place gives blobs, all the same, and counts how often it is asked.
@@ -184,5 +185,16 @@ func TestOnlyWhatAnybodyGetsIsShared(t *testing.T) {
 	}
 	if shared := s.good("image"); len(shared) > 0 {
 		t.Errorf("shared are %v, though no registry gave the image", shared)
+	}
+}
+
+func TestWhereNamesCountOnlyTheRegistryGivesTheImage(t *testing.T) {
+	s := openSources(&place{err: errors.New("no such image")}, nil, &marketv1.Image{Public: true, Digest: "image"}, &place{body: text("x")})
+	s.proven = true
+	if _, err := s.Blob(t.Context(), "image", 0); !errors.Is(err, runtime.ErrImage) {
+		t.Errorf("the requester's word for it is taken: %v", err)
+	}
+	if _, err := s.Blob(t.Context(), "config", 0); err != nil {
+		t.Errorf("what the image itself names may come from anywhere: %v", err)
 	}
 }

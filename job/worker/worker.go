@@ -33,6 +33,7 @@ type Policy struct {
 	Access      job.Access    // the most of a network that a task may have
 	MinDuration time.Duration // the shortest limit of a lease worth its start; 0: any
 	Region      string        // where the machine is; empty: not said
+	Images      market.Images // those that the owner runs
 	StampBits   int           // proof of work wanted of announcements; 0: none
 	// Serves says whether a requester, by its peer id, is served at all; nil: all are.
 	Serves         func(requester string) bool
@@ -83,6 +84,7 @@ type Worker struct {
 	fences    map[string]fence // highest numbers of jobs' leases
 	offerSeq  uint64
 	heard     heard
+	pace      pace          // of images
 	declines  *rate.Limiter // brought to requesters
 	draining  bool
 	run       context.Context // set while Run is running

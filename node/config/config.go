@@ -96,7 +96,7 @@ func Default(dataDir string) Config {
 		LogLevel:    "info",
 		Lending:     defaultLending(),
 		Reach:       defaultReach(),
-		Images:      Images{Share: true},
+		Images:      defaultImages(),
 
 		StrangerLeases: 1,
 		StrangerBudget: time.Hour,
@@ -166,6 +166,7 @@ func (c Config) Validate() error {
 	}
 	c.Reach.check(wrong)
 	c.Store.check(wrong)
+	c.Images.check(wrong)
 	c.Market.check(c.MaxDuration, wrong)
 	if c.IdleExit < 0 {
 		wrong("idle-exit %s: want 0 or more", c.IdleExit)

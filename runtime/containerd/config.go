@@ -30,6 +30,8 @@ type Config struct {
 	UIDBase uint32
 	// MaxImageBytes bounds the compressed size of one image. Zero: 100 GiB.
 	MaxImageBytes int64
+	// MaxLayers bounds the layers of one image. Zero: 128.
+	MaxLayers int
 	// MakeRoom is called before so many bytes of an image are fetched; its error ends the
 	// pull. Nil: nobody makes room.
 	MakeRoom func(ctx context.Context, bytes int64) error
@@ -47,6 +49,7 @@ type Config struct {
 const (
 	defaultUIDBase       = 0x70000000
 	defaultMaxImageBytes = 100 << 30
+	maxLayers            = 128
 	defaultOutputBytes   = 256 << 20
 	defaultEgressBytes   = 12_500_000
 )
@@ -80,6 +83,9 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.MaxImageBytes == 0 {
 		c.MaxImageBytes = defaultMaxImageBytes
+	}
+	if c.MaxLayers == 0 {
+		c.MaxLayers = maxLayers
 	}
 	if c.OutputBytes == 0 {
 		c.OutputBytes = defaultOutputBytes

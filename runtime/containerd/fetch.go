@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rigmesh/rigmesh/runtime"
@@ -162,13 +163,43 @@ func (r *Runtime) Held(ctx context.Context, image runtime.Image) (held, total in
 	return held, total
 }
 
+// known is the root of an image that is here, of which the caller may know the digest alone.
+func (p *pull) known(ctx context.Context) (ocispec.Descriptor, error) {
+	d, err := digest.Parse(p.image.Digest)
+	if err != nil {
+		return ocispec.Descriptor{}, unusable("digest %q: %v", p.image.Digest, err)
+	}
+	info, err := p.c.ContentStore().Info(ctx, d)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	p.image.Size = info.Size
+	root, err := p.root() // which bounds it
+	if err != nil {
+		return root, err
+	}
+	b, err := content.ReadBlob(ctx, p.c.ContentStore(), root)
+	if err != nil {
+		return root, err
+	}
+	var index ocispec.Index
+	if err := json.Unmarshal(b, &index); err != nil {
+		return root, unusable("blob %s: %v", d, err)
+	}
+	root.MediaType = ocispec.MediaTypeImageManifest
+	if len(index.Manifests) > 0 {
+		root.MediaType = ocispec.MediaTypeImageIndex
+	}
+	return root, nil
+}
+
 // manifestOf finds the manifest of an image that is here, in whole or in part.
 func (r *Runtime) manifestOf(ctx context.Context, c *client.Client, image runtime.Image) (ocispec.Descriptor, error) {
 	if img, err := pulled(ctx, c, image); err == nil {
 		return img.Target(), nil
 	}
 	p := &pull{r: r, c: c, image: image}
-	root, err := p.root()
+	root, err := p.known(ctx)
 	if err != nil {
 		return root, err
 	}

@@ -22,7 +22,6 @@ import (
 
 // Bounds on what an image may make us fetch or parse.
 const (
-	maxLayers        = 128
 	maxManifestBytes = 4 << 20 // index, manifest or config
 	pullLease        = 24 * time.Hour
 )
@@ -162,8 +161,8 @@ func (p *pull) blobs(ctx context.Context, desc ocispec.Descriptor) error {
 	if err := p.fetchJSON(ctx, desc, &manifest); err != nil {
 		return err
 	}
-	if len(manifest.Layers) > maxLayers {
-		return unusable("%d layers, %d are allowed", len(manifest.Layers), maxLayers)
+	if most := p.r.cfg.MaxLayers; len(manifest.Layers) > most {
+		return unusable("%d layers, %d are allowed", len(manifest.Layers), most)
 	}
 	if err := checkSize(manifest.Config, maxManifestBytes); err != nil {
 		return err

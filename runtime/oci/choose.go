@@ -36,7 +36,7 @@ func Choose(entries []ocispec.Descriptor, platform string, read Read) (Contents,
 		return Contents{}, err
 	}
 	image := runtime.Image{Digest: root.Digest.String(), MediaType: root.MediaType, Size: root.Size, Platform: platform}
-	return Contents{Image: image, Blobs: c.blobs}, nil
+	return Contents{Image: image, Blobs: c.blobs, Layers: c.layers}, nil
 }
 
 // chooser is one Choose.
@@ -44,6 +44,7 @@ type chooser struct {
 	read     Read
 	platform string
 	blobs    []Blob
+	layers   int
 }
 
 // find walks down to the manifest of the platform and gives the way there.
@@ -146,6 +147,7 @@ func (c *chooser) addParts(d ocispec.Descriptor) error {
 		return fmt.Errorf("the image has %d layers, %d are allowed", n, MaxLayers)
 	}
 	c.add(manifest.Config)
+	c.layers = len(manifest.Layers)
 	for _, l := range manifest.Layers {
 		switch err := checkDigest(l); {
 		case err != nil:

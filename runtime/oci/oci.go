@@ -50,6 +50,8 @@ type Contents struct {
 	Image runtime.Image
 	// Blobs are all that the image needs, from the index down, each once.
 	Blobs []Blob
+	// Layers is how many of them are layers; one that comes twice counts twice.
+	Layers int
 }
 
 // TotalBytes is the size of all blobs together.

@@ -157,6 +157,9 @@ func (a *Archive) Image() runtime.Image { return a.contents.Image }
 // Blobs are all blobs that the image needs on its platform, from the index down.
 func (a *Archive) Blobs() []oci.Blob { return slices.Clone(a.contents.Blobs) }
 
+// Layers is how many layers the image has.
+func (a *Archive) Layers() int { return a.contents.Layers }
+
 // TotalBytes is the size of all Blobs together.
 func (a *Archive) TotalBytes() int64 { return a.contents.TotalBytes() }
 

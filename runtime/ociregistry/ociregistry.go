@@ -79,6 +79,9 @@ func (i *Image) Blobs() []oci.Blob { return slices.Clone(i.contents.Blobs) }
 // TotalBytes is the size of all Blobs together.
 func (i *Image) TotalBytes() int64 { return i.contents.TotalBytes() }
 
+// Layers is how many layers the image has.
+func (i *Image) Layers() int { return i.contents.Layers }
+
 // Blob reads a blob from an offset on; with it an Image is a runtime.BlobSource. A
 // download that is cut goes on where it stopped. What is read from the beginning ends in
 // ErrDigest instead of io.EOF when it is not what the digest says.

@@ -18,6 +18,7 @@ import (
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime/runtimetest"
 )
 
@@ -167,4 +168,31 @@ func strangersGet(t *testing.T, stranger, from *Machine, digests []string) bool 
 		t.Errorf("%d of %d blobs are given to strangers", got, len(digests))
 	}
 	return got > 0
+}
+
+func TestABidSaysHowMuchOfTheImageIsThereAndWhenTheTaskCouldStart(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		sub := submission(t, m[0], "print ok")
+		sub.Spec.Image.TotalBytes = 80 << 20 // as the requester says; the image itself knows better, once it is there
+		bid := func() *marketv1.Bid {
+			_, events := finish(t, m[0], proto.CloneOf(sub))
+			exited(t, events, 0)
+			for _, e := range events {
+				if b := e.GetBid(); b != nil {
+					return b.Bid
+				}
+			}
+			t.Fatal("no bid was told of")
+			return nil
+		}
+		if b := bid(); b.ImagePercent != 0 || b.StartMs < 10_000 {
+			t.Errorf("with nothing of the image there: %d %%, in %d ms", b.ImagePercent, b.StartMs)
+		}
+		time.Sleep(time.Minute) // the first has to be settled
+		if b := bid(); b.ImagePercent != 100 || b.StartMs > 1000 {
+			t.Errorf("with all of it there: %d %%, in %d ms", b.ImagePercent, b.StartMs)
+		}
+	})
 }

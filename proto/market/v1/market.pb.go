@@ -52,6 +52,7 @@ const (
 	DeclineReason_DECLINE_REASON_REGION      DeclineReason = 30 // the machine is elsewhere
 	DeclineReason_DECLINE_REASON_STAMP       DeclineReason = 31 // the announcement's hash begins with too few zero bits; nearest: stamp_bits
 	DeclineReason_DECLINE_REASON_STANDING    DeclineReason = 32 // this requester awarded before and never came
+	DeclineReason_DECLINE_REASON_IMAGE       DeclineReason = 33 // not one that the owner runs; nearest: image_bytes, image_layers
 )
 
 // Enum value maps for DeclineReason.
@@ -81,6 +82,7 @@ var (
 		30: "DECLINE_REASON_REGION",
 		31: "DECLINE_REASON_STAMP",
 		32: "DECLINE_REASON_STANDING",
+		33: "DECLINE_REASON_IMAGE",
 	}
 	DeclineReason_value = map[string]int32{
 		"DECLINE_REASON_UNSPECIFIED": 0,
@@ -107,6 +109,7 @@ var (
 		"DECLINE_REASON_REGION":      30,
 		"DECLINE_REASON_STAMP":       31,
 		"DECLINE_REASON_STANDING":    32,
+		"DECLINE_REASON_IMAGE":       33,
 	}
 )
 
@@ -799,6 +802,7 @@ type Image struct {
 	TotalBytes    uint64                 `protobuf:"varint,5,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"` // of every blob of that platform together
 	Name          string                 `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`                                // what the requester typed: for people, and for a worker that may ask the registry
 	Public        bool                   `protobuf:"varint,7,opt,name=public,proto3" json:"public,omitempty"`                           // the registry of that name gives it to everybody
+	Layers        uint32                 `protobuf:"varint,8,opt,name=layers,proto3" json:"layers,omitempty"`                           // of that platform
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -880,6 +884,13 @@ func (x *Image) GetPublic() bool {
 		return x.Public
 	}
 	return false
+}
+
+func (x *Image) GetLayers() uint32 {
+	if x != nil {
+		return x.Layers
+	}
+	return 0
 }
 
 // Input is a folder of files, by the digest of its manifest, at a path in the task.
@@ -1258,7 +1269,9 @@ type Announcement struct {
 	PeerRecord    []byte                 `protobuf:"bytes,15,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"` // libp2p signed peer record (envelope bytes)
 	Egress        *Egress                `protobuf:"bytes,16,opt,name=egress,proto3" json:"egress,omitempty"`                           // as in the spec
 	Regions       []string               `protobuf:"bytes,20,rep,name=regions,proto3" json:"regions,omitempty"`                         // in one of these, or anywhere when empty: "eu" takes "eu-west"
-	Stamp         uint64                 `protobuf:"varint,21,opt,name=stamp,proto3" json:"stamp,omitempty"`                            // chosen so that the announcement's hash begins with zero bits; 0 unless workers ask
+	ImageName     string                 `protobuf:"bytes,22,opt,name=image_name,json=imageName,proto3" json:"image_name,omitempty"`    // of a public image only
+	ImageLayers   uint32                 `protobuf:"varint,23,opt,name=image_layers,json=imageLayers,proto3" json:"image_layers,omitempty"`
+	Stamp         uint64                 `protobuf:"varint,21,opt,name=stamp,proto3" json:"stamp,omitempty"` // chosen so that the announcement's hash begins with zero bits; 0 unless workers ask
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1412,6 +1425,20 @@ func (x *Announcement) GetRegions() []string {
 	return nil
 }
 
+func (x *Announcement) GetImageName() string {
+	if x != nil {
+		return x.ImageName
+	}
+	return ""
+}
+
+func (x *Announcement) GetImageLayers() uint32 {
+	if x != nil {
+		return x.ImageLayers
+	}
+	return 0
+}
+
 func (x *Announcement) GetStamp() uint64 {
 	if x != nil {
 		return x.Stamp
@@ -1522,6 +1549,7 @@ type Bid struct {
 	PeerRecord       []byte                 `protobuf:"bytes,13,opt,name=peer_record,json=peerRecord,proto3" json:"peer_record,omitempty"`
 	YieldNoticeMs    int64                  `protobuf:"varint,14,opt,name=yield_notice_ms,json=yieldNoticeMs,proto3" json:"yield_notice_ms,omitempty"` // what the terms may promise of it
 	Region           string                 `protobuf:"bytes,20,opt,name=region,proto3" json:"region,omitempty"`                                       // as in the worker's offers
+	ImagePercent     uint32                 `protobuf:"varint,21,opt,name=image_percent,json=imagePercent,proto3" json:"image_percent,omitempty"`      // how much of the image the worker has already
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1661,6 +1689,13 @@ func (x *Bid) GetRegion() string {
 	return ""
 }
 
+func (x *Bid) GetImagePercent() uint32 {
+	if x != nil {
+		return x.ImagePercent
+	}
+	return 0
+}
+
 // Decline is a worker's typed reason not to bid, with the nearest terms at which it would:
 // each field from price on that is set is one that would have to be met.
 type Decline struct {
@@ -1678,6 +1713,8 @@ type Decline struct {
 	Cuda             string                 `protobuf:"bytes,11,opt,name=cuda,proto3" json:"cuda,omitempty"`
 	Weight           uint32                 `protobuf:"varint,20,opt,name=weight,proto3" json:"weight,omitempty"` // how many workers like it this answer stands for; 0: itself alone
 	StampBits        uint32                 `protobuf:"varint,21,opt,name=stamp_bits,json=stampBits,proto3" json:"stamp_bits,omitempty"`
+	ImageBytes       uint64                 `protobuf:"varint,22,opt,name=image_bytes,json=imageBytes,proto3" json:"image_bytes,omitempty"`
+	ImageLayers      uint32                 `protobuf:"varint,23,opt,name=image_layers,json=imageLayers,proto3" json:"image_layers,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1799,6 +1836,20 @@ func (x *Decline) GetWeight() uint32 {
 func (x *Decline) GetStampBits() uint32 {
 	if x != nil {
 		return x.StampBits
+	}
+	return 0
+}
+
+func (x *Decline) GetImageBytes() uint64 {
+	if x != nil {
+		return x.ImageBytes
+	}
+	return 0
+}
+
+func (x *Decline) GetImageLayers() uint32 {
+	if x != nil {
+		return x.ImageLayers
 	}
 	return 0
 }
@@ -2223,7 +2274,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x04pids\x18\x04 \x01(\rR\x04pids\"6\n" +
 	"\x06Egress\x12\x16\n" +
 	"\x06public\x18\x01 \x01(\bR\x06public\x12\x14\n" +
-	"\x05hosts\x18\x02 \x03(\tR\x05hosts\"\xc6\x01\n" +
+	"\x05hosts\x18\x02 \x03(\tR\x05hosts\"\xde\x01\n" +
 	"\x05Image\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1d\n" +
 	"\n" +
@@ -2234,7 +2285,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\vtotal_bytes\x18\x05 \x01(\x04R\n" +
 	"totalBytes\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x16\n" +
-	"\x06public\x18\a \x01(\bR\x06public\"u\n" +
+	"\x06public\x18\a \x01(\bR\x06public\x12\x16\n" +
+	"\x06layers\x18\b \x01(\rR\x06layers\"u\n" +
 	"\x05Input\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\tR\bmanifest\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
@@ -2271,7 +2323,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"timeout_ms\x18\f \x01(\x03R\ttimeoutMs\x12\x12\n" +
 	"\x04name\x18\r \x01(\tR\x04name\x121\n" +
 	"\x06egress\x18\x0e \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12$\n" +
-	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\"\xe6\x04\n" +
+	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\"\xa8\x05\n" +
 	"\fAnnouncement\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +
@@ -2293,7 +2345,10 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\vpeer_record\x18\x0f \x01(\fR\n" +
 	"peerRecord\x121\n" +
 	"\x06egress\x18\x10 \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12\x18\n" +
-	"\aregions\x18\x14 \x03(\tR\aregions\x12\x14\n" +
+	"\aregions\x18\x14 \x03(\tR\aregions\x12\x1d\n" +
+	"\n" +
+	"image_name\x18\x16 \x01(\tR\timageName\x12!\n" +
+	"\fimage_layers\x18\x17 \x01(\rR\vimageLayers\x12\x14\n" +
 	"\x05stamp\x18\x15 \x01(\x04R\x05stamp\"\xbe\x01\n" +
 	"\n" +
 	"Withdrawal\x12\x18\n" +
@@ -2302,7 +2357,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\trequester\x18\x03 \x01(\fR\trequester\x12+\n" +
 	"\x11announcement_hash\x18\x04 \x01(\fR\x10announcementHash\x12\x14\n" +
 	"\x05price\x18\x05 \x01(\x04R\x05price\x12\x1b\n" +
-	"\tissued_ms\x18\x06 \x01(\x03R\bissuedMs\"\xe4\x03\n" +
+	"\tissued_ms\x18\x06 \x01(\x03R\bissuedMs\"\x89\x04\n" +
 	"\x03Bid\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x16\n" +
@@ -2321,7 +2376,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\vpeer_record\x18\r \x01(\fR\n" +
 	"peerRecord\x12&\n" +
 	"\x0fyield_notice_ms\x18\x0e \x01(\x03R\ryieldNoticeMs\x12\x16\n" +
-	"\x06region\x18\x14 \x01(\tR\x06region\"\x91\x03\n" +
+	"\x06region\x18\x14 \x01(\tR\x06region\x12#\n" +
+	"\rimage_percent\x18\x15 \x01(\rR\fimagePercent\"\xd5\x03\n" +
 	"\aDecline\x12+\n" +
 	"\x11announcement_hash\x18\x01 \x01(\fR\x10announcementHash\x128\n" +
 	"\x06reason\x18\x02 \x01(\x0e2 .rigmesh.market.v1.DeclineReasonR\x06reason\x12\x12\n" +
@@ -2342,7 +2398,10 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x04cuda\x18\v \x01(\tR\x04cuda\x12\x16\n" +
 	"\x06weight\x18\x14 \x01(\rR\x06weight\x12\x1d\n" +
 	"\n" +
-	"stamp_bits\x18\x15 \x01(\rR\tstampBits\"\x0e\n" +
+	"stamp_bits\x18\x15 \x01(\rR\tstampBits\x12\x1f\n" +
+	"\vimage_bytes\x18\x16 \x01(\x04R\n" +
+	"imageBytes\x12!\n" +
+	"\fimage_layers\x18\x17 \x01(\rR\vimageLayers\"\x0e\n" +
 	"\fOfferRequest\"@\n" +
 	"\rOfferResponse\x12/\n" +
 	"\x05offer\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\x05offer\"K\n" +
@@ -2360,7 +2419,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\n" +
 	"withdrawal\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\n" +
 	"withdrawal\"\x0f\n" +
-	"\rLetGoReceived*\xa5\x05\n" +
+	"\rLetGoReceived*\xbf\x05\n" +
 	"\rDeclineReason\x12\x1e\n" +
 	"\x1aDECLINE_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DECLINE_REASON_PRICE\x10\x01\x12\x18\n" +
@@ -2386,7 +2445,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x12DECLINE_REASON_MIG\x10\x14\x12\x19\n" +
 	"\x15DECLINE_REASON_REGION\x10\x1e\x12\x18\n" +
 	"\x14DECLINE_REASON_STAMP\x10\x1f\x12\x1b\n" +
-	"\x17DECLINE_REASON_STANDING\x10 B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
+	"\x17DECLINE_REASON_STANDING\x10 \x12\x18\n" +
+	"\x14DECLINE_REASON_IMAGE\x10!B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
 
 var (
 	file_market_v1_market_proto_rawDescOnce sync.Once
