@@ -9,6 +9,7 @@ import (
 	"iter"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,8 +184,16 @@ func (f *fakeNode) ExplainWorker() *controlv1.ExplainWorkerResponse {
 }
 
 func (f *fakeNode) Say(word controlv1.Word) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.words = append(f.words, word)
 	return 1, nil
+}
+
+func (f *fakeNode) said() []controlv1.Word {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.words)
 }
 
 func (f *fakeNode) Config() ([]byte, error) { return f.config, nil }

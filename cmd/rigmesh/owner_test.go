@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -78,7 +81,7 @@ func TestTheKeysOfTopAreTheOwnersWords(t *testing.T) {
 		}
 	}
 	want := []controlv1.Word{controlv1.Word_WORD_PAUSE, controlv1.Word_WORD_DRAIN, controlv1.Word_WORD_RESUME}
-	if diff := cmp.Diff(want, f.words); diff != "" {
+	if diff := cmp.Diff(want, f.said()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -113,6 +116,25 @@ func TestSettingsAreThoseOfTheNodeThatRuns(t *testing.T) {
 	}
 	if out, _, _ := f.rigmesh("config", "list", "--json"); !strings.Contains(out, `"price.floor": "0.35"`) {
 		t.Errorf("%s", out)
+	}
+}
+
+func TestSystemdFindsNothingWrongWithTheUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "rigmesh.service")
+	if err := os.WriteFile(path, []byte(unit(self, "/var/lib/a place with spaces")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), analyze, "verify", path).CombinedOutput()
+	if err != nil || strings.Contains(string(out), filepath.Base(path)) { // what it says of other units is not ours
+		t.Errorf("%v, %s", err, out)
 	}
 }
 
