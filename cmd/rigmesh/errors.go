@@ -106,6 +106,8 @@ func explain(err error) error {
 		return hint(err, "give more of the id; rigmesh ps -a shows whole ids with --json")
 	case errors.Is(err, control.ErrNotFound):
 		return hint(err, "rigmesh ps -a lists the jobs, rigmesh receipt list the receipts")
+	case errors.Is(err, control.ErrOtherVersion):
+		return hint(err, "rigmesh down and then this command start one of this version; tasks that run go on")
 	case errors.Is(err, control.ErrLost):
 		return hint(err, "DATADIR/node.log says why; a job that has a lease goes on: rigmesh attach JOB")
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	"github.com/urfave/cli/v2"
 )
@@ -30,6 +32,9 @@ func status(c *cli.Context, k console) error {
 		return err
 	}
 	ways, err := client.Reach(c.Context)
+	if errors.Is(err, control.ErrOtherVersion) { // of such a node the rest is worth knowing
+		ways, err = &controlv1.ReachResponse{}, nil
+	}
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ var (
 	ErrNotRunning = errors.New("no rigmesh node is running")
 	// ErrLost: the node went away in the middle of a call.
 	ErrLost = errors.New("the node went away")
+	// ErrOtherVersion: the node does not know the call: it runs an older version.
+	ErrOtherVersion = errors.New("the node runs an older version of rigmesh, which cannot do this")
 )
 
 // codes maps each shared sentinel to its code on the wire. The first of a code is what
@@ -88,6 +90,9 @@ func fromWire(err error) error {
 	var wire *connect.Error
 	if !errors.As(err, &wire) {
 		return err
+	}
+	if wire.Code() == connect.CodeUnimplemented { // of connect itself: no server here says so
+		return ErrOtherVersion
 	}
 	for _, c := range codes {
 		if wire.Code() != c.code {

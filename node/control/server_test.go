@@ -3,6 +3,8 @@ package control
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"net/http"
 	"os"
 	"testing"
 	"time"
@@ -138,5 +140,30 @@ func TestTheMarketIsExplained(t *testing.T) {
 	}
 	if resp, err := c.ExplainWorker(t.Context()); err != nil || resp.HeardCount != 7 {
 		t.Errorf("%v, %v", resp, err)
+	}
+}
+
+// A node of an older version is a server that does not know the newer calls.
+func TestACallThatAnOlderNodeDoesNotKnowIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Listen(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	older := &http.Server{Protocols: plainHTTP2(), Handler: http.NotFoundHandler()}
+	go func() { _ = older.Serve(l) }()
+	t.Cleanup(func() { _ = older.Close() })
+	client, err := Dial(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Status(t.Context()); !errors.Is(err, ErrOtherVersion) {
+		t.Errorf("a call: %v", err)
+	}
+	for _, err := range client.Watch(t.Context(), &controlv1.WatchJobRequest{}) {
+		if !errors.Is(err, ErrOtherVersion) {
+			t.Errorf("a stream: %v", err)
+		}
 	}
 }
