@@ -38,6 +38,10 @@ func (n *Node) makeWorker() error {
 	if err != nil {
 		return fmt.Errorf("measure this machine: %w", err)
 	}
+	clocks, err := readClocks()
+	if err != nil {
+		return fmt.Errorf("read this machine's clocks: %w", err)
+	}
 	n.worker = worker.New(worker.Config{
 		Key: n.key, Network: n.cfg.Network, Machine: machine, Devices: n.devices, Cards: n.cards, Telemetry: n.keeper,
 		Policy: worker.Policy{
@@ -48,7 +52,8 @@ func (n *Node) makeWorker() error {
 			},
 			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
 		},
-		Dir: n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,
+		Boot: clocks.Boot,
+		Dir:  n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,
 		Peers: workerSide{n}, Folders: folders{n.store}, Registry: n.registry(), Swarm: n.images, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
 	})
 	n.keeper.Serve(n.worker, n.processes)

@@ -101,9 +101,10 @@ func (t *task) again(ctx context.Context, what string, do func() error) error {
 	}
 }
 
-// fetchInput unpacks one input folder. One that was cut off begins anew.
+// fetchInput unpacks one input folder. One that was cut off begins anew, and one of an earlier
+// boot too: its files are not synced, which takes long, and may be empty after a power cut.
 func (n *tenancy) fetchInput(ctx context.Context, src runtime.BlobSource, i int) error {
-	if _, err := os.Stat(n.inputDone(i)); err == nil {
+	if boot, err := os.ReadFile(n.inputDone(i)); err == nil && string(boot) == n.w.Boot {
 		return nil
 	}
 	if err := os.RemoveAll(n.inputDir(i)); err != nil {
@@ -115,7 +116,7 @@ func (n *tenancy) fetchInput(ctx context.Context, src runtime.BlobSource, i int)
 	if err := n.w.Folders.Unpack(ctx, src, n.spec.Inputs[i].Manifest, n.inputDir(i)); err != nil {
 		return err
 	}
-	return os.WriteFile(n.inputDone(i), nil, 0o600)
+	return os.WriteFile(n.inputDone(i), []byte(n.w.Boot), 0o600)
 }
 
 func imageOf(s *tenancy) runtime.Image {

@@ -50,6 +50,8 @@ type Config struct {
 	Machine *marketv1.Machine
 	Devices *gpu.Reservations
 	Dir     string // of the tasks' folders
+	// Boot names this boot of the machine: what was written and not synced before the last one may be gone.
+	Boot string
 	// SamplesDir holds what was sampled of tasks, a file for each lease.
 	SamplesDir string
 	Now        func() time.Time
