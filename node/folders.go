@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/requester"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/p2p/blob"
@@ -20,6 +21,9 @@ func (f folders) Unpack(ctx context.Context, src runtime.BlobSource, manifest, d
 	_, err := tree.Unpack(ctx, src, manifest, dir, tree.UnpackOptions{OutsideLinks: true})
 	if errors.Is(err, tree.ErrManifest) || errors.Is(err, tree.ErrTooMuch) || errors.Is(err, blob.ErrDigest) {
 		return fmt.Errorf("%w: %w", worker.ErrContent, err)
+	}
+	if journal.IsFull(err) {
+		return fmt.Errorf("%w: %w", runtime.ErrNoSpace, err)
 	}
 	return err
 }

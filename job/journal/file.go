@@ -93,7 +93,8 @@ func (f file) Size() (int64, error) {
 	return st.Size(), nil
 }
 
-// noRoom says that a write failed for want of space and that nothing else is wrong.
-func noRoom(err error) bool {
+// IsFull says whether a write failed for want of room, for bytes or for files, and nothing
+// else is wrong.
+func IsFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }

@@ -175,7 +175,7 @@ func (j *Journal) write(b *batch) {
 // left behind cannot be known, and trying again would pretend otherwise.
 func (j *Journal) writeLog(frames []byte) error {
 	if _, err := j.log.WriteAt(frames, j.end.offset); err != nil {
-		if undo := j.log.Truncate(j.end.offset); undo != nil || !noRoom(err) {
+		if undo := j.log.Truncate(j.end.offset); undo != nil || !IsFull(err) {
 			return j.fail(fmt.Errorf("write %s: %w", logName, errors.Join(err, undo)))
 		}
 		return fmt.Errorf("write %s: %w: %w", logName, ErrFull, err)

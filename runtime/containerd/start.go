@@ -314,13 +314,23 @@ func (r *Runtime) discard(ctx context.Context, id string) error {
 	return r.releaseUsers(id)
 }
 
-// leastFree is how little room means that the lack of room was the reason.
-const leastFree = 16 << 20
+// How little room means that the lack of room was the reason.
+const (
+	leastFree  = 16 << 20 // bytes
+	leastFiles = 64
+)
 
-// orNoSpace adds ErrNoSpace when the disk is full: gRPC carries no such error.
+// orNoSpace adds ErrNoSpace when the disk is full, of bytes or of files: gRPC carries no
+// such error.
 func (r *Runtime) orNoSpace(err error) error {
 	var st unix.Statfs_t
-	if unix.Statfs(r.cfg.DataDir, &st) == nil && st.Bavail*uint64(st.Bsize) < leastFree {
+	if unix.Statfs(r.cfg.DataDir, &st) != nil {
+		return err
+	}
+	switch noFiles := st.Files > 0 && st.Ffree < leastFiles; { // btrfs and its like count none
+	case noFiles:
+		return fmt.Errorf("%w for files: %w", runtime.ErrNoSpace, err)
+	case st.Bavail*uint64(st.Bsize) < leastFree:
 		return fmt.Errorf("%w: %w", runtime.ErrNoSpace, err)
 	}
 	return err
