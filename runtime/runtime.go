@@ -184,6 +184,9 @@ type Runtime interface {
 	// task, and with ctx. A program that is missing or not executable is no error: it exits
 	// with 127 or 126. ErrNotFound, ErrNotRunning.
 	Exec(ctx context.Context, id string, e Exec) (Exit, error)
+	// Dial connects to a TCP port that something in the task listens on, at the task's own
+	// loopback address. ErrNotFound, ErrNotRunning, ErrNotListening.
+	Dial(ctx context.Context, id string, port uint16) (Conn, error)
 	// Output reads one output of a task from an offset on. With follow it blocks at
 	// the end of what there is until more comes or the task has ended, then gives
 	// io.EOF. Output stays until Remove. ErrNotFound.

@@ -12,6 +12,7 @@
 //	cat              standard input to standard output; a task has none, a program in it may
 //	copy FROM TO     two paths in the task, through its mounts
 //	await PATH       until a file is there
+//	serve PORT       from here on, give back whatever comes to a TCP port
 //	ignore-term      SIGTERM does nothing from here on
 //	on-term CODE     SIGTERM ends the task with CODE from here on
 //	on-warn TEXT     SIGUSR1 prints TEXT from here on, and ends the sleep it finds
@@ -26,7 +27,7 @@ import (
 	"time"
 )
 
-// Shell gives the command that runs a script in an image with /bin/sh, cp and sleep.
+// Shell gives the command that runs a script in an image with /bin/sh, cp, nc and sleep.
 func Shell(script []string) []string {
 	var lines []string
 	for _, instruction := range script {
@@ -54,6 +55,8 @@ func Shell(script []string) []string {
 			lines = append(lines, "cp "+quote(first)+" "+quote(second)+" || exit 1")
 		case "await":
 			lines = append(lines, "while [ ! -e "+quote(rest)+" ]; do sleep 0.02; done")
+		case "serve":
+			lines = append(lines, "nc -ll -p "+rest+" -e cat &", "while ! nc 127.0.0.1 "+rest+" </dev/null; do sleep 0.02; done")
 		case "ignore-term":
 			lines = append(lines, "trap '' TERM")
 		case "on-warn":

@@ -36,8 +36,9 @@ type task struct {
 	output map[runtime.Stream][]byte
 	exit   runtime.Exit
 	onTerm int
-	onWarn string // printed when warned; "" is a script that does not handle that
-	dying  bool   // killed is closed
+	onWarn string          // printed when warned; "" is a script that does not handle that
+	serves map[string]bool // ports
+	dying  bool            // killed is closed
 }
 
 func newScript(spec runtime.Spec) *task {
@@ -163,6 +164,7 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 			}
 		}
 	},
+	"serve":       func(t *task, port string) (int, bool) { t.serve(port); return 0, false },
 	"ignore-term": func(t *task, _ string) (int, bool) { t.setOnTerm(termIgnored); return 0, false },
 	"on-warn":     func(t *task, text string) (int, bool) { t.setOnWarn(text); return 0, false },
 	"on-term": func(t *task, rest string) (int, bool) {
