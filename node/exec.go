@@ -2,13 +2,10 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/rigmesh/rigmesh/job/requester"
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p/stream"
@@ -48,9 +45,6 @@ type tasks struct{ n *Node }
 // Exec implements control.Tasks.
 func (t tasks) Exec(ctx context.Context, id string, start *leasev1.ExecStart) (control.Link, error) {
 	link, err := t.n.requester.Exec(ctx, id, start)
-	if errors.Is(err, requester.ErrEnded) || errors.Is(err, requester.ErrNotRunning) {
-		return nil, fmt.Errorf("%w: %w", control.ErrNoTask, err)
-	}
 	if err != nil {
 		return nil, translate(err)
 	}

@@ -88,6 +88,8 @@ func translate(err error) error {
 		{requester.ErrNoJob, control.ErrNotFound},
 		{requester.ErrAmbiguous, control.ErrAmbiguous},
 		{requester.ErrSpec, control.ErrInvalid},
+		{requester.ErrEnded, control.ErrNoTask},
+		{requester.ErrNotRunning, control.ErrNoTask},
 	} {
 		if errors.Is(err, t.from) {
 			return fmt.Errorf("%w: %w", t.to, err)

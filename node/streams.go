@@ -73,6 +73,7 @@ func (n *Node) serve() {
 	stream.Serve(n.host, "samples", stream.Limits{}, limited(n, n.serveSamples))
 	stream.Accept(n.host, "beat", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveBeat(ctx, c) })
 	stream.Accept(n.host, "exec", execLimits, func(ctx context.Context, c *stream.Conn) { n.serveExec(ctx, c) })
+	stream.Accept(n.host, portProtocol, portLimits, func(ctx context.Context, c *stream.Conn) { n.servePort(ctx, c) })
 	stream.Accept(n.host, "logs", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveTask(ctx, c) })
 }
 

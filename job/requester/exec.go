@@ -15,31 +15,24 @@ import (
 // start sent for the job's lease. What comes back is an ExecReply each, also when the
 // worker refuses. ErrNoJob, ErrAmbiguous, ErrEnded, ErrNotRunning, ErrSpec.
 func (r *Requester) Exec(ctx context.Context, id string, start *leasev1.ExecStart) (session.Link, error) {
-	j, err := r.find(id)
+	t, err := r.holding(id)
 	if err != nil {
 		return nil, err
 	}
 	if err := job.CheckExec(start); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
-	t := j.lease()
-	switch {
-	case j.over():
-		return nil, fmt.Errorf("%s: %w", j.id, ErrEnded)
-	case t == nil:
-		return nil, fmt.Errorf("%s: %w: no worker was found so far", j.id, ErrNotRunning)
-	}
 	dial, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	link, err := r.Streams.Exec(dial, t.worker)
 	if err != nil {
-		return nil, fmt.Errorf("reach the worker of job %s: %w", j.id, err)
+		return nil, fmt.Errorf("reach the worker of job %s: %w", t.j.id, err)
 	}
 	start = proto.CloneOf(start)
 	start.LeaseId = t.id[:]
 	if err := link.Send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Start{Start: start}}); err != nil {
 		link.Reset()
-		return nil, fmt.Errorf("run a program in job %s: %w", j.id, err)
+		return nil, fmt.Errorf("run a program in job %s: %w", t.j.id, err)
 	}
 	return link, nil
 }

@@ -66,6 +66,7 @@ type tenancy struct {
 	sealable chan struct{}           // nudges the sealer
 	dialing  atomic.Bool             // reconnect is at it
 	execs    atomic.Int32            // programs beside its job
+	opened   atomic.Int32            // connections to ports of the task
 	evict    sync.Once
 	evicted  chan struct{} // closed when what is left has to make room
 }

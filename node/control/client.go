@@ -25,6 +25,7 @@ type Client struct {
 	owner     controlv1connect.OwnerServiceClient
 	reach     controlv1connect.ReachServiceClient
 	tasks     controlv1connect.TaskServiceClient
+	ports     controlv1connect.PortServiceClient
 	transport *http.Transport
 }
 
@@ -66,6 +67,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		owner:     controlv1connect.NewOwnerServiceClient(over, origin, plain),
 		reach:     controlv1connect.NewReachServiceClient(over, origin, plain),
 		tasks:     controlv1connect.NewTaskServiceClient(over, origin, plain),
+		ports:     controlv1connect.NewPortServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

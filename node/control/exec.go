@@ -26,6 +26,8 @@ type Tasks interface {
 type Link interface {
 	Send(proto.Message) error
 	Recv(proto.Message) error
+	// Close ends it; what was sent still arrives.
+	Close() error
 	// Reset ends it at once, for both ends.
 	Reset()
 }

@@ -30,6 +30,7 @@ type Config struct {
 	Node     Node
 	Owner    Owner
 	Reach    Reach
+	Ports    Ports
 	Log      *slog.Logger
 }
 
@@ -69,6 +70,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewTaskServiceHandler(taskServer{s.Tasks}, options))
 	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReachServiceHandler(reach{s}, options))
+	mux.Handle(controlv1connect.NewPortServiceHandler(portServer{s.Ports}, options))
 	srv := &http.Server{
 		Handler:           s.idle.count(mux),
 		Protocols:         plainHTTP2(),

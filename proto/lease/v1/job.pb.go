@@ -99,7 +99,8 @@ type Submission struct {
 	StopDisputed  bool                   `protobuf:"varint,22,opt,name=stop_disputed,json=stopDisputed,proto3" json:"stop_disputed,omitempty"` // end the task at the first beat whose evidence does not fit
 	Placement     *Placement             `protobuf:"bytes,30,opt,name=placement,proto3" json:"placement,omitempty"`
 	Prefer        *Preference            `protobuf:"bytes,31,opt,name=prefer,proto3" json:"prefer,omitempty"`
-	Retries       uint32                 `protobuf:"varint,32,opt,name=retries,proto3" json:"retries,omitempty"` // so often the job is run again when a lease of it ends with no exit code; 0: at most once
+	Retries       uint32                 `protobuf:"varint,32,opt,name=retries,proto3" json:"retries,omitempty"`  // so often the job is run again when a lease of it ends with no exit code; 0: at most once
+	Forwards      []*Forward             `protobuf:"bytes,40,rep,name=forwards,proto3" json:"forwards,omitempty"` // where ports of the task are to appear on this machine
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +224,13 @@ func (x *Submission) GetRetries() uint32 {
 		return x.Retries
 	}
 	return 0
+}
+
+func (x *Submission) GetForwards() []*Forward {
+	if x != nil {
+		return x.Forwards
+	}
+	return nil
 }
 
 // Placement is what a job asks of where it runs, beside the hardware.
@@ -1167,7 +1175,7 @@ var File_lease_v1_job_proto protoreflect.FileDescriptor
 
 const file_lease_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\xe1\x03\n" +
+	"\x12lease/v1/job.proto\x12\x10rigmesh.lease.v1\x1a\x14lease/v1/lease.proto\x1a\x13lease/v1/port.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\x98\x04\n" +
 	"\n" +
 	"Submission\x12+\n" +
 	"\x04spec\x18\x01 \x01(\v2\x17.rigmesh.market.v1.SpecR\x04spec\x12\x1b\n" +
@@ -1183,7 +1191,8 @@ const file_lease_v1_job_proto_rawDesc = "" +
 	"\rstop_disputed\x18\x16 \x01(\bR\fstopDisputed\x129\n" +
 	"\tplacement\x18\x1e \x01(\v2\x1b.rigmesh.lease.v1.PlacementR\tplacement\x124\n" +
 	"\x06prefer\x18\x1f \x01(\v2\x1c.rigmesh.lease.v1.PreferenceR\x06prefer\x12\x18\n" +
-	"\aretries\x18  \x01(\rR\aretries\"~\n" +
+	"\aretries\x18  \x01(\rR\aretries\x125\n" +
+	"\bforwards\x18( \x03(\v2\x19.rigmesh.lease.v1.ForwardR\bforwards\"~\n" +
 	"\tPlacement\x12\x18\n" +
 	"\aregions\x18\x01 \x03(\tR\aregions\x12\x1c\n" +
 	"\n" +
@@ -1294,38 +1303,40 @@ var file_lease_v1_job_proto_goTypes = []any{
 	(*Again)(nil),           // 12: rigmesh.lease.v1.Again
 	(*JobEnded)(nil),        // 13: rigmesh.lease.v1.JobEnded
 	(*v1.Spec)(nil),         // 14: rigmesh.market.v1.Spec
-	(*Progress)(nil),        // 15: rigmesh.lease.v1.Progress
-	(*v1.Bid)(nil),          // 16: rigmesh.market.v1.Bid
-	(*v1.Decline)(nil),      // 17: rigmesh.market.v1.Decline
-	(*Terms)(nil),           // 18: rigmesh.lease.v1.Terms
-	(*Exit)(nil),            // 19: rigmesh.lease.v1.Exit
-	(*Output)(nil),          // 20: rigmesh.lease.v1.Output
+	(*Forward)(nil),         // 15: rigmesh.lease.v1.Forward
+	(*Progress)(nil),        // 16: rigmesh.lease.v1.Progress
+	(*v1.Bid)(nil),          // 17: rigmesh.market.v1.Bid
+	(*v1.Decline)(nil),      // 18: rigmesh.market.v1.Decline
+	(*Terms)(nil),           // 19: rigmesh.lease.v1.Terms
+	(*Exit)(nil),            // 20: rigmesh.lease.v1.Exit
+	(*Output)(nil),          // 21: rigmesh.lease.v1.Output
 }
 var file_lease_v1_job_proto_depIdxs = []int32{
 	14, // 0: rigmesh.lease.v1.Submission.spec:type_name -> rigmesh.market.v1.Spec
 	2,  // 1: rigmesh.lease.v1.Submission.placement:type_name -> rigmesh.lease.v1.Placement
 	3,  // 2: rigmesh.lease.v1.Submission.prefer:type_name -> rigmesh.lease.v1.Preference
-	6,  // 3: rigmesh.lease.v1.JobEvent.searching:type_name -> rigmesh.lease.v1.Searching
-	7,  // 4: rigmesh.lease.v1.JobEvent.bid:type_name -> rigmesh.lease.v1.BidReceived
-	8,  // 5: rigmesh.lease.v1.JobEvent.decline:type_name -> rigmesh.lease.v1.DeclineReceived
-	9,  // 6: rigmesh.lease.v1.JobEvent.lease:type_name -> rigmesh.lease.v1.LeaseSigned
-	15, // 7: rigmesh.lease.v1.JobEvent.progress:type_name -> rigmesh.lease.v1.Progress
-	10, // 8: rigmesh.lease.v1.JobEvent.heartbeat:type_name -> rigmesh.lease.v1.Heartbeat
-	11, // 9: rigmesh.lease.v1.JobEvent.trouble:type_name -> rigmesh.lease.v1.Trouble
-	13, // 10: rigmesh.lease.v1.JobEvent.ended:type_name -> rigmesh.lease.v1.JobEnded
-	16, // 11: rigmesh.lease.v1.BidReceived.bid:type_name -> rigmesh.market.v1.Bid
-	4,  // 12: rigmesh.lease.v1.BidReceived.score:type_name -> rigmesh.lease.v1.Score
-	17, // 13: rigmesh.lease.v1.DeclineReceived.decline:type_name -> rigmesh.market.v1.Decline
-	18, // 14: rigmesh.lease.v1.LeaseSigned.terms:type_name -> rigmesh.lease.v1.Terms
-	13, // 15: rigmesh.lease.v1.Again.ended:type_name -> rigmesh.lease.v1.JobEnded
-	0,  // 16: rigmesh.lease.v1.JobEnded.outcome:type_name -> rigmesh.lease.v1.Outcome
-	19, // 17: rigmesh.lease.v1.JobEnded.exit:type_name -> rigmesh.lease.v1.Exit
-	20, // 18: rigmesh.lease.v1.JobEnded.outputs:type_name -> rigmesh.lease.v1.Output
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	15, // 3: rigmesh.lease.v1.Submission.forwards:type_name -> rigmesh.lease.v1.Forward
+	6,  // 4: rigmesh.lease.v1.JobEvent.searching:type_name -> rigmesh.lease.v1.Searching
+	7,  // 5: rigmesh.lease.v1.JobEvent.bid:type_name -> rigmesh.lease.v1.BidReceived
+	8,  // 6: rigmesh.lease.v1.JobEvent.decline:type_name -> rigmesh.lease.v1.DeclineReceived
+	9,  // 7: rigmesh.lease.v1.JobEvent.lease:type_name -> rigmesh.lease.v1.LeaseSigned
+	16, // 8: rigmesh.lease.v1.JobEvent.progress:type_name -> rigmesh.lease.v1.Progress
+	10, // 9: rigmesh.lease.v1.JobEvent.heartbeat:type_name -> rigmesh.lease.v1.Heartbeat
+	11, // 10: rigmesh.lease.v1.JobEvent.trouble:type_name -> rigmesh.lease.v1.Trouble
+	13, // 11: rigmesh.lease.v1.JobEvent.ended:type_name -> rigmesh.lease.v1.JobEnded
+	17, // 12: rigmesh.lease.v1.BidReceived.bid:type_name -> rigmesh.market.v1.Bid
+	4,  // 13: rigmesh.lease.v1.BidReceived.score:type_name -> rigmesh.lease.v1.Score
+	18, // 14: rigmesh.lease.v1.DeclineReceived.decline:type_name -> rigmesh.market.v1.Decline
+	19, // 15: rigmesh.lease.v1.LeaseSigned.terms:type_name -> rigmesh.lease.v1.Terms
+	13, // 16: rigmesh.lease.v1.Again.ended:type_name -> rigmesh.lease.v1.JobEnded
+	0,  // 17: rigmesh.lease.v1.JobEnded.outcome:type_name -> rigmesh.lease.v1.Outcome
+	20, // 18: rigmesh.lease.v1.JobEnded.exit:type_name -> rigmesh.lease.v1.Exit
+	21, // 19: rigmesh.lease.v1.JobEnded.outputs:type_name -> rigmesh.lease.v1.Output
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_job_proto_init() }
@@ -1334,6 +1345,7 @@ func file_lease_v1_job_proto_init() {
 		return
 	}
 	file_lease_v1_lease_proto_init()
+	file_lease_v1_port_proto_init()
 	file_lease_v1_stream_proto_init()
 	file_lease_v1_job_proto_msgTypes[4].OneofWrappers = []any{
 		(*JobEvent_Searching)(nil),
