@@ -27,6 +27,7 @@ type jobFile struct {
 	Resources  resources       `yaml:"resources"`
 	Inputs     []string        `yaml:"inputs,omitempty"`
 	Outputs    []string        `yaml:"outputs,omitempty"`
+	Ports      forwards        `yaml:"ports,omitempty"`
 	Timeout    config.Duration `yaml:"timeout,omitempty"`
 	Retries    uint32          `yaml:"retries,omitempty"`
 	Price      price           `yaml:"price"`

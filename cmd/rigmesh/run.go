@@ -35,6 +35,7 @@ func runCommand(k console) *cli.Command {
 			"rigmesh attach JOB looks again. -v copies a folder to the worker, which is another machine.\n\n" +
 			examples(
 				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out pytorch/pytorch:2.8 python train.py",
+				"rigmesh run -p 8888 --vram 24GiB quay.io/jupyter/pytorch-notebook:cuda12-latest",
 				"rigmesh run -f job.yaml",
 				"rigmesh run --dry-run --gpu 2 --max-price 0.80 oci-archive:train.tar > job.yaml"),
 		Flags:  runFlags(),
@@ -91,6 +92,11 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 		}
 	}
 	v := newView(k, p.quiet)
+	open, err := listen(j.Ports) // a port that is taken is named before anything costs something
+	if err != nil {
+		return err
+	}
+	defer open.close()
 	client, id, err := submit(c, k, j, p, inputs, v)
 	if err != nil {
 		return err
@@ -99,6 +105,10 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 	if p.detach {
 		fmt.Fprintln(k.out, id)
 		return nil
+	}
+	defer open.serve(c.Context, client, id, v.say)()
+	for _, l := range open {
+		v.say("%s", l)
 	}
 	v.want, v.explain = wantsOf(j), p.explain
 	return follow(c.Context, client, k, v, id, outputs)

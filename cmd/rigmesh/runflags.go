@@ -41,6 +41,7 @@ func taskFlags() []cli.Flag {
 		yes(gpus, "simulated", "accept simulated GPUs, to try things out"),
 		list(box, "volume", "`DIR:/path[:ro]` is copied to the worker; what the task writes there does not come back; repeatable", "v"),
 		list(box, "output", "`/path:DIR` comes back into a new DIR when the task has ended; repeatable", "o"),
+		list(mine, "publish", "`[LOCAL:]REMOTE` opens port REMOTE of the task at 127.0.0.1:LOCAL while this command runs; repeatable", "p"),
 		list(box, "env", "`NAME=value`, or NAME for this shell's value; repeatable", "e"),
 		text(box, "workdir", "working `DIR` in the task", "w"),
 		text(box, "user", "`USER[:GROUP]` in the task", "u"),
@@ -103,6 +104,11 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	}
 	j.Inputs = append(j.Inputs, c.StringSlice("volume")...)
 	j.Outputs = append(j.Outputs, c.StringSlice("output")...)
+	for _, text := range c.StringSlice("publish") {
+		if err := j.Ports.add(text); err != nil {
+			return j, &usageError{fmt.Errorf("-p: %w", err)}
+		}
+	}
 	for _, word := range c.StringSlice("witness") {
 		if err := j.Heartbeat.Witnesses.add(word); err != nil {
 			return j, &usageError{fmt.Errorf("--witness: %w", err)}

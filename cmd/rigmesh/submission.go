@@ -128,5 +128,6 @@ func (j jobFile) submission(p plan, spec *marketv1.Spec) *leasev1.Submission {
 		StopDisputed:  j.Heartbeat.Disputed == disputedStop,
 		Placement:     j.Placement.message(),
 		Prefer:        j.Prefer.message(uint64(j.Price.Max)),
+		Forwards:      j.Ports.messages(),
 	}
 }
