@@ -130,7 +130,7 @@ func (o owned) earned() uint64 {
 
 func ownedDevice(number int, v keeper.View) *controlv1.OwnedDevice {
 	d := &controlv1.OwnedDevice{
-		Number: uint32(number), Uuid: v.Device.UUID, Model: v.Device.Model, Name: v.Device.Name, Simulated: v.Device.Simulated,
+		Number: uint32(number), Uuid: v.Device.UUID, Model: v.Device.Model, Name: v.Device.Name, Simulated: v.Device.Simulated, Mig: v.Device.MIG.Profile,
 		VramBytes: v.Device.VRAM - min(v.Device.VRAM, v.Decision.Reserve), Price: v.Decision.Price,
 		Action: v.Decision.Do.String(), Code: v.Decision.Code, Text: v.Decision.Text, SinceMs: v.Since.UnixMilli(),
 	}

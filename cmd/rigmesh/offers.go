@@ -78,7 +78,7 @@ func noOffers(peers uint32) error {
 		"loosen --vram, --model or --max-price, or look longer with --wait 30s")
 }
 
-// deviceNames writes devices for people: "2× rtx-4090, l40s (simulated)".
+// deviceNames writes devices for people: "2× rtx-4090, h100-sxm 1g.10gb (simulated)".
 func deviceNames(devices []*marketv1.Device) string {
 	type kind struct {
 		model     string
@@ -87,7 +87,7 @@ func deviceNames(devices []*marketv1.Device) string {
 	var order []kind
 	counts := map[kind]int{}
 	for _, d := range devices {
-		k := kind{d.Model, d.Simulated}
+		k := kind{modelAndSlice(d.Model, d.Mig), d.Simulated}
 		if counts[k]++; counts[k] == 1 {
 			order = append(order, k)
 		}
@@ -105,6 +105,9 @@ func deviceNames(devices []*marketv1.Device) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// modelAndSlice is a model, and the profile of a MIG slice of it; "" is a whole card.
+func modelAndSlice(model, profile string) string { return strings.TrimSpace(model + " " + profile) }
 
 func leastVRAM(devices []*marketv1.Device) string {
 	if len(devices) == 0 {
@@ -152,6 +155,7 @@ type offerView struct {
 // deviceView is a GPU as --json prints it; the price is in micro-credits per hour.
 type deviceView struct {
 	Model     string `json:"model"`
+	MIG       string `json:"mig,omitempty"`
 	VRAM      uint64 `json:"vram_bytes"`
 	Price     uint64 `json:"price_micro"`
 	Simulated bool   `json:"simulated"`
@@ -173,7 +177,7 @@ func offerViews(seen []*controlv1.SeenOffer) []offerView {
 func deviceViews(devices []*marketv1.Device) []deviceView {
 	views := make([]deviceView, 0, len(devices))
 	for _, d := range devices {
-		views = append(views, deviceView{d.Model, d.VramBytes, d.Price, d.Simulated})
+		views = append(views, deviceView{d.Model, d.Mig, d.VramBytes, d.Price, d.Simulated})
 	}
 	return views
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
 func TestTopIsATableWhereNobodyLooks(t *testing.T) {
@@ -52,6 +54,9 @@ func TestTheScreenOfTopFitsItsTerminal(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, plain)
 		}
 	}
+	if docs, err := os.ReadFile("../../docs/owners.md"); err != nil || !strings.Contains(string(docs), "```text\n"+plain+"```") {
+		t.Errorf("docs/owners.md shows another screen than\n%s", plain)
+	}
 	for _, width := range []int{20, 60, 80, 200} {
 		for _, color := range []bool{false, true} {
 			screen := topScreen{now, at, width, color, "paused"}.String()
@@ -68,6 +73,21 @@ func TestTheScreenOfTopFitsItsTerminal(t *testing.T) {
 	now.Devices[0].Lease.Name = "\x1b[2Jgone"
 	if screen := (topScreen{now, at, 140, false, ""}).String(); strings.Contains(screen, "\x1b") {
 		t.Error("a stranger's job name reaches the terminal as it is")
+	}
+}
+
+func TestAMIGSliceIsShownAsOne(t *testing.T) {
+	d := &controlv1.OwnedDevice{
+		Model: "h100-sxm", Mig: "3g.40gb", Simulated: true, ReadMs: 1, VramBytes: 40 << 30, Action: "lend",
+		Lacks: uint32(gpu.ReadPower | gpu.ReadEnergy | gpu.ReadUtilisation), Lease: &controlv1.OwnedLease{Name: "tune"},
+	}
+	screen := topScreen{&controlv1.ListDevicesResponse{Devices: []*controlv1.OwnedDevice{d}}, time.Now(), 140, false, ""}.String()
+	if !strings.Contains(screen, "h100-sxm 3g.40gb (sim)") || strings.Contains(screen, "kWh") {
+		t.Errorf("%s", screen)
+	}
+	slice := &marketv1.Device{Model: "h100-sxm", Mig: "1g.10gb", Simulated: true}
+	if got := deviceNames([]*marketv1.Device{slice, slice, {Model: "h100-sxm"}}); got != "2× h100-sxm 1g.10gb (simulated), h100-sxm" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -137,7 +137,7 @@ func printTop(k console, now *controlv1.ListDevicesResponse) error {
 	for _, d := range now.Devices {
 		row := []string{fmt.Sprint(d.Number), modelName(d), reading(d, percent), reading(d, memory), reading(d, watts), reading(d, degrees), credits(d.Price), standing(d)}
 		if l := d.Lease; l != nil {
-			row = append(row, l.Name, spanMS(l.CreditMs), credits(l.Amount), kWh(l.EnergyMj))
+			row = append(row, l.Name, spanMS(l.CreditMs), credits(l.Amount), drawn(d))
 		} else {
 			row = append(row, "", "", "", "")
 		}

@@ -41,7 +41,7 @@ func (s topScreen) String() string {
 	left := s.paint(bold, "rigmesh"+name) + "  " + totals(s.now)
 	clock := s.at.Format("15:04:05")
 	lines := []string{left + strings.Repeat(" ", max(1, s.width-ansi.StringWidth(left)-len(clock))) + s.paint(faint, clock), ""}
-	lines = append(lines, s.paint(faint, fmt.Sprintf("%3s  %-20s %-20s %15s %12s %5s %7s  %-9s %s",
+	lines = append(lines, s.paint(faint, fmt.Sprintf("%3s  %-22s %-20s %15s %12s %5s %7s  %-9s %s",
 		"GPU", "MODEL", "UTILISATION", "MEMORY", "POWER", "TEMP", "PRICE", "STATE", "JOB")))
 	var notes []string
 	for _, d := range s.now.Devices {
@@ -69,9 +69,10 @@ func (s topScreen) String() string {
 
 // device is one line of the screen.
 func (s topScreen) device(d *controlv1.OwnedDevice) string {
-	text := ""
+	text, pad := "", 0
 	if l := d.Lease; l != nil {
-		text = fmt.Sprintf("%s  %s  %s  %s", orElse(job.CleanText(l.Name), short(l.Id)), spanMS(l.CreditMs), credits(l.Amount), kWh(l.EnergyMj))
+		pad = 9
+		text = fmt.Sprintf(" %s  %s  %s  %s", orElse(job.CleanText(l.Name), short(l.Id)), spanMS(l.CreditMs), credits(l.Amount), drawn(d))
 	}
 	heat := ""
 	switch {
@@ -80,10 +81,10 @@ func (s topScreen) device(d *controlv1.OwnedDevice) string {
 	case d.Temperature >= 75:
 		heat = yellow
 	}
-	return fmt.Sprintf("%3d  %-20s %s %s %15s %12s %s %7s  %s %s",
-		d.Number, ansi.Truncate(modelName(d), 20, "…"), s.bar(d), s.paint(cyan, fmt.Sprintf("%4s", reading(d, percent))),
+	return fmt.Sprintf("%3d  %-22s %s %s %15s %12s %s %7s  %s%s",
+		d.Number, ansi.Truncate(modelName(d), 22, "…"), s.bar(d), s.paint(cyan, fmt.Sprintf("%4s", reading(d, percent))),
 		reading(d, memory), reading(d, watts), s.paint(heat, fmt.Sprintf("%5s", reading(d, degrees))),
-		credits(d.Price), s.paint(s.tone(d), fmt.Sprintf("%-9s", standing(d))), text)
+		credits(d.Price), s.paint(s.tone(d), fmt.Sprintf("%-*s", pad, standing(d))), text)
 }
 
 // bar is the utilisation in fifteen cells.
@@ -130,10 +131,11 @@ func orElse(a, b string) string {
 }
 
 func modelName(d *controlv1.OwnedDevice) string {
+	name := modelAndSlice(d.Model, d.Mig)
 	if d.Simulated {
-		return d.Model + " (sim)"
+		name += " (sim)"
 	}
-	return d.Model
+	return name
 }
 
 // reading is one of a device's readings, or "-" when there is none.
@@ -159,6 +161,11 @@ func watts(d *controlv1.OwnedDevice) (string, gpu.Reading) {
 
 func degrees(d *controlv1.OwnedDevice) (string, gpu.Reading) {
 	return fmt.Sprintf("%d°C", d.Temperature), gpu.ReadTemperature
+}
+
+// drawn is what the lease on a device drew; "-" when the device does not say, as MIG slices do not.
+func drawn(d *controlv1.OwnedDevice) string {
+	return reading(d, func(d *controlv1.OwnedDevice) (string, gpu.Reading) { return kWh(d.Lease.EnergyMj), gpu.ReadEnergy })
 }
 
 // kWh writes an energy for people.
@@ -197,6 +204,7 @@ type ownedJSON struct {
 	Number      uint32     `json:"number"`
 	UUID        string     `json:"uuid"`
 	Model       string     `json:"model"`
+	MIG         string     `json:"mig,omitempty"`
 	Simulated   bool       `json:"simulated"`
 	VRAM        uint64     `json:"vram_bytes"`
 	Price       uint64     `json:"price_micro"`
@@ -233,7 +241,7 @@ func viewTop(now *controlv1.ListDevicesResponse) topJSON {
 	v := topJSON{Name: now.Name, Peers: now.ConnectedPeers, Earned: now.Earned, Devices: []ownedJSON{}}
 	for _, d := range now.Devices {
 		o := ownedJSON{
-			Number: d.Number, UUID: d.Uuid, Model: d.Model, Simulated: d.Simulated, VRAM: d.VramBytes, Price: d.Price,
+			Number: d.Number, UUID: d.Uuid, Model: d.Model, MIG: d.Mig, Simulated: d.Simulated, VRAM: d.VramBytes, Price: d.Price,
 			Action: d.Action, Code: d.Code, Text: d.Text, Until: rfc3339(d.UntilMs), Read: rfc3339(d.ReadMs),
 			Utilisation: d.Utilisation, MemoryUsed: d.MemoryUsed, Power: d.PowerMw, PowerLimit: d.PowerLimitMw,
 			Temperature: d.Temperature, Clock: d.ClockMhz, Throttle: d.Throttle, Energy: d.EnergyMj, Foreign: d.Foreign,

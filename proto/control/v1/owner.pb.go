@@ -295,6 +295,7 @@ type OwnedDevice struct {
 	Lacks         uint32                 `protobuf:"varint,22,opt,name=lacks,proto3" json:"lacks,omitempty"`                       // readings the device does not give, one bit each
 	Foreign       []string               `protobuf:"bytes,23,rep,name=foreign,proto3" json:"foreign,omitempty"`                    // processes that are neither a lease's nor the desktop's
 	Lease         *OwnedLease            `protobuf:"bytes,24,opt,name=lease,proto3" json:"lease,omitempty"`                        // absent when nobody holds it
+	Mig           string                 `protobuf:"bytes,25,opt,name=mig,proto3" json:"mig,omitempty"`                            // profile of a slice; empty: a whole card
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -495,6 +496,13 @@ func (x *OwnedDevice) GetLease() *OwnedLease {
 		return x.Lease
 	}
 	return nil
+}
+
+func (x *OwnedDevice) GetMig() string {
+	if x != nil {
+		return x.Mig
+	}
+	return ""
 }
 
 // OwnedLease is the lease on a device.
@@ -922,7 +930,7 @@ const file_control_v1_owner_proto_rawDesc = "" +
 	"\adevices\x18\x01 \x03(\v2\x1f.rigmesh.control.v1.OwnedDeviceR\adevices\x12\x16\n" +
 	"\x06earned\x18\x02 \x01(\x04R\x06earned\x12'\n" +
 	"\x0fconnected_peers\x18\x03 \x01(\rR\x0econnectedPeers\x12\x12\n" +
-	"\x04name\x18\x04 \x01(\tR\x04name\"\xa7\x05\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\"\xb9\x05\n" +
 	"\vOwnedDevice\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x12\n" +
 	"\x04uuid\x18\x02 \x01(\tR\x04uuid\x12\x14\n" +
@@ -950,7 +958,8 @@ const file_control_v1_owner_proto_rawDesc = "" +
 	"\tenergy_mj\x18\x15 \x01(\x04R\benergyMj\x12\x14\n" +
 	"\x05lacks\x18\x16 \x01(\rR\x05lacks\x12\x18\n" +
 	"\aforeign\x18\x17 \x03(\tR\aforeign\x124\n" +
-	"\x05lease\x18\x18 \x01(\v2\x1e.rigmesh.control.v1.OwnedLeaseR\x05lease\"\x80\x02\n" +
+	"\x05lease\x18\x18 \x01(\v2\x1e.rigmesh.control.v1.OwnedLeaseR\x05lease\x12\x10\n" +
+	"\x03mig\x18\x19 \x01(\tR\x03mig\"\x80\x02\n" +
 	"\n" +
 	"OwnedLease\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
