@@ -37,16 +37,20 @@ func newOutput(dir, name string, limit int64) (*output, *os.File, error) {
 }
 
 // copy runs until every writer is gone. A full disk or a full quota loses output
-// and never blocks the job.
+// and never blocks the job. What came is durable on return: how the job ended is
+// written down next, and must not outlive what it said.
 func (o *output) copy() {
 	defer close(o.done)
-	_, err := io.CopyN(o.to, o.from, o.limit)
+	n, err := io.CopyN(o.to, o.from, o.limit)
 	if err == nil {
-		if n, _ := o.from.Read(make([]byte, 1)); n > 0 {
+		if more, _ := o.from.Read(make([]byte, 1)); more > 0 {
 			fmt.Fprintf(o.to, "\nrigmesh: output over %d bytes is dropped\n", o.limit)
 		}
 	}
 	_, _ = io.Copy(io.Discard, o.from)
+	if n > 0 {
+		_ = o.to.Sync() // a full disk, at worst
+	}
 	_ = o.to.Close()
 }
 

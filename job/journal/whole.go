@@ -23,3 +23,15 @@ func WriteFile(path string, content []byte) error {
 	}
 	return dir(filepath.Dir(path)).Sync()
 }
+
+// SyncFile makes what was appended to a file beside a journal durable, and its name.
+func SyncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return dir(filepath.Dir(path)).Sync()
+}

@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -25,5 +27,18 @@ func TestWriteFileReplacesAFileWholeAndLeavesNothingBeside(t *testing.T) {
 	}
 	if err := WriteFile(filepath.Join(path, "below a file"), nil); err == nil {
 		t.Error("a file was written below a file")
+	}
+}
+
+func TestSyncFileWantsAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := SyncFile(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := SyncFile(path); err != nil {
+		t.Error(err)
 	}
 }

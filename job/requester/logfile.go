@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
@@ -74,6 +76,15 @@ func (l *logFile) write(offset int64, data []byte) error {
 	rest := data[skip:]
 	_, err = f.Write(rest[:min(int64(len(rest)), maxOutput-have)])
 	l.wake()
+	return err
+}
+
+// sync makes what is here durable.
+func (l *logFile) sync() error {
+	err := journal.SyncFile(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the task wrote nothing
+	}
 	return err
 }
 

@@ -24,6 +24,9 @@ func (t *tenure) receive(ctx context.Context, ended *leasev1.Ended) error {
 	if err != nil {
 		return err
 	}
+	if err := errors.Join(t.j.stdout.sync(), t.j.stderr.sync()); err != nil {
+		return fmt.Errorf("keep the output: %w", err)
+	}
 	event, err := proto.Marshal(&leasev1.Ended{Exit: ended.Exit, Outputs: fetched})
 	if err != nil {
 		return err
