@@ -75,6 +75,7 @@ matrix: build failpoints ## the power goes at every step of both journals, 50 ti
 .PHONY: compat
 compat: build ## this version with the recorded earlier one, each way, and a change of version in the middle of a job
 	tools/previous.sh
+	go test -count=1 -v ./testnet/golden
 	go test -count=1 -timeout 30m ./testnet/e2e -run Version -v | grep -v -e level= -e '=== '
 
 mutants: ## known bugs, one at a time: which tests find which
@@ -101,6 +102,10 @@ faults: ## every fault of a card, in every state of a worker: one line each
 .PHONY: nat
 nat: root build ## every kind of NAT against every other, a lease with 64 MiB each; 20 rigs behind one address
 	go test -count=1 -timeout 30m ./testnet/nat -whole -v | grep -v -e '=== ' -e level=
+
+.PHONY: race
+race: build ## every test within one process 20 times under the race detector; counts executions and failures
+	tools/race.sh 20
 
 histories: ## a million random histories of reservations: some ten minutes
 	go test -count=1 -v -timeout 2h -run TestNoHistory ./gpu -histories 1000000
