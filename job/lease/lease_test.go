@@ -305,7 +305,7 @@ func BenchmarkReplay(b *testing.B) {
 
 // BenchmarkBeat is one heartbeat without a journal or a network, both sides.
 func BenchmarkBeat(b *testing.B) {
-	s := &scene{terms: testTerms(), now: epoch, offset: 10 * time.Second, lose: map[string]int{}, hold: map[string]int{}}
+	s := &scene{mute: true, terms: testTerms(), now: epoch, offset: 10 * time.Second, lose: map[string]int{}, hold: map[string]int{}}
 	for b.Loop() {
 		if err := s.command([]string{"sleep", "60s"}); err != nil {
 			b.Fatal(err)

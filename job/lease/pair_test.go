@@ -207,7 +207,7 @@ func fingerprint(l Lease) [sha256.Size]byte {
 	for _, a := range l.attests {
 		b = append(b, a.signed.Signature...)
 	}
-	b = fmt.Append(b, len(l.chain.heads), len(l.latest))
+	b = fmt.Append(b, len(l.chain.heads), len(l.latest), w.shown)
 	if r.open != nil {
 		b = fmt.Append(append(b, r.open.hash[:]...), r.open.shown)
 	}

@@ -62,9 +62,12 @@ func (t *turn) apply(ev Event) error {
 	}
 }
 
-// afterEnd answers the one thing that is still answered: a worker that did not
-// hear that its close is co-signed.
+// afterEnd takes what may still come: a worker that did not hear that its close is
+// co-signed is told again, and what a witness attests to is as good as before.
 func (t *turn) afterEnd(ev Event) error {
+	if a, ok := ev.(Attested); ok {
+		return t.attestReceived(a.attest)
+	}
 	c, ok := ev.(CloseReceived)
 	if ok && t.state == Closed && bytes.Equal(c.Close.Payload(), t.closing.requester.GetPayload()) {
 		t.send(t.closing.requester)

@@ -93,6 +93,7 @@ type scene struct {
 	startedMs int64
 	endedMs   int64
 	moves     moves // nil unless someone wants to know
+	mute      bool  // nobody reads what it tells
 }
 
 func (s *scene) command(words []string) error {
@@ -313,10 +314,14 @@ func (s *scene) step(r Role, ev Event) {
 	if s.moves != nil {
 		s.moves.note(r, before, l.State(), ev)
 	}
-	fmt.Fprintf(&s.out, "%s %s %s beats=%d credit=%s\n", s.clock(), r, l.State(), l.Beats(), time.Duration(l.CreditMS())*time.Millisecond)
+	if !s.mute {
+		fmt.Fprintf(&s.out, "%s %s %s beats=%d credit=%s\n", s.clock(), r, l.State(), l.Beats(), time.Duration(l.CreditMS())*time.Millisecond)
+	}
 	died := s.dies == r
 	for _, ef := range effects {
-		fmt.Fprintf(&s.out, "  %s\n", tell(ef))
+		if !s.mute {
+			fmt.Fprintf(&s.out, "  %s\n", tell(ef))
+		}
 		if w, ok := ef.(ShowWitness); ok {
 			s.witness.shown = w.Shown
 		}

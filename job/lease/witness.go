@@ -68,6 +68,9 @@ func (t *turn) showWitnesses(nonces [][]byte) {
 			t.worker.nonces[i] = nil
 		}
 		if s := t.Shown(uint32(i)); s != nil {
+			shown := make([]uint64, len(nonces))
+			copy(shown, t.worker.shown)
+			shown[i], t.worker.shown = t.chain.beats, shown
 			t.do(ShowWitness{Witness: uint32(i), Shown: s})
 		}
 	}
@@ -94,6 +97,16 @@ func (l Lease) Shown(witness uint32) *leasev1.Shown {
 	}
 	s.Consistency = proof
 	return s
+}
+
+// Unattested says whether a witness was shown a beat and has not attested to it yet.
+func (l Lease) Unattested() bool {
+	for i, beats := range l.worker.shown {
+		if last := l.latest[uint32(i)]; beats > 0 && (last == nil || last.GetSeq()+1 < beats) {
+			return true
+		}
+	}
+	return false
 }
 
 // OpenAttest checks the signature of what came as an attestation of a witness of

@@ -12,15 +12,23 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
+// keepReceipt keeps the best receipt that there is; false without any.
+func (t *tenure) keepReceipt() bool {
+	r := t.session.Lease().Receipt()
+	if r == nil {
+		return false
+	}
+	if err := t.j.r.Receipts.Keep("requester", r); err != nil {
+		t.log.Error("receipt not kept", "err", err)
+	}
+	return true
+}
+
 // conclude says how the job ended, from how its lease did.
 func (t *tenure) conclude() *leasev1.JobEnded {
 	l := t.session.Lease()
 	end := &leasev1.JobEnded{LeaseId: t.id.String(), CreditMs: l.CreditMS(), Amount: l.Amount()}
-	if r := l.Receipt(); r != nil {
-		if err := t.j.r.Receipts.Keep("requester", r); err != nil {
-			t.log.Error("receipt not kept", "err", err)
-		}
-	} else {
+	if !t.keepReceipt() {
 		end.LeaseId = ""
 	}
 	if p := l.Equivocation(); p != nil {

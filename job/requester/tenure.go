@@ -114,6 +114,9 @@ func (t *tenure) hold(ctx context.Context) error {
 	err := t.session.Run(ctx)
 	stop()
 	dialer.Wait()
+	if l := t.session.Lease(); l.State().Ended() && len(l.Attests()) > 0 {
+		t.keepReceipt() // a witness may have attested after the end
+	}
 	return err
 }
 

@@ -43,7 +43,7 @@ type Config struct {
 	// Stepped is called after each step. It may be nil.
 	Stepped func()
 	// Linger is how long a session whose lease has ended stays to make sure that
-	// the other side has our last word.
+	// the other side has our last word, and for what witnesses still have to say.
 	Linger time.Duration
 }
 
@@ -135,7 +135,8 @@ func (s *Session) noteEnd() {
 // finished says whether nothing is left to say.
 func (s *Session) finished() bool {
 	l := s.Lease()
-	return l.State().Ended() && (len(l.Pending()) == 0 || s.heard || !s.Now().Before(s.until))
+	waits := len(l.Pending()) > 0 && !s.heard || l.Unattested()
+	return l.State().Ended() && (!waits || !s.Now().Before(s.until))
 }
 
 // next waits for one thing to happen and deals with it.

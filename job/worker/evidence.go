@@ -17,6 +17,10 @@ import (
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
+// shortTaskID is how much of a task's name stands in evidence: a lease has one, and every
+// receipt carries it.
+const shortTaskID = len("rm-") + 8
+
 const (
 	// MaxSamples is how many samples one request may ask for.
 	MaxSamples = 4096
@@ -106,7 +110,7 @@ func (n *tenancy) evidence(first uint64) *leasev1.Evidence {
 			n.log.Warn("evidence", "err", err)
 		}
 	}
-	e.TaskId, e.ImageDigest = taskID(n.id), n.spec.Image.Digest
+	e.TaskId, e.ImageDigest = taskID(n.id)[:shortTaskID], n.spec.Image.Digest
 	return e
 }
 

@@ -90,7 +90,7 @@ func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l
 	t.session = session.New(session.Config{
 		Lease: l, Key: id.String(), Kind: KindEvent, Journal: w.Journal, Now: w.Now, Slept: w.Slept, Log: t.log,
 		Decode: t.decode, Perform: t.perform, Linked: t.linked,
-		Tick: func() lease.Event { return lease.Tick{} }, Stepped: t.stepped,
+		Tick: func() lease.Event { return lease.Tick{} }, Stepped: t.stepped, Linger: lastAttest,
 	})
 	return t
 }

@@ -20,6 +20,9 @@ const (
 	// witnessBusy before one that refused for now.
 	witnessRetry = 30 * time.Second
 	witnessBusy  = 5 * time.Minute
+	// lastAttest is how long a lease that has ended waits for what a witness has to say
+	// of its last heartbeat.
+	lastAttest = 3 * time.Second
 )
 
 // witness keeps the lease watched by one of its witnesses, for as long as its
@@ -92,16 +95,27 @@ func (n *tenancy) showWitness(ctx context.Context, index uint32, link session.Li
 		case err := <-lost:
 			return false, err
 		case <-n.session.Over():
-			_ = link.Send(&leasev1.WatchFrame{Frame: &leasev1.WatchFrame_Over{Over: &leasev1.Over{}}})
-			_ = link.Close()
-			select { // the witness ends the stream once it has heard
-			case <-lost:
-			case <-ctx.Done():
+			if show := n.session.Lease().Shown(index); show != nil { // it may not have got that far
+				_ = link.Send(&leasev1.WatchFrame{Frame: &leasev1.WatchFrame_Shown{Shown: show}})
 			}
+			_ = link.Send(&leasev1.WatchFrame{Frame: &leasev1.WatchFrame_Over{Over: &leasev1.Over{}}})
+			n.waitWitness(ctx, lost)
 			return true, nil
 		case <-ctx.Done():
 			return true, nil
 		}
+	}
+}
+
+// waitWitness waits until a witness has heard that the lease is over, and said what it
+// had to say: then it ends the stream.
+func (n *tenancy) waitWitness(ctx context.Context, lost <-chan error) {
+	timer := time.NewTimer(witnessTimeout)
+	defer timer.Stop()
+	select {
+	case <-lost:
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -67,6 +67,7 @@ type Conn struct {
 	readBy        time.Time // what SetDeadline said; zero: never
 	writeBy       time.Time
 	awaitingFirst bool
+	closed        bool // by this side
 }
 
 func newConn(s network.Stream, l Limits, cancel context.CancelFunc) *Conn {
@@ -141,7 +142,7 @@ func (c *Conn) RecvFrame() ([]byte, error) {
 		if isViolation(err) {
 			code = network.StreamProtocolViolation
 		}
-		c.fail(code)
+		c.failRecv(code)
 		return nil, fmt.Errorf("receive from %s: %w", c.Peer(), classify(err))
 	}
 	c.mu.Lock()
@@ -157,9 +158,23 @@ func (c *Conn) endOfFrames(err error) error {
 	}
 	err = classify(err)
 	if !isTimeout(err) || c.stillAwaitingFirst() {
-		c.fail(network.StreamNoError)
+		c.failRecv(network.StreamNoError)
 	}
 	return fmt.Errorf("receive from %s: %w", c.Peer(), err)
+}
+
+// failRecv resets the stream, unless this side closed it: a reset would take with it
+// what was sent last.
+func (c *Conn) failRecv(code network.StreamErrorCode) {
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	switch {
+	case !closed:
+		c.fail(code)
+	case c.cancel != nil:
+		c.cancel()
+	}
 }
 
 // readSize reads a length: no limit of ours needs more than five bytes of it.
@@ -239,8 +254,13 @@ func (c *Conn) stillAwaitingFirst() bool {
 // CloseWrite says that nothing more will be sent; Recv goes on.
 func (c *Conn) CloseWrite() error { return c.s.CloseWrite() }
 
-// Close ends the stream; what was sent still arrives.
-func (c *Conn) Close() error { return c.s.Close() }
+// Close ends the stream; what was sent still arrives. A Recv that waits returns.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	return c.s.Close()
+}
 
 // Reset ends the stream at once, for both sides; what is under way is lost.
 func (c *Conn) Reset() { c.fail(network.StreamNoError) }

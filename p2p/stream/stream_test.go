@@ -231,6 +231,37 @@ func TestBothSidesTalkOverOneStream(t *testing.T) {
 	}
 }
 
+func TestWhatWasSentLastArrivesThoughTheSenderStillReads(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		hosts := p2ptest.Simulated(t, 2, p2ptest.Link{})
+		a, b := hosts[0], hosts[1]
+		p2ptest.Connect(t, a, b)
+		stream.Accept(b, "last", stream.Limits{}, func(ctx context.Context, c *stream.Conn) {
+			if err := c.Recv(&chunk{}); err != nil {
+				t.Error(err)
+			}
+			go func() { _ = c.Recv(&chunk{}) }()
+			time.Sleep(time.Second) // it reads
+			if err := errors.Join(c.Send(text("the last word")), c.Close()); err != nil {
+				t.Error(err)
+			}
+			<-ctx.Done() // the reader returns, and ends it
+		})
+		c, err := stream.Open(t.Context(), a, b.ID(), "last")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got chunk
+		if err := errors.Join(c.Send(text("hello")), c.Recv(&got)); err != nil || string(got.Data) != "the last word" {
+			t.Errorf("%q, %v", got.Data, err)
+		}
+		if err := c.Recv(&got); !errors.Is(err, io.EOF) {
+			t.Errorf("then %v, and not its end", err)
+		}
+		_ = c.Close()
+	})
+}
+
 func TestAnIdleStreamIsLeftAlone(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
 		hosts := p2ptest.Simulated(t, 2, p2ptest.Link{})

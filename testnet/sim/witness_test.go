@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,45 +18,107 @@ import (
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
 	"github.com/rigmesh/rigmesh/p2p/stream"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
-	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
-// liar is a machine whose witness asks as an honest one does and then attests to
-// another head than it was shown.
-func liar(t *testing.T, worker *Machine, number int) (id string, asked *int) {
+// watcher is a machine that does nothing but be a witness in a way of its own. It has
+// given out a nonce when answer gets the stream.
+func watcher(t *testing.T, worker *Machine, number int, answer func(ed25519.PrivateKey, *stream.Conn)) (id string) {
 	t.Helper()
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize))
 	h := worker.wires.host(number, key)
-	asked = new(int)
 	stream.Accept(h, "witness", stream.Limits{}, func(_ context.Context, c *stream.Conn) {
 		var f leasev1.WatchFrame
-		if c.Recv(&f) != nil {
-			return
-		}
 		nonce := &leasev1.Nonce{Nonce: bytes.Repeat([]byte{7}, 32)}
-		if c.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Nonce{Nonce: nonce}}) != nil || c.Recv(&f) != nil {
-			return
+		if c.Recv(&f) == nil && c.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Nonce{Nonce: nonce}}) == nil {
+			answer(key, c)
 		}
-		*asked++
-		_ = c.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Attest{Attest: lie(key, f.GetShown())}})
-		_ = c.Recv(&f) // until the worker goes
 	})
 	if _, err := h.ConnectAddr(t.Context(), worker.Addrs()[0]); err != nil {
 		t.Fatal(err)
 	}
-	return h.ID().String(), asked
+	return h.ID().String()
 }
 
-// lie is a well-formed attestation to a head that is not the chain's.
-func lie(key ed25519.PrivateKey, s *leasev1.Shown) *marketv1.Signed {
+// liar is a witness that asks as an honest one does and then attests to another head
+// than it was shown.
+func liar(t *testing.T, worker *Machine, number int) (id string, asked *int) {
+	asked = new(int)
+	return watcher(t, worker, number, func(key ed25519.PrivateKey, c *stream.Conn) {
+		var f leasev1.WatchFrame
+		if c.Recv(&f) != nil {
+			return
+		}
+		*asked++
+		lie := attestation(f.GetShown(), 2)
+		lie.Head[0] ^= 1
+		signed, _ := statement.Sign(key, statement.TypeAttest, lie)
+		_ = c.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Attest{Attest: signed}})
+		_ = c.Recv(&f) // until the worker goes
+	}), asked
+}
+
+// late is a witness that attests to the last beat it was shown when it hears that the
+// lease is over.
+func late(t *testing.T, worker *Machine, number int) (id string) {
+	return watcher(t, worker, number, func(key ed25519.PrivateKey, c *stream.Conn) {
+		var shown *leasev1.Shown
+		for {
+			f := &leasev1.WatchFrame{}
+			if c.Recv(f) != nil {
+				return
+			}
+			if f.GetOver() != nil {
+				break
+			}
+			shown = f.GetShown()
+		}
+		time.Sleep(time.Second)
+		signed, _ := statement.Sign(key, statement.TypeAttest, attestation(shown, 0))
+		_ = c.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Attest{Attest: signed}})
+	})
+}
+
+// attestation is what a witness says of a beat that it was shown.
+func attestation(s *leasev1.Shown, witness uint32) *leasev1.Attest {
 	var b leasev1.Beat
 	_ = proto.Unmarshal(s.GetBeat().GetPayload(), &b)
 	head := heartbeat.NextHead(s.GetBeat(), s.GetAck())
-	head[0] ^= 1
-	signed, _ := statement.Sign(key, statement.TypeAttest, &leasev1.Attest{
-		Version: 1, LeaseId: b.LeaseId, Witness: 2, Seq: b.Seq, Head: head[:], TreeRoot: b.TreeRoot,
+	tree, _ := heartbeat.TreeFrom(b.Seq+1, s.GetTree())
+	root, now := tree.Append(head).Root(), time.Now().UnixMilli()
+	return &leasev1.Attest{
+		Version: 1, LeaseId: b.LeaseId, Witness: witness, Seq: b.Seq, Head: head[:], TreeRoot: root[:],
+		CreditMs: b.CreditMs, FirstMs: now, AskedMs: now, AttestedMs: now,
+	}
+}
+
+// shows says whether what people see of the receipt on both sides has a line.
+func shows(t *testing.T, line, lease string, sides ...*Machine) {
+	t.Helper()
+	for _, m := range sides {
+		s, err := receipt.Verify(receiptOf(t, m, lease))
+		var page strings.Builder
+		if err := errors.Join(err, s.Text(&page)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(page.String(), line) {
+			t.Errorf("%s has no %q:\n%s", m.ID(), line, page.String())
+		}
+	}
+}
+
+func TestWhatAWitnessAttestsAfterTheEndIsInBothReceipts(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090:1", Price: price})
+		witness := late(t, m[1], len(m))
+		settle()
+		sub := submission(t, m[0], "sleep 20s")
+		sub.Witnesses = []string{witness}
+		_, events := finish(t, m[0], sub)
+		lease := exited(t, events, 0).LeaseId
+		time.Sleep(10 * time.Second)
+		agreed(t, m[0], m[1], lease)
+		shows(t, "signed by both; witnessed 1 of 1", lease, m[0], m[1])
 	})
-	return signed
 }
 
 func TestALeaseWithThreeWitnessesOfWhichOneIsDeadAndOneLies(t *testing.T) {
@@ -111,6 +175,7 @@ func TestALeaseWithThreeWitnessesOfWhichOneIsDeadAndOneLies(t *testing.T) {
 		if *asked == 0 {
 			t.Error("the liar was never shown a beat")
 		}
+		shows(t, "signed by both; witnessed 1 of 3", end.LeaseId, m[0], m[1])
 	})
 }
 
