@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	bulkMiB    = 256
+	bulkMiB    = 512
 	bulkRounds = 3
 	rawName    = protocol.ID("/rigmesh-bench/raw/1")
 )
@@ -48,13 +48,16 @@ func (b *bench) bulk(ctx context.Context) (section, error) {
 	if err != nil {
 		return section{}, err
 	}
-	var raw, blobs, inputs samples
+	if err := link.join(ctx); err != nil {
+		return section{}, err
+	}
+	var raw, blobs, inputs, layer, layers samples
 	for range bulkRounds {
 		for _, way := range []struct {
 			into *samples
 			once func(context.Context) (time.Duration, error)
 		}{
-			{&raw, link.raw}, {&blobs, link.blob},
+			{&raw, link.raw}, {&blobs, link.blob}, {&layer, link.layer(1)}, {&layers, link.layer(crowdSize)},
 			{&inputs, func(ctx context.Context) (time.Duration, error) { return b.inputPhase(ctx, input) }},
 		} {
 			took, err := way.once(ctx)
@@ -70,6 +73,8 @@ func (b *bench) bulk(ctx context.Context) (section, error) {
 		rows: []row{
 			plain("**floor**: one bare libp2p stream, receiver hashes, writes and syncs", raw, "MiB/s", limit{}),
 			against("a blob into another peer's store", blobs, "MiB/s", raw, atLeast(0.9, "≥ 0.9 × floor")),
+			against("a layer of a public image from one other worker", layer, "MiB/s", raw, atLeast(0.9, "≥ 0.9 × floor")),
+			against(fmt.Sprintf("a layer of a public image from %d at once", crowdSize), layers, "MiB/s", raw, limit{}),
 			against("a job's input, from lease to unpacked on the worker", inputs, "MiB/s", raw, limit{}),
 		},
 	}, nil
@@ -91,6 +96,8 @@ func randomFile(dir string, size int64) (string, error) {
 // link is two hosts, one of which has a file to give.
 type link struct {
 	from, to *p2p.Host
+	store    *blob.Store // from's
+	peers    []*p2p.Host // from and others that have the file too
 	dir      string
 	file     string
 	digest   string
@@ -117,6 +124,7 @@ func newLink(ctx context.Context, dir, file string) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.store = store
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
@@ -140,6 +148,9 @@ func newLink(ctx context.Context, dir, file string) (*link, error) {
 func (l *link) close() {
 	_ = l.to.Close()
 	_ = l.from.Close()
+	for _, h := range l.peers {
+		_ = h.Close() // from twice, which is no harm
+	}
 }
 
 // give sends the whole file to whoever opens a stream.
@@ -161,6 +172,11 @@ func (l *link) raw(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer s.Close()
+	return l.receive(began, s)
+}
+
+// receive hashes and writes what comes, and syncs it.
+func (l *link) receive(began time.Time, s io.Reader) (time.Duration, error) {
 	path := filepath.Join(l.dir, "raw")
 	f, err := os.Create(path)
 	if err != nil {

@@ -26,7 +26,8 @@ func TestAJobRunsFromARegistry(t *testing.T) {
 		t.Skip("docker-registry is not installed (Debian has it in docker-registry)")
 	}
 	n := start(t)
-	host := n.registry()
+	n.write("registry/users", "me:"+secretHash+"\n")
+	host := n.registry(fmt.Sprintf("auth: {htpasswd: {realm: lab, path: %q}}", n.Path("registry/users")))
 	name := host + "/team/busybox:1.36"
 
 	r := n.run(name, "true")
@@ -64,22 +65,18 @@ func TestAJobRunsFromARegistry(t *testing.T) {
 // secretHash is what htpasswd keeps of the password "secret".
 const secretHash = "$2a$04$f9zODz22G5tSbSlJbpk2qOPJimZBp60w.MEXyFiNYL8W6RnRgVqnm"
 
-// registry starts a real registry on loopback, which knows "me" by "secret", and gives its host.
-func (n *network) registry() string {
+// registry starts a real registry on loopback, with more in its configuration, and gives its host.
+func (n *network) registry(more string) string {
 	n.t.Helper()
 	host := freeAddress(n.t)
-	n.write("registry/users", "me:"+secretHash+"\n")
 	n.write("registry/config.yml", fmt.Sprintf(`version: 0.1
 storage:
   filesystem:
     rootdirectory: %s
 http:
   addr: %s
-auth:
-  htpasswd:
-    realm: lab
-    path: %s
-`, n.Path("registry/data"), host, n.Path("registry/users")))
+%s
+`, n.Path("registry/data"), host, more))
 	log, err := os.Create(n.Path("registry/log"))
 	if err != nil {
 		n.t.Fatal(err)
