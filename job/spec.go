@@ -33,6 +33,9 @@ func CheckSpec(s *marketv1.Spec) error {
 	return p.err()
 }
 
+// InputFile is what the file of an input that is one file is called in its manifest.
+const InputFile = "file"
+
 func (p problems) image(i *marketv1.Image) {
 	if i == nil {
 		p.add("image", "want an image")
@@ -103,6 +106,7 @@ func (p problems) folders(inputs []*marketv1.Input, outputs []string) {
 		at := p.in("inputs[%d]", i)
 		at.digest("manifest", in.GetManifest())
 		at.most("total_bytes", in.GetTotalBytes(), MaxBlobTotal)
+		at.want(!in.GetFile() || in.GetReadOnly(), "read_only", "want it with file: one file cannot be written")
 		place(at, "path", in.GetPath())
 	}
 	for i, out := range outputs {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/requester"
@@ -12,20 +13,52 @@ import (
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/publicnet"
 )
 
 // folders packs and unpacks the inputs and outputs of tasks on a worker.
-type folders struct{ store *blob.Store }
+type folders struct {
+	store *blob.Store
+	web   *http.Client // nil: the owner fetches nothing of it
+}
 
 func (f folders) Unpack(ctx context.Context, src runtime.BlobSource, manifest, dir string) error {
-	_, err := tree.Unpack(ctx, src, manifest, dir, tree.UnpackOptions{OutsideLinks: true})
-	if errors.Is(err, tree.ErrManifest) || errors.Is(err, tree.ErrTooMuch) || errors.Is(err, blob.ErrDigest) {
+	opts := tree.UnpackOptions{OutsideLinks: true}
+	if f.web != nil {
+		opts.Web = func(url string) blob.Blobs { return page{f.web, url} }
+	}
+	_, err := tree.Unpack(ctx, src, manifest, dir, opts)
+	nowhere := errors.Is(err, tree.ErrWeb) && errors.Is(err, blob.ErrUnknown) // and the requester will not have it later
+	if nowhere || errors.Is(err, tree.ErrManifest) || errors.Is(err, tree.ErrTooMuch) || errors.Is(err, blob.ErrDigest) {
 		return fmt.Errorf("%w: %w", worker.ErrContent, err)
 	}
 	if journal.IsFull(err) {
 		return fmt.Errorf("%w: %w", runtime.ErrNoSpace, err)
 	}
 	return err
+}
+
+// page is one file of the web, whatever digest it is asked for by.
+type page struct {
+	client *http.Client
+	url    string
+}
+
+// Blob implements blob.Blobs.
+func (p page) Blob(ctx context.Context, _ string, offset int64) (io.ReadCloser, error) {
+	return publicnet.Get(ctx, p.client, p.url, offset)
+}
+
+// web is a worker's way to files that a stranger names; nil where the owner wants none.
+func (n *Node) web() *http.Client {
+	if !n.cfg.FetchInputs {
+		return nil
+	}
+	transport := publicnet.Transport()
+	if n.parts.AnyAddress {
+		transport = publicnet.Transport(publicnet.AnyAddress())
+	}
+	return &http.Client{Transport: transport, CheckRedirect: publicnet.CheckRedirect}
 }
 
 func (f folders) Pack(ctx context.Context, dir string) (string, uint64, error) {

@@ -40,6 +40,9 @@ type Parts struct {
 	Key     ed25519.PrivateKey   // Host's; read from the data directory when nil
 	Runtime runtime.Runtime
 	Machine *Machine // the devices; from the configuration when nil
+	// AnyAddress lets a worker fetch inputs from private addresses too: for tests alone,
+	// whose servers are on loopback.
+	AnyAddress bool
 	// Registry is a worker's way to public images; registries of the public internet when nil.
 	Registry worker.Registry
 	// Reload reads the configuration anew, with what this process was started with

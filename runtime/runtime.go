@@ -43,6 +43,8 @@ type Mount struct {
 	// a new folder of the task's own, on its disk; Folder says where.
 	Source string
 	Target string // absolute, in the task
+	// File is the name of a file right in Source that is mounted instead of it, read-only.
+	File string
 	// ReadOnly refuses writes.
 	ReadOnly bool
 	// Private keeps what the task writes on its own disk, and the source as it is.

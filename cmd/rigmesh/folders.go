@@ -10,9 +10,10 @@ import (
 	"strings"
 )
 
-// input is a folder that is copied into the task: "DIR:/path[:ro]".
+// input is a folder or a file that is copied into the task: "DIR:/path[:ro]", "FILE:/path",
+// "https://…[@sha256:…]:/path".
 type input struct {
-	dir      string // here
+	from     string // a path here, or a URL
 	path     string // in the task
 	readOnly bool
 }
@@ -25,31 +26,34 @@ func parseInput(text string) (input, error) {
 	}
 	at := strings.LastIndex(rest, ":")
 	if at <= 0 || !path.IsAbs(rest[at+1:]) {
-		return in, fmt.Errorf("folder %q: want DIR:/path or DIR:/path:ro", text)
+		return in, fmt.Errorf("folder %q: want DIR:/path, DIR:/path:ro, FILE:/path or URL:/path", text)
 	}
-	return input{dir: rest[:at], path: path.Clean(rest[at+1:]), readOnly: ro}, nil
+	return input{from: rest[:at], path: path.Clean(rest[at+1:]), readOnly: ro}, nil
 }
 
 func (in input) String() string {
-	s := in.dir + ":" + in.path
+	s := in.from + ":" + in.path
 	if in.readOnly {
 		s += ":ro"
 	}
 	return s
 }
 
-// check says why the folder cannot be read. What is inside is found out by packing it.
+// check says why an input cannot be read. What is inside is found out by packing it.
 func (in input) check() error {
-	info, err := os.Stat(in.dir)
-	if err != nil {
-		return fmt.Errorf("input folder: %w", err)
+	if in.onTheWeb() {
+		return in.checkURL()
 	}
-	if !info.IsDir() {
-		return fmt.Errorf("input %s is a file: give its folder", in.dir)
-	}
-	d, err := os.Open(in.dir)
+	info, err := os.Stat(in.from)
 	if err != nil {
-		return fmt.Errorf("input folder: %w", err)
+		return fmt.Errorf("input: %w", err)
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return fmt.Errorf("input %s is neither a folder nor a regular file", in.from)
+	}
+	d, err := os.Open(in.from)
+	if err != nil {
+		return fmt.Errorf("input: %w", err)
 	}
 	return d.Close()
 }

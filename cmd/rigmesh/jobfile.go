@@ -87,7 +87,9 @@ func readJobFile(path string) (jobFile, error) {
 	dir := filepath.Dir(path)
 	for i, text := range j.Inputs {
 		if in, err := parseInput(text); err == nil { // a bad one is named by check
-			in.dir = under(dir, in.dir)
+			if !in.onTheWeb() {
+				in.from = under(dir, in.from)
+			}
 			j.Inputs[i] = in.String()
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -33,7 +35,7 @@ type part struct {
 // handing is how a part gets to the node that lies on this machine.
 const handing = "handing content to the node"
 
-// load reads the image's table of contents and the folders. Whatever is wrong with
+// load reads the image's table of contents and the inputs. Whatever is wrong with
 // them is found here, before anybody was asked for anything.
 func load(ctx context.Context, ref, platform string, inputs []input) (*cargo, error) {
 	c := &cargo{parts: map[string]part{}}
@@ -42,9 +44,9 @@ func load(ctx context.Context, ref, platform string, inputs []input) (*cargo, er
 		return nil, err
 	}
 	for _, in := range inputs {
-		if err := c.addFolder(ctx, in); err != nil {
+		if err := c.addInput(ctx, in); err != nil {
 			c.Close()
-			return nil, fmt.Errorf("input %s: %w", in.dir, err)
+			return nil, fmt.Errorf("input %s: %w", in.from, err)
 		}
 	}
 	return c, nil
@@ -57,8 +59,37 @@ func (c *cargo) Close() {
 	}
 }
 
+func (c *cargo) addInput(ctx context.Context, in input) error {
+	if in.onTheWeb() {
+		return c.addURL(ctx, in)
+	}
+	if isFile(in.from) {
+		return c.addFile(ctx, in)
+	}
+	return c.addFolder(ctx, in)
+}
+
+// addFile adds one file. A task cannot write it: nothing of the task's own lies below it.
+func (c *cargo) addFile(ctx context.Context, in input) error {
+	file, err := filepath.EvalSymlinks(in.from)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	c.closes = append(c.closes, root)
+	packed, err := tree.PackFile(ctx, root, filepath.Base(file), job.InputFile, cargoSink{c})
+	if err != nil {
+		return err
+	}
+	c.inputs = append(c.inputs, &marketv1.Input{Manifest: packed.Manifest, Path: in.path, ReadOnly: true, File: true, TotalBytes: packed.Bytes})
+	return nil
+}
+
 func (c *cargo) addFolder(ctx context.Context, in input) error {
-	root, err := os.OpenRoot(in.dir)
+	root, err := os.OpenRoot(in.from)
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,8 @@ import (
 // maxDocument bounds a manifest that is read whole.
 const maxDocument = 32 << 20
 
-// closure lists every blob a job's worker may fetch: the image's, and the
-// inputs'. All of them must be in the store.
+// closure lists every blob a job's worker may fetch: the image's, and the inputs'. All of
+// them must be in the store, but those that the web has too.
 func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 	set := map[string]bool{}
 	if err := imageClosure(c, set, spec.Image); err != nil {
@@ -28,7 +28,7 @@ func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 		}
 		set[in.Manifest] = true
 		for _, e := range m.Entries {
-			if e.Digest != "" {
+			if e.Digest != "" && (e.Url == "" || has(c, e.Digest)) { // who has it not need not give it
 				set[e.Digest] = true
 			}
 		}
@@ -41,6 +41,15 @@ func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 		_ = r.Close()
 	}
 	return set, nil
+}
+
+func has(c Content, digest string) bool {
+	r, err := c.Reader(digest, 0)
+	if err != nil {
+		return false
+	}
+	_ = r.Close()
+	return true
 }
 
 // imageClosure adds what an image is made of on its platform.

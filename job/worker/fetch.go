@@ -116,6 +116,11 @@ func (n *tenancy) fetchInput(ctx context.Context, src runtime.BlobSource, i int)
 	if err := n.w.Folders.Unpack(ctx, src, n.spec.Inputs[i].Manifest, n.inputDir(i)); err != nil {
 		return err
 	}
+	if n.spec.Inputs[i].File {
+		if fi, err := os.Lstat(filepath.Join(n.inputDir(i), job.InputFile)); err != nil || !fi.Mode().IsRegular() {
+			return fmt.Errorf("%w: its manifest has no file %q", ErrContent, job.InputFile)
+		}
+	}
 	return os.WriteFile(n.inputDone(i), []byte(n.w.Boot), 0o600)
 }
 
@@ -135,7 +140,11 @@ func (t *task) spec() runtime.Spec {
 		ReadOnlyRoot: s.spec.ReadOnlyRoot,
 	}
 	for i, in := range s.spec.Inputs {
-		spec.Mounts = append(spec.Mounts, runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly, Private: !in.ReadOnly})
+		m := runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly, Private: !in.ReadOnly}
+		if in.File {
+			m.File = job.InputFile
+		}
+		spec.Mounts = append(spec.Mounts, m)
 	}
 	for _, out := range s.spec.Outputs {
 		spec.Mounts = append(spec.Mounts, runtime.Mount{Target: out})

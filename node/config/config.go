@@ -50,6 +50,8 @@ type Config struct {
 	Containerd string
 	// Egress is the most of a network that a task may have.
 	Egress job.Access
+	// FetchInputs lets this worker fetch inputs from the web that are named with their digest.
+	FetchInputs bool
 	// Images is from where they come, and who else may have them.
 	Images Images
 	// Store is what is kept of images and files.
@@ -97,6 +99,7 @@ func Default(dataDir string) Config {
 		Lending:     defaultLending(),
 		Reach:       defaultReach(),
 		Images:      defaultImages(),
+		FetchInputs: true,
 
 		StrangerLeases: 1,
 		StrangerBudget: time.Hour,

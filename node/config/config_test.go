@@ -49,7 +49,7 @@ store: {max: 50GiB}
 		DataDir: dir, Network: "other", Listen: []string{"/ip4/0.0.0.0/tcp/4001"}, Bootstrap: []string{"/a", "/b"},
 		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, StrangerLeases: 3, StrangerBudget: 90 * time.Minute, LogLevel: "debug",
 		Lending: defaultLending(), Reach: Reach{MDNS: false, PortMap: true, RelayBytes: 1 << 30, PSK: "/etc/rigmesh.psk"},
-		Images: Images{Registries: true, MaxBytes: 100 << 30, MaxLayers: 128}, Store: Store{Max: 50 << 30},
+		Images: Images{Registries: true, MaxBytes: 100 << 30, MaxLayers: 128}, FetchInputs: true, Store: Store{Max: 50 << 30},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

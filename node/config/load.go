@@ -28,6 +28,7 @@ type file struct {
 	Devices     []deviceFile `yaml:"devices"`
 	Containerd  *string      `yaml:"containerd"`
 	Egress      *Access      `yaml:"egress"`
+	FetchInputs *bool        `yaml:"fetch-inputs"`
 	Images      *imagesFile  `yaml:"images"`
 	Store       *storeFile   `yaml:"store"`
 	Metrics     *string      `yaml:"metrics"`
@@ -109,6 +110,7 @@ func (f file) over(c *Config) {
 	f.reach(&c.Reach)
 	f.Store.over(&c.Store)
 	f.Images.over(&c.Images)
+	set(&c.FetchInputs, f.FetchInputs)
 	if f.MaxDuration != nil {
 		c.MaxDuration = time.Duration(*f.MaxDuration)
 	}

@@ -90,7 +90,7 @@ func jobOf(spec runtime.Spec, config ocispec.ImageConfig) (job record.Job, workd
 		return job, "", "", fmt.Errorf("neither image nor spec says what to run: %w", runtime.ErrImage)
 	}
 	job.Env = mergeEnv([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + spec.ID},
-		withoutStrays(config.Env), spec.Devices.Env, spec.Env)
+		withoutStrays(config.Env), spec.Devices.Env, spec.Env, libraries(config.Env, spec))
 	workdir, user = config.WorkingDir, config.User
 	if spec.Workdir != "" {
 		workdir = spec.Workdir
@@ -102,6 +102,35 @@ func jobOf(spec runtime.Spec, config ocispec.ImageConfig) (job record.Job, workd
 		user = spec.User
 	}
 	return job, workdir, user, nil
+}
+
+// libraries is where the dynamic linker of a task with devices looks: where their driver's
+// libraries are and then, since images with CUDA do not run without, where the spec or else the image
+// says. The image's word counts here alone, and behind the driver's.
+func libraries(image []string, spec runtime.Spec) []string {
+	const name = "LD_LIBRARY_PATH"
+	places := valueOf(spec.Devices.Env, name)
+	if places == "" {
+		return nil
+	}
+	more := valueOf(spec.Env, name)
+	if more == "" {
+		more = valueOf(image, name)
+	}
+	if more != "" {
+		places += ":" + more
+	}
+	return []string{name + "=" + places}
+}
+
+// valueOf is the last value of a name in an environment.
+func valueOf(env []string, name string) (value string) {
+	for _, e := range env {
+		if n, v, _ := strings.Cut(e, "="); n == name {
+			value = v
+		}
+	}
+	return value
 }
 
 // mergeEnv joins environments; the last value of a name wins and keeps its first place.

@@ -138,8 +138,8 @@ func (r *Runtime) mountSource(l *launch, m runtime.Mount) (string, error) {
 			return "", err
 		}
 	}
-	if !m.Private || m.ReadOnly {
-		return seen, nil
+	if !m.Private || m.ReadOnly || m.File != "" {
+		return filepath.Join(seen, m.File), nil
 	}
 	name := mountName("private", m.Target)
 	if !isMount(r.paths.mount(id, name)) {

@@ -116,3 +116,31 @@ func TestLocksOfOneNameExcludeEachOther(t *testing.T) {
 		t.Error("locks stay behind")
 	}
 }
+
+func TestATaskFindsItsDriversLibrariesBeforeItsImages(t *testing.T) {
+	const name = "LD_LIBRARY_PATH="
+	lent := runtime.Devices{Env: []string{name + "/driver"}}
+	for what, c := range map[string]struct {
+		image []string
+		spec  runtime.Spec
+		want  string // empty: not set
+	}{
+		"no devices":           {[]string{name + "/image"}, runtime.Spec{}, ""},
+		"the devices' alone":   {nil, runtime.Spec{Devices: lent}, "/driver"},
+		"the image's behind":   {[]string{name + "/image:/more"}, runtime.Spec{Devices: lent}, "/driver:/image:/more"},
+		"the spec's instead":   {[]string{name + "/image"}, runtime.Spec{Devices: lent, Env: []string{name + "/spec"}}, "/driver:/spec"},
+		"the spec's, no cards": {[]string{name + "/image"}, runtime.Spec{Env: []string{name + "/spec"}}, "/spec"},
+	} {
+		c.spec.Command = []string{"true"}
+		job, _, _, err := jobOf(c.spec, ocispec.ImageConfig{Env: append(c.image, "LD_PRELOAD=/x", "NVIDIA_VISIBLE_DEVICES=all")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := valueOf(job.Env, "LD_LIBRARY_PATH"); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
+		if valueOf(job.Env, "LD_PRELOAD")+valueOf(job.Env, "NVIDIA_VISIBLE_DEVICES") != "" {
+			t.Errorf("%s: %q", what, job.Env)
+		}
+	}
+}

@@ -185,6 +185,21 @@ func mounts(t *testing.T, h Harness) {
 	}
 }
 
+func fileMounts(t *testing.T, h Harness) {
+	in, out := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(in, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	both := []runtime.Mount{{Source: in, File: "file", Target: "/models/new/model.bin", ReadOnly: true}, {Source: out, Target: "/out"}}
+	id := h.start(t, runtime.Spec{Mounts: both}, "copy /models/new/model.bin /out/copied", "copy /out/copied /models/new/model.bin")
+	equal(t, "code", h.wait(t, id).Code, 1)
+	b, err := os.ReadFile(filepath.Join(out, "copied"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "copied", string(b), "content")
+}
+
 func ownFolders(t *testing.T, h Harness) {
 	in := t.TempDir()
 	if err := os.WriteFile(filepath.Join(in, "file"), []byte("content"), 0o600); err != nil {

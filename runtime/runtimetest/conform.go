@@ -151,6 +151,7 @@ func Cases() []Case {
 		{"a paused task does nothing until it is resumed", pauses},
 		{"a paused task can be stopped", stopPaused},
 		{"mounts carry files in and out and respect read-only", mounts},
+		{"a file can be mounted alone, and is read-only", fileMounts},
 		{"a task has folders of its own until it is removed", ownFolders},
 		{"what a task writes to a private mount stays with the task", privateMounts},
 		{"a port that a task listens on can be dialled", dials},

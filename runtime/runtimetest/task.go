@@ -177,6 +177,9 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 // path is where a path in the task lies on the host: below a mount, or nowhere.
 func (t *task) path(inside string) string {
 	for i, m := range t.spec.Mounts {
+		if m.File != "" && inside == m.Target {
+			return filepath.Join(t.dirs[i], m.File)
+		}
 		if rest, ok := strings.CutPrefix(inside, m.Target+"/"); ok {
 			return filepath.Join(t.dirs[i], filepath.FromSlash(rest))
 		}
@@ -186,7 +189,7 @@ func (t *task) path(inside string) string {
 
 func (t *task) copy(from, to string) error {
 	for _, m := range t.spec.Mounts {
-		if m.ReadOnly && strings.HasPrefix(to, m.Target+"/") {
+		if m.ReadOnly && strings.HasPrefix(to, m.Target+"/") || m.File != "" && to == m.Target {
 			return fmt.Errorf("%s: read-only", to)
 		}
 	}

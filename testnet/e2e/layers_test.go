@@ -6,15 +6,21 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node"
 	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime/containerd"
@@ -32,7 +38,7 @@ func (loopback) Image(name string) (worker.RegistryImage, error) {
 
 // TestALayerComesFromTheRegistryOnceAndThenFromAnotherWorker has two workers with a
 // containerd each, in this process, and Debian's docker-registry, which loses its layers
-// once the first worker has them.
+// once the first worker has them. An input comes from a server; the requester does not have it.
 func TestALayerComesFromTheRegistryOnceAndThenFromAnotherWorker(t *testing.T) {
 	if _, err := exec.LookPath("docker-registry"); err != nil {
 		t.Skip("docker-registry is not installed (Debian has it in docker-registry)")
@@ -47,6 +53,8 @@ func TestALayerComesFromTheRegistryOnceAndThenFromAnotherWorker(t *testing.T) {
 	second := n.inProcess("second", "rtx-4090", first.Addrs()[0])
 	laptop := n.inProcess("renting", "", first.Addrs()[0])
 	sub, layers := n.publicImage(laptop, name)
+	sub.Spec.Inputs = []*marketv1.Input{n.webInput(laptop, "from the web")}
+	sub.Spec.Command = []string{"sh", "-c", `test "$(cat /models/new/m)" = "from the web" && exit 7`}
 	for i, w := range []*node.Node{first, second} {
 		sub.Worker = w.Addrs()[0]
 		id, err := laptop.Requester().Submit(n.ctx, sub)
@@ -74,7 +82,7 @@ func (n *network) inProcess(name, gpus string, bootstrap ...string) *node.Node {
 	log := slog.New(slog.NewTextHandler(n.t.Output(), nil)).With("node", name)
 	cfg := config.Default(n.Path(name))
 	cfg.Listen, cfg.Bootstrap, cfg.SimulateGPU, cfg.Worker = []string{"/ip4/127.0.0.1/tcp/0"}, bootstrap, gpus, gpus != ""
-	parts := node.Parts{NoControl: true, Version: "e2e", Log: log, Registry: loopback{}}
+	parts := node.Parts{NoControl: true, Version: "e2e", Log: log, Registry: loopback{}, AnyAddress: true}
 	if cfg.Worker {
 		self, err := filepath.Abs(binary)
 		if err != nil {
@@ -100,6 +108,22 @@ func (n *network) inProcess(name, gpus string, bootstrap ...string) *node.Node {
 		}
 	})
 	return made
+}
+
+// webInput is a file on a server of this machine, which a requester names and does not have.
+func (n *network) webInput(into *node.Node, content string) *marketv1.Input {
+	n.t.Helper()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(content))
+	}))
+	n.t.Cleanup(web.Close)
+	packed, err := tree.PackEntry(n.ctx, &marketv1.Entry{
+		Path: job.InputFile, Mode: 0o644, SizeBytes: uint64(len(content)), Digest: blob.Digest([]byte(content)), Url: web.URL,
+	}, tree.ToStore(into.Store()))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return &marketv1.Input{Manifest: packed.Manifest, Path: "/models/new/m", ReadOnly: true, File: true, TotalBytes: packed.Bytes}
 }
 
 // publicImage puts an image of the registry into a requester's store, as rigmesh run does,

@@ -52,6 +52,9 @@ func checkEntry(e *marketv1.Entry) error {
 		return fmt.Errorf("mode %#o has more than permissions", e.GetMode())
 	}
 	file, link := e.GetDigest() != "", e.GetLinkTarget() != ""
+	if url := e.GetUrl(); url != "" && (!file || len(url) > maxURL || !strings.HasPrefix(url, "http")) {
+		return fmt.Errorf("%.200q is no place for its content", url)
+	}
 	switch {
 	case e.GetDirectory() && !file && !link && e.GetSizeBytes() == 0:
 		return nil

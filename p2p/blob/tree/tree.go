@@ -23,6 +23,8 @@ var (
 	ErrManifest = errors.New("bad manifest")
 	// ErrChanged says that a file changed while it was read.
 	ErrChanged = errors.New("file changed while it was read")
+	// ErrWeb says that neither the web nor the source gave a file.
+	ErrWeb = errors.New("the web does not give it either")
 	// ErrNotEmpty says that a folder to unpack into holds something already.
 	ErrNotEmpty = errors.New("folder is not empty")
 )
@@ -37,6 +39,7 @@ const (
 	maxManifest = 64 << 20 // bytes
 	maxPath     = 4096
 	maxName     = 255
+	maxURL      = 2048
 	maxListed   = 100 // names in a list meant for people
 )
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -22,6 +23,8 @@ type UnpackOptions struct {
 	// left out and listed: on a person's own machine they would point at the
 	// person's own files.
 	OutsideLinks bool
+	// Web reads what a URL of a manifest leads to; nil, or where it fails: the source does.
+	Web func(url string) blob.Blobs
 }
 
 // Unpacked is what became of a manifest.
@@ -60,7 +63,7 @@ func Unpack(ctx context.Context, src blob.Blobs, manifest, dir string, opts Unpa
 		return Unpacked{}, fmt.Errorf("unpack folder: %w", err)
 	}
 	defer root.Close()
-	u := &unpacker{root: root, src: src, outside: opts.OutsideLinks}
+	u := &unpacker{root: root, src: src, outside: opts.OutsideLinks, web: opts.Web}
 	if err := u.all(ctx, m.GetEntries()); err != nil {
 		return u.done, fmt.Errorf("unpack folder: %w", err)
 	}
@@ -92,6 +95,7 @@ type unpacker struct {
 	root    *os.Root
 	src     blob.Blobs
 	outside bool
+	web     func(url string) blob.Blobs
 	done    Unpacked
 }
 
@@ -137,7 +141,7 @@ func (u *unpacker) file(ctx context.Context, e *marketv1.Entry) error {
 		return err
 	}
 	defer f.Close()
-	n, err := blob.Copy(ctx, u.src, e.GetDigest(), f, int64(e.GetSizeBytes())+1)
+	n, err := u.content(ctx, e, f)
 	if err == nil && uint64(n) != e.GetSizeBytes() {
 		err = fmt.Errorf("%w: %d bytes where it says %d", ErrManifest, n, e.GetSizeBytes())
 	}
@@ -151,6 +155,29 @@ func (u *unpacker) file(ctx context.Context, e *marketv1.Entry) error {
 	u.done.Entries++
 	u.done.Bytes += uint64(n)
 	return nil
+}
+
+// content writes a file's content: as the web has it, or as the source does.
+func (u *unpacker) content(ctx context.Context, e *marketv1.Entry, f *os.File) (int64, error) {
+	limit := int64(e.GetSizeBytes()) + 1
+	if u.web == nil || e.GetUrl() == "" {
+		return blob.Copy(ctx, u.src, e.GetDigest(), f, limit)
+	}
+	n, err := blob.Copy(ctx, u.web(e.GetUrl()), e.GetDigest(), f, limit)
+	if err == nil || ctx.Err() != nil {
+		return n, err
+	}
+	if _, serr := f.Seek(0, io.SeekStart); serr != nil {
+		return 0, serr
+	}
+	if terr := f.Truncate(0); terr != nil {
+		return 0, terr
+	}
+	n, other := blob.Copy(ctx, u.src, e.GetDigest(), f, limit)
+	if other != nil {
+		return n, fmt.Errorf("%w; %w: %s: %w", other, ErrWeb, e.GetUrl(), err)
+	}
+	return n, nil
 }
 
 func (u *unpacker) link(e *marketv1.Entry) error {

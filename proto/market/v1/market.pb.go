@@ -893,13 +893,14 @@ func (x *Image) GetLayers() uint32 {
 	return 0
 }
 
-// Input is a folder of files, by the digest of its manifest, at a path in the task.
+// Input is a folder of files, or one file, by the digest of its manifest, at a path in the task.
 type Input struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Manifest      string                 `protobuf:"bytes,1,opt,name=manifest,proto3" json:"manifest,omitempty"` // digest of a Manifest
 	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`         // absolute, in the task
 	ReadOnly      bool                   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	TotalBytes    uint64                 `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	File          bool                   `protobuf:"varint,5,opt,name=file,proto3" json:"file,omitempty"` // the manifest has one regular file, "file", and path is where that is; read-only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -962,6 +963,13 @@ func (x *Input) GetTotalBytes() uint64 {
 	return 0
 }
 
+func (x *Input) GetFile() bool {
+	if x != nil {
+		return x.File
+	}
+	return false
+}
+
 // Manifest lists the content of an input or output folder.
 type Manifest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1016,6 +1024,7 @@ type Entry struct {
 	Digest        string                 `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`                           // of a regular file's content
 	LinkTarget    string                 `protobuf:"bytes,5,opt,name=link_target,json=linkTarget,proto3" json:"link_target,omitempty"` // of a symbolic link; kept as data, never followed
 	Directory     bool                   `protobuf:"varint,6,opt,name=directory,proto3" json:"directory,omitempty"`
+	Url           string                 `protobuf:"bytes,7,opt,name=url,proto3" json:"url,omitempty"` // where anybody finds a file's content too: http:// or https://
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1090,6 +1099,13 @@ func (x *Entry) GetDirectory() bool {
 		return x.Directory
 	}
 	return false
+}
+
+func (x *Entry) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
 }
 
 // Spec is what to run and what it needs.
@@ -2286,15 +2302,16 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"totalBytes\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x16\n" +
 	"\x06public\x18\a \x01(\bR\x06public\x12\x16\n" +
-	"\x06layers\x18\b \x01(\rR\x06layers\"u\n" +
+	"\x06layers\x18\b \x01(\rR\x06layers\"\x89\x01\n" +
 	"\x05Input\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\tR\bmanifest\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x1f\n" +
 	"\vtotal_bytes\x18\x04 \x01(\x04R\n" +
-	"totalBytes\">\n" +
+	"totalBytes\x12\x12\n" +
+	"\x04file\x18\x05 \x01(\bR\x04file\">\n" +
 	"\bManifest\x122\n" +
-	"\aentries\x18\x01 \x03(\v2\x18.rigmesh.market.v1.EntryR\aentries\"\xa5\x01\n" +
+	"\aentries\x18\x01 \x03(\v2\x18.rigmesh.market.v1.EntryR\aentries\"\xb7\x01\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x1d\n" +
@@ -2303,7 +2320,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x06digest\x18\x04 \x01(\tR\x06digest\x12\x1f\n" +
 	"\vlink_target\x18\x05 \x01(\tR\n" +
 	"linkTarget\x12\x1c\n" +
-	"\tdirectory\x18\x06 \x01(\bR\tdirectory\"\x90\x04\n" +
+	"\tdirectory\x18\x06 \x01(\bR\tdirectory\x12\x10\n" +
+	"\x03url\x18\a \x01(\tR\x03url\"\x90\x04\n" +
 	"\x04Spec\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x05image\x18\x02 \x01(\v2\x18.rigmesh.market.v1.ImageR\x05image\x12\x1e\n" +

@@ -1,0 +1,74 @@
+package node
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rigmesh/rigmesh/job/worker"
+	"github.com/rigmesh/rigmesh/p2p/blob"
+	"github.com/rigmesh/rigmesh/p2p/blob/tree"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime/publicnet"
+)
+
+func TestAWorkerFetchesFilesOfTheWebItselfAndTakesNoOther(t *testing.T) {
+	const content = "weights"
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text := content
+		if r.URL.Path == "/lie" {
+			text = "weighty"
+		}
+		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(text))
+	}))
+	defer web.Close()
+	everywhere := &http.Client{Transport: publicnet.Transport(publicnet.AnyAddress())}
+	for what, c := range map[string]struct {
+		path   string
+		client *http.Client
+		has    bool // the requester has it too
+		want   error
+	}{
+		"from the web":                          {"/w", everywhere, false, nil},
+		"the web has another":                   {"/lie", everywhere, false, blob.ErrUnknown},
+		"the web has another, the requester it": {"/lie", everywhere, true, nil},
+		"an owner who fetches nothing":          {"/w", nil, false, blob.ErrUnknown},
+		"from the requester for that owner":     {"/w", nil, true, nil},
+		"a server on the owner's own network":   {"/w", &http.Client{Transport: publicnet.Transport()}, false, publicnet.ErrNotPublic},
+	} {
+		t.Run(what, func(t *testing.T) {
+			requester, err := blob.Open(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			digest := blob.Digest([]byte(content))
+			if c.has {
+				if _, err := requester.PutBytes(t.Context(), []byte(content)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			packed, err := tree.PackEntry(t.Context(), &marketv1.Entry{
+				Path: "file", Mode: 0o644, SizeBytes: uint64(len(content)), Digest: digest, Url: web.URL + c.path,
+			}, tree.ToStore(requester))
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			err = folders{requester, c.client}.Unpack(t.Context(), requester, packed.Manifest, dir)
+			if !errors.Is(err, c.want) {
+				t.Fatalf("got %v, want %v", err, c.want)
+			}
+			if c.client != nil && err != nil && !errors.Is(err, worker.ErrContent) {
+				t.Errorf("it would be tried for ever: %v", err)
+			}
+			if b, err := os.ReadFile(filepath.Join(dir, "file")); c.want == nil && (err != nil || string(b) != content) {
+				t.Errorf("%q, %v", b, err)
+			}
+		})
+	}
+}
