@@ -196,6 +196,8 @@ type Runtime interface {
 	// Folder is where on the host a folder of the task's own lies, by its target in the
 	// task. It stays until Remove. ErrNotFound.
 	Folder(ctx context.Context, id, target string) (string, error)
+	// Usage tells what a task uses just now. ErrNotFound, ErrNotRunning when it has ended.
+	Usage(ctx context.Context, id string) (Usage, error)
 	// Status tells how one task stands. ErrNotFound.
 	Status(ctx context.Context, id string) (Status, error)
 	// List tells how every task of this runtime stands.

@@ -157,6 +157,7 @@ func Cases() []Case {
 		{"a port that a task listens on can be dialled", dials},
 		{"a port that nothing listens on, or of a task that does not run, says so", dialsNothing},
 		{"a connection to a port ends with the task", dialsEnd},
+		{"what a task uses is told while it runs", uses},
 		{"environment reaches the task", environment},
 		{"an ID is taken until its task is removed", ids},
 		{"what is not there is not found", notFound},

@@ -64,3 +64,26 @@ func dialsEnd(t *testing.T, h Harness) {
 	}
 	_, _ = io.Copy(io.Discard, conn) // returns: the other end is gone
 }
+
+func uses(t *testing.T, h Harness) {
+	_, err := h.Runtime.Usage(t.Context(), "nobody")
+	is(t, err, runtime.ErrNotFound)
+	id := h.start(t, runtime.Spec{Limits: runtime.Limits{CPUMillis: 500, MemoryBytes: 64 << 20, DiskBytes: 64 << 20, Pids: 20}}, "print ready", "sleep 1h")
+	h.ready(t, id)
+	u, err := h.Runtime.Usage(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A file system takes some of its room, and a runtime may have processes of its own there.
+	if u.CPUMillis != 500 || u.MemoryLimit != 64<<20 || u.PidsLimit < 20 || u.DiskLimit < 32<<20 || u.DiskLimit > 64<<20 {
+		t.Errorf("limits: %+v", u)
+	}
+	if u.Pids == 0 || u.Pids > u.PidsLimit || u.MemoryBytes > u.MemoryLimit || u.DiskBytes > u.DiskLimit || u.Files == 0 {
+		t.Errorf("usage: %+v", u)
+	}
+	if err := h.Runtime.Stop(t.Context(), id, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Runtime.Usage(t.Context(), id)
+	is(t, err, runtime.ErrNotRunning)
+}

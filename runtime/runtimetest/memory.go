@@ -167,6 +167,23 @@ func (m Memory) Status(_ context.Context, id string) (runtime.Status, error) {
 	return t.status(), nil
 }
 
+// Usage counts what a script can be said to use: its output, as files on its disk.
+func (m Memory) Usage(_ context.Context, id string) (runtime.Usage, error) {
+	t, err := m.task("usage of", id)
+	if err != nil {
+		return runtime.Usage{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == runtime.Exited {
+		return runtime.Usage{}, fmt.Errorf("usage of task %s: %w", id, runtime.ErrNotRunning)
+	}
+	return runtime.Usage{
+		Pids: 1, DiskBytes: uint64(len(t.output[runtime.Stdout]) + len(t.output[runtime.Stderr])), Files: 2,
+		CPUMillis: t.spec.Limits.CPUMillis, MemoryLimit: t.spec.Limits.MemoryBytes, PidsLimit: uint64(t.spec.Limits.Pids), DiskLimit: t.spec.Limits.DiskBytes,
+	}, nil
+}
+
 // List is in the order of the IDs.
 func (m Memory) List(context.Context) ([]runtime.Status, error) {
 	m.mu.Lock()
