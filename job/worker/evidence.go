@@ -89,6 +89,7 @@ func (n *tenancy) keepSample(ctx context.Context, kept *samples, st runtime.Stat
 		AtMs: n.w.Now().UnixMilli(), Running: st.State == runtime.Running, Freezes: n.freezes.Load(),
 		CpuMs: uint64(st.CPUTime.Milliseconds()), MemoryBytes: st.MemoryBytes,
 	}
+	n.loaded(before, s)
 	n.readDevices(ctx, s)
 	evidence.Accumulate(before, s)
 	b, err := evidence.Marshal(s)

@@ -35,16 +35,10 @@ func (n *tenancy) readDevices(ctx context.Context, s *leasev1.Sample) {
 	if n.w.Telemetry == nil {
 		return
 	}
-	var uuids []string
-	for _, d := range n.devices() {
-		uuids = append(uuids, d.UUID)
-	}
-	newest := map[string]gpu.Sample{}
-	for _, r := range n.w.Telemetry.Samples(uuids, n.w.Now().Add(-freshFor)) {
-		newest[r.UUID] = r
-	}
+	devices := n.devices()
+	newest := n.readings(devices)
 	own, known := n.processes(ctx)
-	for _, d := range n.devices() {
+	for _, d := range devices {
 		if r, ok := newest[d.UUID]; ok {
 			s.Devices = append(s.Devices, deviceSample(n.w.Network, r, own, known))
 			s.Driver = job.CleanText(string(d.Driver))

@@ -67,6 +67,7 @@ type tenancy struct {
 	dialing  atomic.Bool             // reconnect is at it
 	execs    atomic.Int32            // programs beside its job
 	opened   atomic.Int32            // connections to ports of the task
+	load     atomic.Uint64           // of processors in the last second, in thousandths of a core
 	evict    sync.Once
 	evicted  chan struct{} // closed when what is left has to make room
 }

@@ -26,6 +26,7 @@ type Client struct {
 	reach     controlv1connect.ReachServiceClient
 	tasks     controlv1connect.TaskServiceClient
 	ports     controlv1connect.PortServiceClient
+	stats     controlv1connect.StatsServiceClient
 	transport *http.Transport
 }
 
@@ -68,6 +69,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		reach:     controlv1connect.NewReachServiceClient(over, origin, plain),
 		tasks:     controlv1connect.NewTaskServiceClient(over, origin, plain),
 		ports:     controlv1connect.NewPortServiceClient(over, origin, plain),
+		stats:     controlv1connect.NewStatsServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

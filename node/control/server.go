@@ -31,6 +31,7 @@ type Config struct {
 	Owner    Owner
 	Reach    Reach
 	Ports    Ports
+	Stats    Stats
 	Log      *slog.Logger
 }
 
@@ -70,6 +71,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewTaskServiceHandler(taskServer{s.Tasks}, options))
 	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReachServiceHandler(reach{s}, options))
+	mux.Handle(controlv1connect.NewStatsServiceHandler(statsServer{s.Stats}, options))
 	mux.Handle(controlv1connect.NewPortServiceHandler(portServer{s.Ports}, options))
 	srv := &http.Server{
 		Handler:           s.idle.count(mux),

@@ -20,9 +20,9 @@ import (
 // serving is a task without a network that serves a page, an echo and a lot of nothing.
 const serving = `mkdir -p /tmp/www && echo "<h1>notebook</h1>" > /tmp/www/index.html
 httpd -p 127.0.0.1:8888 -h /tmp/www
-nc -ll -p 7 -e cat &
-nc -ll -p 9 -e head -c 268435456 /dev/zero &
-for port in 8888 7; do while ! nc 127.0.0.1 $port </dev/null >/dev/null; do sleep 0.1; done; done
+nc -ll -p 7007 -e cat &
+nc -ll -p 9009 -e head -c 268435456 /dev/zero &
+for port in 8888 7007; do while ! nc 127.0.0.1 $port </dev/null >/dev/null; do sleep 0.1; done; done
 echo ready
 sleep 600`
 
@@ -91,9 +91,21 @@ func TestPortsOfATaskOnAnotherMachineAppearHere(t *testing.T) {
 	}
 	defer hosts.Close()
 	theirs := []int{hosts.Addr().(*net.TCPAddr).Port, bootstrapPort(n.bootstrap)}
-	at, said := n.forwarding(job, "0:8888", "0:7", "0:9", fmt.Sprintf("0:%d", theirs[0]), fmt.Sprintf("0:%d", theirs[1]))
+	at, said := n.forwarding(job, "0:8888", "0:7007", "0:9009", fmt.Sprintf("0:%d", theirs[0]), fmt.Sprintf("0:%d", theirs[1]))
 	if page := n.get(at[0]); page != "<h1>notebook</h1>\n" {
 		t.Errorf("the page is %q", page)
+	}
+	var used []struct {
+		State   string
+		Pids    uint64
+		Memory  uint64 `json:"memory_bytes"`
+		Disk    uint64 `json:"disk_bytes"`
+		Devices []struct{ Utilization *uint32 }
+	}
+	r := n.rigmesh("stats", "--data", laptop, "--json", job)
+	if err := json.Unmarshal([]byte(r.stdout), &used); err != nil || len(used) != 1 || used[0].State != "running" || used[0].Pids == 0 || used[0].Memory == 0 ||
+		used[0].Disk == 0 || len(used[0].Devices) != 1 || used[0].Devices[0].Utilization == nil {
+		t.Errorf("stats: %v, %+v", err, r)
 	}
 	echo := n.dial(at[1])
 	sent := strings.Repeat("0123456789abcde\n", 1<<16) // 1 MiB
