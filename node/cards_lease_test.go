@@ -30,7 +30,7 @@ func TestALeaseOfACardCarriesWhatItsDriverSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var last *leasev1.JobEvent
 	for e, err := range n.Requester().Events(ctx, id, true) {

@@ -36,8 +36,8 @@ func attach(t *testing.T, cfg discovery.Config, hosts ...*p2p.Host) []*discovery
 // awaitKnown waits until every table holds n nodes.
 func awaitKnown(t *testing.T, hosts []*p2p.Host, ds []*discovery.Discovery, n int) {
 	t.Helper()
-	deadline := time.After(time.Minute)
 	for i, d := range ds {
+		deadline := time.After(3 * time.Minute)
 		sub, err := hosts[i].Libp2p().EventBus().Subscribe([]any{
 			new(event.EvtPeerConnectednessChanged), new(event.EvtPeerIdentificationCompleted),
 		})
@@ -58,7 +58,7 @@ func awaitKnown(t *testing.T, hosts []*p2p.Host, ds []*discovery.Discovery, n in
 
 func find(t *testing.T, d *discovery.Discovery, key string, limit int) map[peer.ID]bool {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	got := make(map[peer.ID]bool)
 	for p := range d.Find(ctx, key, limit) {

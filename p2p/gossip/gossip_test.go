@@ -41,7 +41,7 @@ func joinWith(t *testing.T, h *p2p.Host, cfg gossip.Config, validate func(peer.I
 // next reads a message or fails the test.
 func next(t *testing.T, topic *gossip.Topic) gossip.Message {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	m, err := topic.Next(ctx)
 	if err != nil {
@@ -244,7 +244,7 @@ func TestMembersOfATopicFindEachOther(t *testing.T) {
 			topics = append(topics, joinWith(t, h, gossip.Config{Rendezvous: d}, acceptAll))
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	if err := topics[0].WaitPeers(ctx, 1); err != nil {
 		t.Fatal(err)

@@ -112,7 +112,7 @@ func TestImagesMadeToFoolTheNodeAreRefused(t *testing.T) {
 			{tar.Header{Name: "etc/pipe", Mode: 0o644, Typeflag: tar.TypeFifo}, nil}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer cancel()
 			err := h.Start(ctx, runtime.Spec{ID: "task", Image: h.with(t, layer), User: "worker:video", Command: []string{"true"}})
 			if !errors.Is(err, runtime.ErrImage) {

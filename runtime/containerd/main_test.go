@@ -109,7 +109,7 @@ func openArchive(t testing.TB, path string) *ociarchive.Archive {
 
 // vanish removes every task, ends the daemon, and fails the test for what is left.
 func vanish(t testing.TB, r *Runtime) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	if entries, err := os.ReadDir(r.paths.tasks); err == nil {
 		for _, e := range entries {
