@@ -50,8 +50,7 @@ func TestProgramsRunInATaskOnAnotherMachine(t *testing.T) {
 	}
 	ended := make(chan result, 1)
 	go func() { ended <- n.exec("", job, "sh", "-c", "echo here > /tmp/here; sleep 500") }()
-	for n.exec("", job, "cat", "/tmp/here").code != 0 {
-	}
+	n.until(func() bool { return n.exec("", job, "cat", "/tmp/here").code == 0 }, func() string { return "the program does not run" })
 	if r := n.rigmesh("stop", "--data", laptop, "--grace", "1s", job); r.code != 0 {
 		t.Errorf("stop: %s", r.stderr)
 	}

@@ -72,16 +72,17 @@ func dieAt(t *testing.T, worker, requester string, seed int) []time.Duration {
 	}
 	n.startWorker(env(worker)...)
 	first := n.startRequester(env(requester)...)
-	job := ""
+	job, again := "", false
 	for job == "" { // a job whose submission died was not accepted: its person tries again
 		r := n.run("-d", "-q", "--wait", "2m", "oci-archive:busybox.tar", "sh", "-c", "echo started; sleep 3; echo done; exit 7")
 		if job = strings.TrimSpace(r.stdout); r.code == 0 {
 			break
 		}
 		job = ""
-		if n.ctx.Err() != nil || !ended(first) {
+		if again || !ended(first) {
 			t.Fatalf("run -d exited with %d: %s", r.code, r.stderr)
 		}
+		again = true
 		n.startRequester()
 	}
 	back := n.revive(job, first)
@@ -106,9 +107,7 @@ func (n *network) startRequester(env ...string) *lab.Process {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	if _, err := n.Ready(n.ctx, p, laptop); err != nil {
-		n.t.Fatal(err)
-	}
+	n.ready(p, laptop)
 	return p
 }
 
@@ -126,44 +125,33 @@ func ended(p *lab.Process) bool {
 func (n *network) revive(job string, requester *lab.Process) []time.Duration {
 	n.t.Helper()
 	var back []time.Duration
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
 	worker := n.worker
-	for {
+	n.until(func() bool {
 		began := time.Now()
 		if worker != nil && ended(worker) {
 			worker = nil
 			n.startWorker()
 			back = append(back, time.Since(began))
 		}
+		began = time.Now()
 		if requester != nil && ended(requester) {
 			requester = nil
 			n.startRequester()
 			back = append(back, time.Since(began))
 		}
-		if worker == nil && requester == nil {
-			return back
-		}
-		select {
-		case <-tick.C:
-		case <-n.ctx.Done():
-			n.t.Fatalf("not both sides of job %s came to their step", job)
-		}
-	}
+		return worker == nil && requester == nil
+	}, func() string { return "not both sides of job " + job + " came to their step" })
+	return back
 }
 
 // awaitReceipts waits until both sides hold the job's receipt.
 func (n *network) awaitReceipts(job string) {
 	n.t.Helper()
 	for _, dir := range []string{laptop, attic} {
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for n.rigmesh("receipt", "export", "--data", dir, job, n.Path(dir+".awaited")).code != 0 {
-			select {
-			case <-tick.C:
-			case <-n.ctx.Done():
-				n.t.Fatalf("%s never got the receipt of job %s", dir, job)
-			}
-		}
+		var r result
+		n.until(func() bool {
+			r = n.rigmesh("receipt", "export", "--data", dir, job, n.Path(dir+".awaited"))
+			return r.code == 0
+		}, func() string { return dir + " never got the receipt of job " + job + ": " + r.stderr })
 	}
 }

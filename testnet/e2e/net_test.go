@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +16,15 @@ import (
 	"testing"
 	"time"
 
+	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	"github.com/rigmesh/rigmesh/testnet/history"
 	"github.com/rigmesh/rigmesh/testnet/lab"
 	"github.com/rigmesh/rigmesh/testnet/ociimage"
 )
 
-// patience bounds everything here; nothing should come near it.
-const patience = 2 * time.Minute
+// patience bounds every single thing that is waited for, on a machine that has much else
+// to do; nothing should come near it. A test as a whole ends with go test's own limit.
+const patience = 5 * time.Minute
 
 // network is a lab with one worker and a requester's data directory.
 type network struct {
@@ -66,7 +69,7 @@ func prepare(t *testing.T, binary string) *network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience+time.Duration(*killJobs)*20*time.Second)
+	ctx, cancel := context.WithCancel(context.Background())
 	n := &network{Lab: l, t: t, ctx: ctx}
 	t.Cleanup(func() {
 		defer cancel()
@@ -85,11 +88,35 @@ func (n *network) startWorker(env ...string) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	st, err := n.Ready(n.ctx, p, attic)
+	n.worker, n.bootstrap = p, n.ready(p, attic).Addresses[0]
+}
+
+// ready waits until a node answers, and says what it is.
+func (n *network) ready(p *lab.Process, dir string) *controlv1.StatusResponse {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.ctx, patience)
+	defer cancel()
+	st, err := n.Ready(ctx, p, dir)
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.worker, n.bootstrap = p, st.Addresses[0]
+	return st
+}
+
+// until waits until something is so. When it comes to nothing, what says what was the case.
+func (n *network) until(is func() bool, what func() string) {
+	n.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-limit.C:
+			n.t.Fatalf("waited %s in vain: %s", patience, what())
+		}
+	}
 }
 
 // down stops the node of a data directory.
@@ -108,7 +135,9 @@ func (n *network) finish() {
 	}
 	n.rigmesh("down", "--data", laptop)
 	n.rigmesh("down", "--data", attic)
-	if err := n.Stop(n.ctx); err != nil {
+	ctx, cancel := context.WithTimeout(n.ctx, patience)
+	defer cancel()
+	if err := n.Stop(ctx); err != nil {
 		n.t.Error(err)
 	}
 	left, err := n.Remains()
@@ -140,10 +169,15 @@ type result struct {
 // rigmesh runs one command to its end.
 func (n *network) rigmesh(args ...string) result {
 	n.t.Helper()
-	cmd := n.Command(n.ctx, args...)
+	ctx, cancel := context.WithTimeout(n.ctx, patience)
+	defer cancel()
+	cmd := n.Command(ctx, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
+	if ctx.Err() != nil {
+		n.t.Fatalf("rigmesh %s took %s: %s%s", strings.Join(args, " "), patience, out.String(), errs.String())
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		n.t.Fatalf("rigmesh %s: %v", strings.Join(args, " "), err)
@@ -170,36 +204,20 @@ func (n *network) detach(args ...string) string {
 // await waits until a job's output holds a text.
 func (n *network) await(job, text string) {
 	n.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		r := n.rigmesh("logs", "--data", laptop, job)
-		if strings.Contains(r.stdout, text) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-n.ctx.Done():
-			n.t.Fatalf("job %s did not print %q: %s%s", job, text, r.stdout, r.stderr)
-		}
-	}
+	var r result
+	n.until(func() bool {
+		r = n.rigmesh("logs", "--data", laptop, job)
+		return strings.Contains(r.stdout, text)
+	}, func() string { return "job " + job + " did not print " + text + ": " + r.stdout + r.stderr })
 }
 
 // awaitFile waits until something in the lab matches a pattern.
 func (n *network) awaitFile(pattern string) {
 	n.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if found, _ := filepath.Glob(n.Path(pattern)); len(found) > 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-n.ctx.Done():
-			n.t.Fatalf("no %s", pattern)
-		}
-	}
+	n.until(func() bool {
+		found, _ := filepath.Glob(n.Path(pattern))
+		return len(found) > 0
+	}, func() string { return "no " + pattern })
 }
 
 // listed is a job as ps shows it.
@@ -229,32 +247,34 @@ func (n *network) ps(job string) listed {
 // awaitJob waits until a job stands as it should.
 func (n *network) awaitJob(job, what string, is func(listed) bool) {
 	n.t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		j := n.ps(job)
-		if is(j) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-n.ctx.Done():
-			n.t.Fatalf("job is %+v, not %s", j, what)
-		}
-	}
+	var j listed
+	n.until(func() bool {
+		j = n.ps(job)
+		return is(j)
+	}, func() string { return fmt.Sprintf("job is %+v, not %s", j, what) })
 }
 
 // killRequester ends the background requester as a power cut would.
 func (n *network) killRequester() {
 	n.t.Helper()
-	var st struct{ PID int }
-	r := n.rigmesh("status", "--data", laptop, "--json")
+	if err := syscall.Kill(n.status(laptop).PID, syscall.SIGKILL); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// answer is what a node says of itself.
+type answer struct {
+	PID    int    `json:"pid"`
+	PeerID string `json:"peer_id"`
+}
+
+func (n *network) status(dir string) (st answer) {
+	n.t.Helper()
+	r := n.rigmesh("status", "--data", dir, "--json")
 	if err := json.Unmarshal([]byte(r.stdout), &st); err != nil || st.PID == 0 {
 		n.t.Fatalf("status: %v: %s%s", err, r.stdout, r.stderr)
 	}
-	if err := syscall.Kill(st.PID, syscall.SIGKILL); err != nil {
-		n.t.Fatal(err)
-	}
+	return st
 }
 
 // receipts takes a job's receipt from both sides, verifies it and says whether

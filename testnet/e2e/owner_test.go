@@ -4,10 +4,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // limits are the power limits of simulated cards, as the cards themselves keep them.
@@ -31,18 +31,11 @@ func (n *network) limits() []uint32 {
 // something is.
 func (n *network) awaitLimits(want uint32, changed bool) {
 	n.t.Helper()
-	for n.ctx.Err() == nil {
+	n.until(func() bool {
 		b, _ := os.ReadFile(n.Path(attic, "cards", "changed.json"))
 		is := n.limits()
-		if len(is) == 2 && is[0] == want && is[1] == want && strings.Contains(string(b), "before_mw") == changed {
-			return
-		}
-		select {
-		case <-n.ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	n.t.Fatalf("waited in vain for limits of %d mW: they are %v", want, n.limits())
+		return len(is) == 2 && is[0] == want && is[1] == want && strings.Contains(string(b), "before_mw") == changed
+	}, func() string { return fmt.Sprintf("want limits of %d mW, and they are %v", want, n.limits()) })
 }
 
 const (

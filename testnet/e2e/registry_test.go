@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rigmesh/rigmesh/testnet/ociimage"
 )
@@ -108,26 +106,14 @@ func freeAddress(t *testing.T) string {
 
 func (n *network) awaitRegistry(host string) {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(n.ctx, 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/v2/", nil)
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			log, _ := os.ReadFile(n.Path("registry/log"))
-			n.t.Fatalf("the registry does not answer: %s", log)
-		}
-	}
+	client := http.Client{Timeout: patience}
+	n.until(func() bool {
+		resp, err := client.Get("http://" + host + "/v2/")
+		return err == nil && resp.Body.Close() == nil
+	}, func() string {
+		log, _ := os.ReadFile(n.Path("registry/log"))
+		return "the registry does not answer: " + string(log)
+	})
 }
 
 // login gives rigmesh credentials as docker login leaves them.
