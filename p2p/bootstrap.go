@@ -57,11 +57,11 @@ func (h *Host) missing(met map[peer.ID]bool) []peer.AddrInfo {
 func (h *Host) dialAll(ctx context.Context, peers []peer.AddrInfo, met map[peer.ID]bool) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, p := range peers {
+	for i, p := range peers {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()
-			if err := h.greet(ctx, p); err != nil {
+			if err := h.greet(ctx, p, i%2 == 0); err != nil {
 				h.log.Debug("bootstrap peer not reached", "peer", p.ID, "err", err)
 				return
 			}

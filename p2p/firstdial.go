@@ -12,11 +12,11 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 )
 
-// greet connects to a peer that we begin with, over QUIC where that works. Every other
-// dial prefers TCP, and from TCP alone a node behind a NAT would never learn where
-// others see its UDP port, through which most connections are punched.
-func (h *Host) greet(ctx context.Context, p peer.AddrInfo) error {
-	if h.quicOnly == nil || h.hasPublicAddr() {
+// greet connects to a peer that we begin with, where wanted over QUIC if that works.
+// Every other dial prefers TCP, and from TCP alone a node behind a NAT would never learn
+// where others see its UDP port, through which most connections are punched.
+func (h *Host) greet(ctx context.Context, p peer.AddrInfo, quic bool) error {
+	if !quic || h.quicOnly == nil || h.hasPublicAddr() {
 		return h.host.Connect(ctx, p)
 	}
 	tried := !h.connected(p.ID) && slices.ContainsFunc(p.Addrs, isPublicQUIC)

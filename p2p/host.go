@@ -219,11 +219,12 @@ func (h *Host) ID() peer.ID { return h.host.ID() }
 // Network is the name that keeps this network apart from others.
 func (h *Host) Network() string { return h.network }
 
-// Addrs are the addresses others can try, each ending in /p2p/ID.
+// Addrs are the addresses others can try, each ending in /p2p/ID, those that lead
+// here from farthest away first.
 func (h *Host) Addrs() []string {
 	self := ma.StringCast("/p2p/" + h.ID().String())
 	var out []string
-	for _, a := range h.host.Addrs() {
+	for _, a := range farthestFirst(h.host.Addrs()) {
 		out = append(out, a.Encapsulate(self).String())
 	}
 	return out

@@ -97,25 +97,33 @@ func (h *Host) RecordOf(id peer.ID) []byte {
 // beyond our own, private addresses are left out: they tell strangers how a home is
 // built, and lead them nowhere.
 func (h *Host) Publishable(addrs []ma.Multiaddr) []ma.Multiaddr {
-	rank := func(a ma.Multiaddr) int {
-		switch {
-		case manet.IsPublicAddr(a):
-			return 0
-		case manet.IsIPLoopback(a):
-			return 2
-		}
-		return 1
-	}
-	sorted := slices.Clone(addrs)
-	slices.SortStableFunc(sorted, func(a, b ma.Multiaddr) int { return rank(a) - rank(b) })
+	sorted := farthestFirst(addrs)
 	worst := 2
 	if len(sorted) > 0 {
-		worst = max(1, rank(sorted[0]))
+		worst = max(1, nearness(sorted[0]))
 	}
 	if h.outside() {
 		worst = 0
 	}
-	return slices.DeleteFunc(sorted, func(a ma.Multiaddr) bool { return rank(a) > worst })
+	return slices.DeleteFunc(sorted, func(a ma.Multiaddr) bool { return nearness(a) > worst })
+}
+
+// nearness is 0 for an address that leads here from anywhere, 1 for one of our own
+// network, 2 for one of this machine alone.
+func nearness(a ma.Multiaddr) int {
+	switch {
+	case manet.IsPublicAddr(a):
+		return 0
+	case manet.IsIPLoopback(a):
+		return 2
+	}
+	return 1
+}
+
+func farthestFirst(addrs []ma.Multiaddr) []ma.Multiaddr {
+	sorted := slices.Clone(addrs)
+	slices.SortStableFunc(sorted, func(a, b ma.Multiaddr) int { return nearness(a) - nearness(b) })
+	return sorted
 }
 
 // outside says whether some peer is connected across the internet.
