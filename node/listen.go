@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -39,9 +40,12 @@ func (n *Node) listen() error {
 		}
 	}
 	last := readPorts(n.path("ports"))
+	if last == (ports{}) {
+		last = onePort()
+	}
 	host, err := p2p.New(n.hostConfig(psk, last.into(wanted)))
 	if last != (ports{}) && (err != nil || portsOf(host.Addrs()).lack(last)) {
-		n.log.Info("the ports of the last start are taken, using others", "err", err)
+		n.log.Info("ports are taken, using others", "err", err)
 		if err == nil {
 			_ = host.Close() // it listens on what was left
 		}
@@ -95,6 +99,25 @@ func portsOf(addrs []string) ports {
 		}
 	}
 	return p
+}
+
+// onePort is a number that is free for TCP and UDP, so that one rule in a router or
+// firewall is enough; none when there is none at this moment.
+func onePort() ports {
+	for range 8 {
+		l, err := net.ListenTCP("tcp4", nil)
+		if err != nil {
+			return ports{}
+		}
+		number := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenUDP("udp4", &net.UDPAddr{Port: number})
+		_ = l.Close() // it took no connection
+		if err == nil {
+			_ = u.Close()
+			return ports{TCP: number, UDP: number}
+		}
+	}
+	return ports{}
 }
 
 // readPorts gives none when the file is missing or is not one of ours: any port will do.

@@ -24,6 +24,12 @@ func TestPortsOfTheLastStartGoWhereAnyWouldDo(t *testing.T) {
 	}
 }
 
+func TestOneNumberServesBothProtocols(t *testing.T) {
+	if p := onePort(); p.TCP == 0 || p.TCP != p.UDP {
+		t.Errorf("got %+v", p)
+	}
+}
+
 func TestANodeTakesItsPortsAgainAndOthersWhenTheyAreTaken(t *testing.T) {
 	dir := t.TempDir()
 	open := func() (*Node, ports) {
