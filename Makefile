@@ -99,6 +99,10 @@ soak: ## 100,000 false frames at a live lease, a million histories of money
 faults: ## every fault of a card, in every state of a worker: one line each
 	go test -count=1 -v -run TestFaultMatrix ./testnet/sim | grep '^fault '
 
+.PHONY: lab
+lab: root build ## a shell in a network of six real nodes, some behind NAT; LAB="hub worker:symmetric:3" or LAB="-f FILE" for others
+	@go build -o bin/labshell ./testnet/labshell && exec bin/labshell -rigmesh bin/rigmesh $(LAB)
+
 .PHONY: nat
 nat: root build ## every kind of NAT against every other, a lease with 64 MiB each; 20 rigs behind one address
 	go test -count=1 -timeout 30m ./testnet/nat -whole -v | grep -v -e '=== ' -e level=

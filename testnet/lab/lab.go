@@ -121,7 +121,7 @@ func (l *Lab) StartWith(env []string, name string, args ...string) (*Process, er
 	return l.Launch(name, cmd)
 }
 
-// Launch starts a node by a command that Command made.
+// Launch starts a node by a command that Command made. Its process id is in NAME.pid.
 func (l *Lab) Launch(name string, cmd *exec.Cmd) (*Process, error) {
 	log, err := os.OpenFile(l.Path(name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -131,6 +131,9 @@ func (l *Lab) Launch(name string, cmd *exec.Cmd) (*Process, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	if err := os.WriteFile(l.Path(name+".pid"), fmt.Append(nil, cmd.Process.Pid), 0o644); err != nil {
+		return nil, err
 	}
 	p := &Process{Name: name, Log: log.Name(), cmd: cmd, done: make(chan struct{})}
 	go func() {
@@ -170,6 +173,7 @@ func (l *Lab) Stop(ctx context.Context) error {
 			continue
 		default:
 		}
+		_ = p.cmd.Process.Signal(syscall.SIGCONT) // it may have been frozen
 		if err := p.Interrupt(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			errs = append(errs, err)
 		}

@@ -14,6 +14,7 @@ import (
 type Internet struct {
 	lab    *lab.Lab
 	places int // with a public address
+	hubs   []string
 }
 
 // New makes an internet with nobody on it: a bridge that stands for the rest.

@@ -33,7 +33,6 @@ type world struct {
 	ctx   context.Context
 	net   *Internet
 	nodes []string // data directories
-	begin []string // what new nodes are told to begin with
 	peers map[string]string
 }
 
@@ -100,30 +99,12 @@ func (w *world) lend(namespace, name string) {
 
 func (w *world) launch(namespace, name, env string, args ...string) {
 	w.t.Helper()
-	args = append(args, "--data", name)
-	for _, b := range w.begin {
-		args = append(args, "--bootstrap", b)
-	}
-	cmd := w.Command(w.ctx, args...)
-	lab.Enter(namespace, cmd)
-	cmd.Env = append(cmd.Env, env)
-	p, err := w.Launch(name, cmd)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	st, err := w.Ready(w.ctx, p, name)
+	id, err := w.net.Start(w.ctx, namespace, name, []string{env}, args...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.nodes = append(w.nodes, name)
-	w.peers[name] = st.PeerId
-	if len(w.begin) < 2 {
-		for _, a := range st.Addresses {
-			if strings.Contains(a, "/ip4/11.") && strings.Contains(a, "/tcp/") {
-				w.begin = append(w.begin, a)
-			}
-		}
-	}
+	w.peers[name] = id
 }
 
 // reach is how a node says that it is reached.
