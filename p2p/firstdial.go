@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/control"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 )
@@ -27,6 +28,7 @@ func (h *Host) greet(ctx context.Context, p peer.AddrInfo, quic bool) error {
 		return err
 	}
 	// It may have told its QUIC address only now, and others here dial it, too.
+	h.awaitIdentified(ctx, p.ID)
 	way := h.Route(p.ID)
 	if tried || way.Way != WayDirect || way.Transport == "quic" || !slices.ContainsFunc(h.host.Peerstore().Addrs(p.ID), isPublicQUIC) {
 		return nil
@@ -38,6 +40,20 @@ func (h *Host) greet(ctx context.Context, p peer.AddrInfo, quic bool) error {
 		return nil
 	}
 	return h.host.Connect(ctx, p)
+}
+
+// awaitIdentified returns once a connected peer has said who it is and where it listens.
+func (h *Host) awaitIdentified(ctx context.Context, id peer.ID) {
+	identifies, ok := h.host.(interface{ IDService() identify.IDService })
+	if !ok {
+		return
+	}
+	for _, c := range h.host.Network().ConnsToPeer(id) {
+		select {
+		case <-identifies.IDService().IdentifyWait(c):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // greetQUIC connects without TCP.

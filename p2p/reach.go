@@ -228,15 +228,21 @@ func (r *reach) how() Reach {
 	return ReachUnknown
 }
 
-// advertise is libp2p's AddrsFactory. It hides our places at relays as soon as one
-// peer reached us directly, and we keep them until strangers do.
+// advertise is libp2p's AddrsFactory. libp2p hides our places at relays as soon as one
+// peer reached us directly, and we keep them until strangers do. What others merely saw
+// of us is left out meanwhile: to dial it is in vain, and worse, a NAT that has seen
+// such an attempt mistakes the next for a part of it, which is to punch through.
 func (r *reach) advertise(addrs []ma.Multiaddr) []ma.Multiaddr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.said == network.ReachabilityPublic {
+	if r.said != network.ReachabilityPrivate || len(r.relays) == 0 {
 		return addrs
 	}
-	return ma.Unique(append(slices.Clone(addrs), r.relays...))
+	sure := append(r.mapper.addrs(r.host.Network()), r.reachable...)
+	kept := slices.DeleteFunc(slices.Clone(addrs), func(a ma.Multiaddr) bool {
+		return manet.IsPublicAddr(a) && !isRelayed(a) && !ma.Contains(sure, a)
+	})
+	return ma.Unique(append(kept, r.relays...))
 }
 
 // Reachability says how strangers come to this node.
