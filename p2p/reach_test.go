@@ -3,12 +3,16 @@ package p2p
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -59,7 +63,7 @@ func TestTheNATIsJudgedByWhereOthersSeeUs(t *testing.T) {
 }
 
 func TestTheRelayOfAnAddressIsWhoComesBeforeTheCircuit(t *testing.T) {
-	const relay = "12D3KooWGjMCbqYMdJXmPXpXBZCpTNHPvCxq4UuMQ1HXGWqJpYg1"
+	const relay = testID
 	for text, want := range map[string]bool{
 		"/ip4/8.8.8.8/tcp/1/p2p/" + relay + "/p2p-circuit": true,
 		"/ip4/8.8.8.8/tcp/1/p2p/" + relay:                  false,
@@ -101,5 +105,78 @@ func TestAPrivateNetworksKeyIsReadInBothForms(t *testing.T) {
 		if err != nil && c.mode == 0o600 && !errors.Is(err, ErrPSK) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func addrs(texts ...string) []ma.Multiaddr {
+	var out []ma.Multiaddr
+	for _, text := range texts {
+		out = append(out, ma.StringCast(text))
+	}
+	return out
+}
+
+func TestWhereOthersMerelySawUsIsNotGivenAwayWhileRelaysLeadHere(t *testing.T) {
+	const home, seen, sure = "/ip4/192.168.1.2/tcp/4001", "/ip4/80.1.1.1/tcp/4001", "/ip4/80.1.1.1/tcp/5001"
+	place := "/ip4/8.8.8.8/tcp/1/p2p/" + testID + "/p2p-circuit"
+	r := newReach()
+	all := addrs(home, seen, sure)
+	if got := r.advertise(all); len(got) != 3 {
+		t.Errorf("before anything is known: %v", got)
+	}
+	r.host, r.relays, r.reachable = noHost{}, addrs(place), addrs(sure)
+	r.said = network.ReachabilityPrivate
+	if got, want := fmt.Sprint(r.advertise(all)), fmt.Sprint(ma.Unique(addrs(home, sure, place))); got != want {
+		t.Errorf("behind a NAT: %v, want %v", got, want)
+	}
+	r.said = network.ReachabilityPublic
+	if got := r.advertise(all); len(got) != 3 {
+		t.Errorf("once strangers come: %v", got)
+	}
+}
+
+// noHost is a host whose network nobody asks for anything.
+type noHost struct{ host.Host }
+
+func (noHost) Network() network.Network { return nil }
+
+const testID = "12D3KooWGjMCbqYMdJXmPXpXBZCpTNHPvCxq4UuMQ1HXGWqJpYg1"
+
+func TestWhoWaitsForAPunchIsToldThatNobodyTriesAgain(t *testing.T) {
+	id, err := peer.Decode(testID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newReach()
+	for range punchAttempts {
+		if r.punch(id).failed {
+			t.Fatal("given up too early")
+		}
+		r.Trace(&holepunch.Event{Remote: id, Evt: &holepunch.HolePunchAttemptEvt{}})
+		r.Trace(&holepunch.Event{Remote: id, Evt: &holepunch.EndHolePunchEvt{}})
+	}
+	if !r.punch(id).failed {
+		t.Error("three attempts, and not given up")
+	}
+	r.punches[id] = r.punches[id].through()
+	if r.punch(id).failed {
+		t.Error("given up though it went through")
+	}
+}
+
+func TestTheGateKeepsTCPFromOnePeerForOneDial(t *testing.T) {
+	id, err := peer.Decode(testID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &quicOnly{peers: map[peer.ID]bool{}}
+	tcp, quic := ma.StringCast("/ip4/8.8.8.8/tcp/1"), ma.StringCast("/ip4/8.8.8.8/udp/1/quic-v1")
+	q.set(id, true)
+	if q.InterceptAddrDial(id, tcp) || !q.InterceptAddrDial(id, quic) || !q.InterceptAddrDial("other", tcp) {
+		t.Error("the gate lets the wrong ones through")
+	}
+	q.set(id, false)
+	if !q.InterceptAddrDial(id, tcp) {
+		t.Error("the gate stays shut")
 	}
 }
