@@ -148,8 +148,8 @@ func (i *Image) ask(digest string, size, offset int64) *history {
 		i.gave[digest] = h
 	}
 	if offset == 0 && h.whole() {
-		if id, ok := h.trail.alone(); ok && h.trail[0].off == 0 {
-			i.swarm.lied(id, digest)
+		if id, ok := h.trail.alone(); ok {
+			h.tried[id] = true
 		}
 		h.wrong = append(h.wrong, h.trail)
 	}

@@ -215,6 +215,27 @@ func TestTheRegistryTellsWhoLiedWhenEveryPeerDid(t *testing.T) {
 	})
 }
 
+// TestAPeerIsNotBlamedForWhatTheReaderLost has a runtime that lost what it had, as a daemon
+// that died may have, and asks for all of it again.
+func TestAPeerIsNotBlamedForWhatTheReaderLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		want := content(size)
+		c := &crowd{peers: map[peer.ID]*fake{"a": {content: want}}}
+		i := c.swarm().Image("an image")
+		defer i.Close()
+		body, err := i.Layer(t.Context(), blob.Digest(want), size, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(body); err != nil || !bytes.Equal(got, want) || body.Close() != nil {
+			t.Fatal("the first reading failed", err)
+		}
+		if _, err := pull(t.Context(), i, blob.Digest(want), size, want); err != nil || len(c.liars) > 0 {
+			t.Errorf("%v, and %v are said to have lied", err, c.liars)
+		}
+	})
+}
+
 func TestALayerGoesOnWhereItStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		want := content(size)
