@@ -97,8 +97,8 @@ func unit(exe, dataDir string) string {
 	return `[Unit]
 Description=rigmesh: lend this machine's GPUs
 Documentation=https://github.com/rigmesh/rigmesh
-After=network-online.target nvidia-persistenced.service
-Wants=network-online.target
+# A network may come later, or never: the node listens, and keeps trying to reach others.
+After=network.target nvidia-persistenced.service
 
 [Service]
 Type=exec
