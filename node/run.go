@@ -99,7 +99,7 @@ func (n *Node) running() ([]part, error) {
 	}
 	srv := control.New(control.Config{
 		DataDir: n.cfg.DataDir, Version: n.parts.Version, Jobs: jobs{n}, Blobs: uploads{n.store},
-		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Tasks: tasks{n}, Ports: taskPorts{n}, Stats: taskStats{n}, Node: n, Owner: owned{n}, Reach: n, Log: n.log,
+		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Tasks: tasks{n}, Ports: taskPorts{n}, Stats: taskStats{n}, Freezer: freezer{n}, Node: n, Owner: owned{n}, Reach: n, Log: n.log,
 	})
 	parts = append(parts, part{"control", func(ctx context.Context) error { return srv.Serve(ctx, l) }})
 	if n.cfg.Metrics != "" {

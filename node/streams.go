@@ -70,6 +70,7 @@ func (n *Node) serve() {
 	stream.Serve(n.host, "ask", stream.Limits{}, limited(n, n.serveAsk))
 	stream.Serve(n.host, "letgo", stream.Limits{}, limited(n, n.serveLetGo))
 	stream.Serve(n.host, "lease", awardLimits, limited(n, n.serveAward))
+	stream.Serve(n.host, "freeze", stream.Limits{}, limited(n, n.serveFreeze))
 	stream.Serve(n.host, "stats", stream.Limits{}, limited(n, n.serveStats))
 	stream.Serve(n.host, "samples", stream.Limits{}, limited(n, n.serveSamples))
 	stream.Accept(n.host, "beat", stream.Limits{}, func(ctx context.Context, c *stream.Conn) { n.serveBeat(ctx, c) })

@@ -85,7 +85,7 @@ func newFakeNode(dir string) (*fakeNode, error) {
 
 func (f *fakeNode) server() *control.Server {
 	return control.New(control.Config{
-		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Tasks: f, Ports: f, Stats: f, Node: f, Owner: f, Reach: f, Log: slog.New(slog.DiscardHandler),
+		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Tasks: f, Ports: f, Stats: f, Freezer: f, Node: f, Owner: f, Reach: f, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -168,7 +168,7 @@ var phases = map[leasev1.Phase]string{
 	leasev1.Phase_PHASE_PULLING:    "bringing image and inputs to the worker",
 	leasev1.Phase_PHASE_STARTING:   "starting the task",
 	leasev1.Phase_PHASE_RUNNING:    "running",
-	leasev1.Phase_PHASE_FROZEN:     "frozen: the lease is unpaid",
+	leasev1.Phase_PHASE_FROZEN:     "frozen",
 	leasev1.Phase_PHASE_COLLECTING: "collecting outputs",
 }
 

@@ -25,6 +25,7 @@ type history struct {
 	last    time.Time
 	removed bool
 	settled bool
+	still   bool // its requester has the task stand still
 	// stranger: its requester had not paid for anything by then.
 	stranger bool
 }
@@ -47,7 +48,7 @@ func (w *Worker) Restore(replay func(func(journal.Record) error) error) error {
 				h.settled = true
 			}
 			return w.recallSettled(rec)
-		case KindEvent, KindRemoved:
+		case KindEvent, KindRemoved, KindStill:
 			h, ok := leases[rec.Key]
 			if !ok {
 				return fmt.Errorf("lease %s: an event before its award", rec.Key)
@@ -68,6 +69,9 @@ func (w *Worker) Restore(replay func(func(journal.Record) error) error) error {
 }
 
 func (h *history) add(rec journal.Record) error {
+	if rec.Kind == KindStill {
+		return h.recallStill(rec)
+	}
 	h.last = rec.At
 	if rec.Kind == KindRemoved {
 		h.removed = true
@@ -113,6 +117,7 @@ func (w *Worker) restore(h *history) error {
 	}
 	s.created, s.stranger, s.settled = h.award.At, h.stranger, h.settled
 	s.touched.Store(h.last.UnixMilli())
+	s.still.Store(h.still)
 	if err := s.recall(h.events); err != nil {
 		return err
 	}

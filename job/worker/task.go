@@ -151,7 +151,7 @@ func (t *task) adopt(ctx context.Context) {
 	switch {
 	case t.stopping:
 		t.end(ctx)
-	case t.frozen:
+	case t.frozen || t.s.still.Load():
 		t.hold(ctx)
 	}
 }
@@ -162,6 +162,7 @@ func (t *task) watch(ctx context.Context) (runtime.Exit, error) {
 	sampling, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { t.sample(sampling) })
+	wg.Go(func() { t.obey(sampling) })
 	defer func() { stop(); wg.Wait() }()
 	for {
 		exit, err := t.s.w.Runtime.Wait(ctx, t.id)
@@ -238,14 +239,14 @@ func (t *task) want(ctx context.Context, frozen bool) {
 	}
 }
 
-// hold makes the runtime do what the lease wants by the time it gets there. The
+// hold makes the runtime do what the lease and the requester want by the time it gets there. The
 // session does not wait for it.
 func (t *task) hold(ctx context.Context) {
 	t.acts.Go(func() {
 		t.holding.Lock()
 		defer t.holding.Unlock()
 		t.mu.Lock()
-		frozen, stopping := t.frozen, t.stopping
+		frozen, stopping := t.frozen || t.s.still.Load(), t.stopping
 		t.mu.Unlock()
 		if stopping {
 			return

@@ -68,6 +68,9 @@ type tenancy struct {
 	execs    atomic.Int32            // programs beside its job
 	opened   atomic.Int32            // connections to ports of the task
 	load     atomic.Uint64           // of processors in the last second, in thousandths of a core
+	standing sync.Mutex              // over what changes still
+	still    atomic.Bool             // the requester has the task stand still
+	wished   chan struct{}           // nudges the task: still has changed
 	evict    sync.Once
 	evicted  chan struct{} // closed when what is left has to make room
 }
@@ -81,7 +84,7 @@ type past struct {
 func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l lease.Lease) *tenancy {
 	t := &tenancy{
 		w: w, id: id, requester: a.from, terms: a.terms.Message(), spec: a.spec,
-		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{}, evicted: make(chan struct{}), sealable: make(chan struct{}, 1),
+		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{}, evicted: make(chan struct{}), sealable: make(chan struct{}, 1), wished: make(chan struct{}, 1),
 		log: w.Log.With("lease", id.Short(), "peer", a.from),
 	}
 	t.touched.Store(w.Now().UnixMilli())

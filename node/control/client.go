@@ -27,6 +27,7 @@ type Client struct {
 	tasks     controlv1connect.TaskServiceClient
 	ports     controlv1connect.PortServiceClient
 	stats     controlv1connect.StatsServiceClient
+	freezer   controlv1connect.FreezeServiceClient
 	transport *http.Transport
 }
 
@@ -70,6 +71,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		tasks:     controlv1connect.NewTaskServiceClient(over, origin, plain),
 		ports:     controlv1connect.NewPortServiceClient(over, origin, plain),
 		stats:     controlv1connect.NewStatsServiceClient(over, origin, plain),
+		freezer:   controlv1connect.NewFreezeServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Reach    Reach
 	Ports    Ports
 	Stats    Stats
+	Freezer  Freezer
 	Log      *slog.Logger
 }
 
@@ -71,6 +72,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewTaskServiceHandler(taskServer{s.Tasks}, options))
 	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReachServiceHandler(reach{s}, options))
+	mux.Handle(controlv1connect.NewFreezeServiceHandler(freezeServer{s.Freezer}, options))
 	mux.Handle(controlv1connect.NewStatsServiceHandler(statsServer{s.Stats}, options))
 	mux.Handle(controlv1connect.NewPortServiceHandler(portServer{s.Ports}, options))
 	srv := &http.Server{
