@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/testnet/ociimage"
@@ -228,5 +229,14 @@ func TestProcessesAreLimited(t *testing.T) {
 	// The init's own threads do not count, nor does it need another one once they do.
 	if exit, _ := h.run(t, runtime.Spec{Limits: runtime.Limits{Pids: 1}}, "echo alone; exit 3"); exit.Code != 3 || exit.Error != "" {
 		t.Errorf("one process: %+v", exit)
+	}
+}
+
+func TestATaskRunsWhateverItsNodesUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	h := open(t)
+	h.shell(t, runtime.Spec{}, "exit 7")
+	if exit, err := h.Wait(t.Context(), "task"); err != nil || exit.Code != 7 {
+		t.Errorf("%+v, %v", exit, err)
 	}
 }

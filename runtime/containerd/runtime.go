@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/containerd/assets"
@@ -69,6 +70,9 @@ func (r *Runtime) Open(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("running tasks needs root: user namespaces, mounts and cgroups")
 	}
+	// Whoever started us may have said that nobody else gets anything, and systemd's unit does;
+	// but users of tasks must reach what is theirs. What is secret is made with a mode that says so.
+	unix.Umask(0o022)
 	// 0711 on /run: the users of tasks pass through to their root folder, and list nothing.
 	if err := errors.Join(os.MkdirAll(claimsDir, 0o711), os.MkdirAll(r.paths.tasks, 0o700)); err != nil {
 		return err
