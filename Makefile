@@ -86,6 +86,11 @@ torture: root build ## 200 tasks end while nobody looks; 300 jobs have node, con
 	go test -count=1 -timeout 1h ./runtime/containerd -run NobodyLooks -v -unseen-ends 200 | grep -v -e '=== '
 	go test -count=1 -timeout 3h ./testnet/e2e -run 'RandomKills|HostileJobs' -v -kill-jobs 300 -flood-mib 10240 | grep -v -e '=== '
 
+.PHONY: vm
+vm: root build ## a whole machine, emulated: systemd, control groups v2, reboot, power cut; VMFLAGS="-run boot -shell"
+	@tools/packages.sh vm
+	@go build -o bin/vmtest ./testnet/vm && exec bin/vmtest -rigmesh bin/rigmesh $(VMFLAGS)
+
 bench: root build ## speed and size beside what the same costs without rigmesh; BENCHFLAGS="-out docs/performance.md"
 	@go build -o bin/bench ./testnet/bench && exec bin/bench -rigmesh bin/rigmesh $(BENCHFLAGS)
 

@@ -4,6 +4,7 @@
 #
 #   tools/packages.sh build    to build bin/rigmesh
 #   tools/packages.sh test     to run every test and the demo too
+#   tools/packages.sh vm       to try rigmesh on an emulated machine: make vm
 set -euo pipefail
 
 # runc links libseccomp, found through pkg-config, and is linked by gcc.
@@ -12,12 +13,15 @@ build=(gcc libc6-dev libseccomp-dev make pkg-config)
 # one runs tasks in the containerd that Debian has. Each task has an ext4 file system of its own.
 # Networks behind NAT are made of namespaces with ip and nft.
 test=(busybox-static containerd docker-registry e2fsprogs iproute2 nftables)
+# The emulated machine: its emulator, and what makes its Debian.
+vm=(busybox-static e2fsprogs mmdebstrap qemu-system-x86)
 
 wanted=("${build[@]}")
 # Without root there are no containers, so nothing needs what goes into them.
-if [[ ${1:-build} == test && $(id -u) -eq 0 ]]; then
-  wanted+=("${test[@]}")
-fi
+case ${1:-build} in
+  test) [[ $(id -u) -ne 0 ]] || wanted+=("${test[@]}") ;;
+  vm) wanted+=("${vm[@]}") ;;
+esac
 
 if ! command -v dpkg-query >/dev/null; then
   echo "packages: not a Debian system; this needs what these packages hold: ${wanted[*]}" >&2

@@ -49,15 +49,26 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.makeProbe(t)
+	f.image = f.pack(t, dir)
+	f.entice(t)
+	f.Runtime.loosen = f.loosen
+	return f
+}
+
+// makeProbe builds the probe, or takes the built one that RIGMESH_PROBE names: the emulated
+// machine of testnet/vm has no Go.
+func (f *fixture) makeProbe(t *testing.T) {
+	t.Helper()
+	if built := os.Getenv("RIGMESH_PROBE"); built != "" {
+		f.probe = built
+		return
+	}
 	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", f.probe, "../../testnet/escape/probe")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	f.image = f.pack(t, filepath.Join(dir, "image.tar"))
-	f.entice(t)
-	f.Runtime.loosen = f.loosen
-	return f
 }
 
 func (f *fixture) off(task string) []protection {
@@ -125,9 +136,9 @@ func lanAddress() string {
 }
 
 // pack makes the image: busybox, and a layer of what an attacker would put in one.
-func (f *fixture) pack(t *testing.T, path string) runtime.Image {
+func (f *fixture) pack(t *testing.T, dir string) runtime.Image {
 	t.Helper()
-	tree := filepath.Join(filepath.Dir(path), "tree")
+	path, tree := filepath.Join(dir, "image.tar"), filepath.Join(dir, "tree")
 	if err := ociimage.BusyboxTree(tree); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,48 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"time"
+)
+
+// check is one thing that is tried. It says what it saw.
+type check struct {
+	name    string
+	always  bool // the others rest on it
+	within  time.Duration
+	attempt func(ctx context.Context, s *site) (seen string, err error)
+}
+
+// checks in the order in which they are made.
+var checks = []check{
+	{"boot", true, 20 * time.Minute, boot},
+	{"service-install", true, 20 * time.Minute, serviceInstall},
+	{"job", false, 20 * time.Minute, oneJob},
+	{"service-restart", false, 20 * time.Minute, serviceRestart},
+	{"service-remove", false, 20 * time.Minute, serviceRemove},
+	{"limits-set", false, 20 * time.Minute, limitsSet},
+	{"memory-holds", false, 20 * time.Minute, memoryHolds},
+	{"processes-hold", false, 20 * time.Minute, processesHold},
+	{"cpu-holds", false, 20 * time.Minute, cpuHolds},
+	{"isolation", false, time.Hour, limitsInside},
+	{"escapes", false, 2 * time.Hour, escapesInside},
+	{"reboot", false, 30 * time.Minute, reboot},
+	{"power-cut", false, 30 * time.Minute, powerCut},
+	{"suspend", false, time.Hour, suspend},
+	{"lossy-wire", false, 30 * time.Minute, lossy},
+}
+
+func (s *site) check(ctx context.Context, c check) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.within)
+	defer cancel()
+	return c.attempt(ctx, s)
+}
+
+func boot(ctx context.Context, s *site) (string, error) {
+	if err := s.on(ctx); err != nil {
+		return "", err
+	}
+	return s.guest.run(ctx, `echo "Linux $(uname -r), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p'), $(stat -fc %T /sys/fs/cgroup): $(cat /sys/fs/cgroup/cgroup.controllers)"`)
+}
