@@ -88,7 +88,7 @@ func start(ctx context.Context, l *lab.Lab, sites []site, t terminal) (*world, e
 		if err != nil {
 			return nil, err
 		}
-		for i, name := range s.nodes() {
+		for i, name := range nat.Hosts(s.name, s.many) {
 			began := time.Now()
 			if _, err := internet.Start(ctx, namespaces[i], name, environment[s.role], commands[s.role]...); err != nil {
 				return nil, err

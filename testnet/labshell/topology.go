@@ -99,15 +99,3 @@ func read(r io.Reader) ([]string, error) {
 	}
 	return words, lines.Err()
 }
-
-// nodes are the names of a site's nodes.
-func (s site) nodes() []string {
-	if s.many == 1 {
-		return []string{s.name}
-	}
-	var names []string
-	for i := range s.many {
-		names = append(names, fmt.Sprintf("%s%d", s.name, i+1))
-	}
-	return names
-}

@@ -25,7 +25,7 @@ func TestATopologyIsReadFromItsFile(t *testing.T) {
 	if !slices.Equal(sites, want) {
 		t.Errorf("got %+v", sites)
 	}
-	if got := sites[1].nodes(); !slices.Equal(got, []string{"rigs1", "rigs2", "rigs3"}) {
+	if got := nat.Hosts(sites[1].name, sites[1].many); !slices.Equal(got, []string{"rigs1", "rigs2", "rigs3"}) {
 		t.Errorf("nodes %v", got)
 	}
 }

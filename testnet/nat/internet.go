@@ -44,13 +44,25 @@ func (n *Internet) plug(ns string) []string {
 	}
 }
 
-// Site adds a site with some hosts, and gives their network namespaces. Without a
-// router every host has a public address of its own.
+// Hosts are the names of a site's hosts: that of the site, and numbers when there are
+// several.
+func Hosts(site string, count int) []string {
+	if count == 1 {
+		return []string{site}
+	}
+	var names []string
+	for i := range count {
+		names = append(names, fmt.Sprintf("%s%d", site, i+1))
+	}
+	return names
+}
+
+// Site adds a site with some hosts, and gives their network namespaces, named as Hosts
+// names them. Without a router every host has a public address of its own.
 func (n *Internet) Site(name string, k Kind, hosts int) (namespaces []string, err error) {
-	host := func(i int) string { return fmt.Sprintf("%s%d", name, i) }
 	if k == None {
-		for i := range hosts {
-			ns, err := n.Public(host(i))
+		for _, host := range Hosts(name, hosts) {
+			ns, err := n.Public(host)
 			if err != nil {
 				return nil, err
 			}
@@ -66,8 +78,8 @@ func (n *Internet) Site(name string, k Kind, hosts int) (namespaces []string, er
 		"ip -n "+router+" link set lan up",
 		"nsenter --net=/run/netns/"+router+" sh -c 'echo 1 > /proc/sys/net/ipv4/ip_forward'",
 		fmt.Sprintf("nsenter --net=/run/netns/%s nft -f - <<'END'\n%sEND", router, k.rules()))
-	for i := range hosts {
-		ns := n.lab.Namespace(host(i))
+	for i, host := range Hosts(name, hosts) {
+		ns := n.lab.Namespace(host)
 		namespaces = append(namespaces, ns)
 		script = append(script,
 			"ip netns add "+ns,
