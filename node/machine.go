@@ -86,10 +86,14 @@ func CardsDir(dataDir string) string { return filepath.Join(dataDir, "cards") }
 
 func cardsFile(dataDir string) string { return filepath.Join(CardsDir(dataDir), "changed.json") }
 
+// CardsChanged says whether a node changed anything about the devices of this machine
+// that is not put back.
+func CardsChanged(dataDir string) bool { return keeper.Changed(cardsFile(dataDir)) }
+
 // RestoreCards puts back what a node that is gone changed about the devices of
 // this machine.
 func RestoreCards(ctx context.Context, cfg config.Config) error {
-	if !keeper.Changed(cardsFile(cfg.DataDir)) {
+	if !CardsChanged(cfg.DataDir) {
 		return nil
 	}
 	key, err := p2p.LoadKey(filepath.Join(cfg.DataDir, "identity.key"))

@@ -50,6 +50,9 @@ func putBack(ctx context.Context, cfg config.Config) error {
 			case <-time.After(pause):
 			}
 		}
+		if !node.CardsChanged(cfg.DataDir) {
+			return nil // the worker did it, and waits for the end of this process
+		}
 		release, err := control.Lock(node.CardsDir(cfg.DataDir))
 		if failed = err; errors.As(err, new(*control.LockedError)) {
 			continue // the killed worker, whose files are still being closed, or a new one

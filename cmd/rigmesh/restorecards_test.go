@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rigmesh/rigmesh/gpu/simulated"
 	"github.com/rigmesh/rigmesh/node"
@@ -15,6 +16,22 @@ import (
 	"github.com/rigmesh/rigmesh/node/control"
 	"github.com/rigmesh/rigmesh/p2p"
 )
+
+// A worker that put everything back itself holds its lock while it waits for this process.
+func TestNobodyWaitsWhereThereIsNothingToPutBack(t *testing.T) {
+	cfg := config.Default(t.TempDir())
+	release, err := control.Lock(node.CardsDir(cfg.DataDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if err := putBack(t.Context(), cfg); err != nil || time.Since(began) > 0 {
+			t.Errorf("waited %s, %v", time.Since(began), err)
+		}
+	})
+}
 
 // The files of a killed worker close one after the other, and its lock is one of them.
 func TestSettingsArePutBackThoughTheKilledWorkerHoldsItsLockForAMoment(t *testing.T) {
