@@ -15,7 +15,7 @@ import (
 
 // job runs a job of the requester's on the machine to its end.
 func (s *site) job(ctx context.Context, args ...string) (string, int, error) {
-	return s.rigmeshHere(ctx, append([]string{"run", "-q", "--data", laptop, "--bootstrap", s.bootstrap, "--simulated", "--wait", "5m", "--interval", interval.String()}, args...)...)
+	return s.rigmeshHere(ctx, append([]string{"run", "--data", laptop, "--bootstrap", s.bootstrap, "--simulated", "--wait", "5m", "--interval", interval.String()}, args...)...)
 }
 
 // interval is the time between two heartbeats of every job here. An emulated machine is slow.
@@ -37,7 +37,7 @@ func counted(seconds int) string {
 
 // begin starts a job, waits until it prints what it should, and gives its id.
 func (s *site) begin(ctx context.Context, prints string, args ...string) (string, error) {
-	out, code, err := s.job(ctx, append([]string{"-d"}, args...)...)
+	out, code, err := s.job(ctx, append([]string{"-d", "-q"}, args...)...)
 	if err != nil || code != 0 {
 		return "", errors.Join(err, fmt.Errorf("run -d: exit code %d: %s", code, out))
 	}
@@ -46,6 +46,15 @@ func (s *site) begin(ctx context.Context, prints string, args ...string) (string
 		out, _, err := s.rigmeshHere(ctx, "logs", "--data", laptop, job)
 		return strings.Contains(out, prints), out, err
 	})
+}
+
+// stop ends a job, and waits until the machine has nothing left of it.
+func (s *site) stop(ctx context.Context, job string) error {
+	if _, err := s.requester(ctx, "stop", "--data", laptop, job); err != nil {
+		return err
+	}
+	_, err := s.guest.await(ctx, "! ls -d /sys/fs/cgroup/rigmesh-*/*/")
+	return err
 }
 
 // await asks again and again until something is so; it says what was seen last otherwise.
@@ -100,10 +109,10 @@ func (s *site) finish(ctx context.Context, job, lease string, seconds int) (stri
 		return "", fmt.Errorf("attach exited with %d, want the job's 7: %s", code, out)
 	}
 	if logs, err := s.requester(ctx, "logs", "--data", laptop, job); err != nil || logs != counted(seconds) {
-		return "", fmt.Errorf("the job's output is %q, %w", logs, err)
+		return "", fmt.Errorf("the job's output is %q, %v", logs, err)
 	}
 	if now, err := s.ps(ctx, job); err != nil || now.Lease != lease {
-		return "", fmt.Errorf("lease %s became %s, %w", lease, now.Lease, err)
+		return "", fmt.Errorf("lease %s became %s, %v", lease, now.Lease, err)
 	}
 	return s.receipt(ctx, job)
 }

@@ -43,11 +43,6 @@ func limitsSet(ctx context.Context, s *site) (string, error) {
 	return strings.Join(strings.Split(before, "\n"), ", "), errors.Join(err, s.stop(ctx, job))
 }
 
-func (s *site) stop(ctx context.Context, job string) error {
-	_, err := s.requester(ctx, "stop", "--data", laptop, job)
-	return err
-}
-
 // memoryHolds has a job take memory without end.
 func memoryHolds(ctx context.Context, s *site) (string, error) {
 	out, code, err := s.job(ctx, "--memory", "64MiB", "oci-archive:busybox.tar", "sh", "-c", "x=0123456789abcdef; while :; do x=$x$x; done")

@@ -63,7 +63,7 @@ func (s *site) interrupted(ctx context.Context, restart func() error) (string, e
 		return "", err
 	}
 	if now, err := s.ps(ctx, job); err != nil || now.Lease != before.Lease || code == 0 {
-		return "", fmt.Errorf("exit code %d, lease %s became %s, %w", code, before.Lease, now.Lease, err)
+		return "", fmt.Errorf("exit code %d, lease %s became %s, %v", code, before.Lease, now.Lease, err)
 	}
 	said, err := s.receipt(ctx, job)
 	if err != nil {
