@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -14,10 +15,14 @@ func logsCommand(k console) *cli.Command {
 		Usage:     "print what a job wrote",
 		Category:  categoryRent,
 		ArgsUsage: "JOB",
-		Description: examples("rigmesh logs -f 3f2a", "rigmesh logs --tail 20 -f 3f2a",
+		Description: "The times are those at which the output came to this machine. What the task wrote while this machine was away\n" +
+			"came when it was back.\n\n" + examples("rigmesh logs -f 3f2a", "rigmesh logs --tail 20 -f 3f2a",
+			"rigmesh logs -t --since 10m 3f2a",
 			"rigmesh logs 3f2a 2>/dev/null  # its standard output alone"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the job has ended", DisableDefaultText: true},
+			&cli.StringFlag{Name: "since", Usage: "what came from `TIME` on: a time ago, such as 10m, or 2006-01-02T15:04:05"},
+			&cli.BoolFlag{Name: "timestamps", Aliases: []string{"t"}, Usage: "begin each line with the time at which it came", DisableDefaultText: true},
 			&cli.StringFlag{Name: "tail", Aliases: []string{"n"}, Value: "all", Usage: "begin with the last `LINES` of each of the two outputs"},
 		},
 		Action: func(c *cli.Context) error { return logs(c, k) },
@@ -29,24 +34,28 @@ func logs(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
+	since, err := sinceOf(c.String("since"), time.Now())
+	if err != nil {
+		return err
+	}
 	client, err := dial(c, k)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	req := &controlv1.WatchJobRequest{JobId: c.Args().First(), LogsOnly: true}
+	req := &controlv1.WatchJobRequest{JobId: c.Args().First(), LogsOnly: true, SinceMs: since, Times: c.Bool("timestamps")}
 	if lines >= 0 {
 		if err := seekTail(c, client, req, lines); err != nil {
 			return err
 		}
 	}
 	req.Follow = c.Bool("follow")
-	out := newOutput(k)
+	out := stamped{output: newOutput(k), times: req.Times}
 	for item, err := range client.Watch(c.Context, req) {
 		if err != nil {
 			return err
 		}
-		if err := out.write(item.GetChunk()); err != nil {
+		if err := out.write(item.GetChunk(), item.GetCameMs()); err != nil {
 			return err
 		}
 	}
@@ -79,6 +88,9 @@ func seekTail(c *cli.Context, client *control.Client, req *controlv1.WatchJobReq
 		t := &stdout
 		if item.GetChunk().GetStderr() {
 			t = &stderr
+		}
+		if t.end == 0 {
+			t.end = item.GetChunk().GetOffset() // of the first, with --since
 		}
 		t.add(item.GetChunk().GetData(), lines)
 	}

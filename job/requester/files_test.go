@@ -128,7 +128,7 @@ func TestAHistoryDoesNotGrowWithoutEndByWhatPeersDo(t *testing.T) {
 }
 
 func TestALogTakesWhatComesNextAndNothingElse(t *testing.T) {
-	l := openLog(filepath.Join(t.TempDir(), "stdout"))
+	l := openLog(filepath.Join(t.TempDir(), "stdout"), nil)
 	for _, c := range []struct {
 		offset int64
 		data   string
@@ -158,7 +158,7 @@ func TestALogTakesWhatComesNextAndNothingElse(t *testing.T) {
 }
 
 func TestALogDoesNotGrowWithoutEnd(t *testing.T) {
-	l := openLog(filepath.Join(t.TempDir(), "stdout"))
+	l := openLog(filepath.Join(t.TempDir(), "stdout"), nil)
 	if err := l.write(0, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestALogDoesNotGrowWithoutEnd(t *testing.T) {
 }
 
 func TestAReaderFollowsALogUntilTheJobEnds(t *testing.T) {
-	l := openLog(filepath.Join(t.TempDir(), "stdout"))
+	l := openLog(filepath.Join(t.TempDir(), "stdout"), nil)
 	r := &logReader{ctx: t.Context(), log: l, follow: true, offset: 2}
 	defer r.Close()
 	got := make(chan string)
@@ -193,14 +193,14 @@ func TestAReaderFollowsALogUntilTheJobEnds(t *testing.T) {
 	if s := <-got; s != "e\ntwo\n" {
 		t.Errorf("read %q", s)
 	}
-	still := &logReader{ctx: t.Context(), log: openLog(l.path), offset: 0}
+	still := &logReader{ctx: t.Context(), log: openLog(l.path, nil), offset: 0}
 	defer still.Close()
 	if b, err := io.ReadAll(still); err != nil || string(b) != "one\ntwo\n" {
 		t.Errorf("without follow: %q, %v", b, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	waiting := &logReader{ctx: ctx, log: openLog(filepath.Join(t.TempDir(), "none")), follow: true}
+	waiting := &logReader{ctx: ctx, log: openLog(filepath.Join(t.TempDir(), "none"), nil), follow: true}
 	if _, err := waiting.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("a reader that left got %v", err)
 	}

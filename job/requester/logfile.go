@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/runtime"
@@ -19,12 +20,15 @@ type logFile struct {
 	path string
 
 	mu      sync.Mutex
+	times   logTimes
 	before  int64 // bytes of earlier tasks
 	over    bool
 	changed chan struct{}
 }
 
-func openLog(path string) *logFile { return &logFile{path: path, changed: make(chan struct{})} }
+func openLog(path string, now func() time.Time) *logFile {
+	return &logFile{path: path, times: logTimes{path: path + ".times", now: now}, changed: make(chan struct{})}
+}
 
 // size is how much of the output is here, in bytes.
 func (l *logFile) size() int64 {
@@ -73,6 +77,7 @@ func (l *logFile) write(offset int64, data []byte) error {
 		return err
 	}
 	defer f.Close()
+	l.times.stamp(have)
 	rest := data[skip:]
 	_, err = f.Write(rest[:min(int64(len(rest)), maxOutput-have)])
 	l.wake()
@@ -115,6 +120,7 @@ type logReader struct {
 	file   *os.File
 	offset int64
 	follow bool
+	marks  marks
 }
 
 func (r *logReader) Read(p []byte) (int, error) {

@@ -69,8 +69,8 @@ func (r *Requester) newRun(id job.ID, sub *leasev1.Submission, content map[strin
 		r: r, id: id, sub: sub, content: content, created: created,
 		log: r.Log.With("job", id.String()[:12]), declines: map[peer.ID]marketv1.DeclineReason{},
 		history: openHistory(filepath.Join(dir, "history")),
-		stdout:  openLog(filepath.Join(dir, "stdout")),
-		stderr:  openLog(filepath.Join(dir, "stderr")),
+		stdout:  openLog(filepath.Join(dir, "stdout"), r.Now),
+		stderr:  openLog(filepath.Join(dir, "stderr"), r.Now),
 	}
 }
 

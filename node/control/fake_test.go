@@ -99,7 +99,7 @@ func (f *fakeNode) Output(_ context.Context, id string, s runtime.Stream, offset
 	if s == runtime.Stderr {
 		text = f.stderr
 	}
-	return io.NopCloser(strings.NewReader(text[min(int(offset), len(text)):])), nil
+	return &timedText{text: text, offset: min(int(offset), len(text))}, nil
 }
 
 func (f *fakeNode) Stop(_ context.Context, id string, grace time.Duration, abandon bool) error {
@@ -294,3 +294,30 @@ func (f *fakeNode) PutConfig(text []byte) error {
 	}
 	return nil
 }
+
+// timedText is an output each byte of which came a second after the one before, from one second on.
+type timedText struct {
+	text   string
+	offset int
+}
+
+func (r *timedText) Read(p []byte) (int, error) {
+	if r.offset == len(r.text) {
+		return 0, io.EOF
+	}
+	n := copy(p, r.text[r.offset:])
+	r.offset += n
+	return n, nil
+}
+
+func (r *timedText) ReadTimed(p []byte) (int, time.Time, error) {
+	n, err := r.Read(p[:1])
+	return n, time.Unix(int64(r.offset), 0), err
+}
+
+func (r *timedText) Skip(to time.Time) (int64, error) {
+	r.offset = max(r.offset, min(int(to.Unix())-1, len(r.text)))
+	return int64(r.offset), nil
+}
+
+func (r *timedText) Close() error { return nil }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"connectrpc.com/connect"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
@@ -101,12 +102,15 @@ func (w watch) output(ctx context.Context, which runtime.Stream, offset uint64) 
 		return fmt.Errorf("output of job %s: %w", w.req.JobId, err)
 	}
 	defer r.Close()
+	if offset, err = w.skip(r, offset); err != nil {
+		return fmt.Errorf("output of job %s: %w", w.req.JobId, err)
+	}
 	buf := make([]byte, 64<<10)
 	for {
-		n, err := r.Read(buf)
+		n, came, err := w.read(r, buf)
 		if n > 0 {
 			chunk := &leasev1.Chunk{Stderr: which == runtime.Stderr, Offset: offset, Data: append([]byte(nil), buf[:n]...)}
-			if err := w.send(ctx, &controlv1.WatchJobResponse{Item: &controlv1.WatchJobResponse_Chunk{Chunk: chunk}}); err != nil {
+			if err := w.send(ctx, &controlv1.WatchJobResponse{Item: &controlv1.WatchJobResponse_Chunk{Chunk: chunk}, CameMs: came}); err != nil {
 				return err
 			}
 			offset += uint64(n)
@@ -118,4 +122,35 @@ func (w watch) output(ctx context.Context, which runtime.Stream, offset uint64) 
 			return fmt.Errorf("output of job %s: %w", w.req.JobId, err)
 		}
 	}
+}
+
+// timed is an output that knows when it came here.
+type timed interface {
+	// ReadTimed is Read of bytes that came at one time, which it tells; zero: not known.
+	ReadTimed(p []byte) (int, time.Time, error)
+	// Skip goes on to what came at a time or later, and says where that begins.
+	Skip(to time.Time) (offset int64, err error)
+}
+
+// skip leaves out what came before the client wants it.
+func (w watch) skip(r io.Reader, offset uint64) (uint64, error) {
+	if t, ok := r.(timed); ok && w.req.SinceMs > 0 {
+		at, err := t.Skip(time.UnixMilli(w.req.SinceMs))
+		return uint64(at), err
+	}
+	return offset, nil
+}
+
+// read reads the next piece, and says when it came if the client wants to know, Unix time in ms.
+func (w watch) read(r io.Reader, buf []byte) (n int, came int64, err error) {
+	t, ok := r.(timed)
+	if !ok || !w.req.Times {
+		n, err = r.Read(buf)
+		return n, 0, err
+	}
+	n, at, err := t.ReadTimed(buf)
+	if !at.IsZero() {
+		came = at.UnixMilli()
+	}
+	return n, came, err
 }

@@ -148,3 +148,30 @@ func TestServerThatStopsEndsItsWatches(t *testing.T) {
 		t.Errorf("dial after the end: %v", err)
 	}
 }
+
+func TestWatchTellsWhenOutputCameAndLeavesOutWhatCameBefore(t *testing.T) {
+	f := newFakeNode()
+	f.stdout = "abcd"
+	c := f.dial(t)
+	for _, r := range []struct {
+		req  *controlv1.WatchJobRequest
+		want string
+	}{
+		{&controlv1.WatchJobRequest{Times: true, SinceMs: 3000}, "2:c@3000 3:d@4000"},
+		{&controlv1.WatchJobRequest{Times: true, SinceMs: 3000, StdoutOffset: 3}, "3:d@4000"},
+		{&controlv1.WatchJobRequest{SinceMs: 2000}, "1:bcd@0"},
+		{&controlv1.WatchJobRequest{SinceMs: 60_000}, ""},
+	} {
+		r.req.JobId, r.req.LogsOnly = fakeJob, true
+		var got []string
+		for item, err := range c.Watch(t.Context(), r.req) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%d:%s@%d", item.GetChunk().GetOffset(), item.GetChunk().GetData(), item.GetCameMs()))
+		}
+		if strings.Join(got, " ") != r.want {
+			t.Errorf("%v: got %q, want %q", r.req, got, r.want)
+		}
+	}
+}

@@ -834,6 +834,8 @@ type WatchJobRequest struct {
 	Follow        bool                   `protobuf:"varint,4,opt,name=follow,proto3" json:"follow,omitempty"`                           // until the job ended
 	LogsOnly      bool                   `protobuf:"varint,5,opt,name=logs_only,json=logsOnly,proto3" json:"logs_only,omitempty"`       // no events
 	EventsOnly    bool                   `protobuf:"varint,6,opt,name=events_only,json=eventsOnly,proto3" json:"events_only,omitempty"` // no output
+	SinceMs       int64                  `protobuf:"varint,7,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`          // only output that came here from then on, Unix time; 0: all
+	Times         bool                   `protobuf:"varint,8,opt,name=times,proto3" json:"times,omitempty"`                             // say when output came
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -910,6 +912,20 @@ func (x *WatchJobRequest) GetEventsOnly() bool {
 	return false
 }
 
+func (x *WatchJobRequest) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *WatchJobRequest) GetTimes() bool {
+	if x != nil {
+		return x.Times
+	}
+	return false
+}
+
 type WatchJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Item:
@@ -917,6 +933,7 @@ type WatchJobResponse struct {
 	//	*WatchJobResponse_Event
 	//	*WatchJobResponse_Chunk
 	Item          isWatchJobResponse_Item `protobuf_oneof:"item"`
+	CameMs        int64                   `protobuf:"varint,3,opt,name=came_ms,json=cameMs,proto3" json:"came_ms,omitempty"` // when all of the chunk came here, Unix time; 0: not asked for, or not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -974,6 +991,13 @@ func (x *WatchJobResponse) GetChunk() *v11.Chunk {
 		}
 	}
 	return nil
+}
+
+func (x *WatchJobResponse) GetCameMs() int64 {
+	if x != nil {
+		return x.CameMs
+	}
+	return 0
 }
 
 type isWatchJobResponse_Item interface {
@@ -1807,7 +1831,7 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"submission\x18\x01 \x01(\v2\x1c.rigmesh.lease.v1.SubmissionR\n" +
 	"submission\"*\n" +
 	"\x11SubmitJobResponse\x12\x15\n" +
-	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\xc8\x01\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\xf9\x01\n" +
 	"\x0fWatchJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12#\n" +
 	"\rstdout_offset\x18\x02 \x01(\x04R\fstdoutOffset\x12#\n" +
@@ -1815,10 +1839,13 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"\x06follow\x18\x04 \x01(\bR\x06follow\x12\x1b\n" +
 	"\tlogs_only\x18\x05 \x01(\bR\blogsOnly\x12\x1f\n" +
 	"\vevents_only\x18\x06 \x01(\bR\n" +
-	"eventsOnly\"\x7f\n" +
+	"eventsOnly\x12\x19\n" +
+	"\bsince_ms\x18\a \x01(\x03R\asinceMs\x12\x14\n" +
+	"\x05times\x18\b \x01(\bR\x05times\"\x98\x01\n" +
 	"\x10WatchJobResponse\x122\n" +
 	"\x05event\x18\x01 \x01(\v2\x1a.rigmesh.lease.v1.JobEventH\x00R\x05event\x12/\n" +
-	"\x05chunk\x18\x02 \x01(\v2\x17.rigmesh.lease.v1.ChunkH\x00R\x05chunkB\x06\n" +
+	"\x05chunk\x18\x02 \x01(\v2\x17.rigmesh.lease.v1.ChunkH\x00R\x05chunk\x12\x17\n" +
+	"\acame_ms\x18\x03 \x01(\x03R\x06cameMsB\x06\n" +
 	"\x04item\"\\\n" +
 	"\x0eStopJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x19\n" +
