@@ -8,8 +8,17 @@ const MaxExecPiece = 64 << 10
 // CheckExec says everything that is wrong with a request to run a program in a task.
 func CheckExec(s *leasev1.ExecStart) error {
 	p := newProblems()
-	p.want(len(s.GetArgs()) > 0, "args", "want a program to run")
 	p.words("args", s.GetArgs())
+	switch n := len(s.GetArgs()); s.GetProgram() {
+	case leasev1.ExecProgram_EXEC_PROGRAM_UNSPECIFIED:
+		p.want(n > 0, "args", "want a program to run")
+	case leasev1.ExecProgram_EXEC_PROGRAM_PACK:
+		p.want(n == 1, "args", "want one path")
+	case leasev1.ExecProgram_EXEC_PROGRAM_UNPACK:
+		p.want(n == 2, "args", "want a path and a name")
+	default:
+		p.add("program", "want one that is known, not %d", s.GetProgram())
+	}
 	p.env(s.GetEnv())
 	if s.GetWorkdir() != "" {
 		p.absolute("workdir", s.GetWorkdir())

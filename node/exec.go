@@ -50,3 +50,8 @@ func (t tasks) Exec(ctx context.Context, id string, start *leasev1.ExecStart) (c
 	}
 	return link, nil
 }
+
+// Forget implements control.Tasks.
+func (t tasks) Forget(ctx context.Context, id string) error {
+	return translate(t.n.requester.Forget(ctx, id))
+}

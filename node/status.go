@@ -88,6 +88,7 @@ func translate(err error) error {
 		{requester.ErrNoJob, control.ErrNotFound},
 		{requester.ErrAmbiguous, control.ErrAmbiguous},
 		{requester.ErrSpec, control.ErrInvalid},
+		{requester.ErrLive, control.ErrInvalid},
 		{requester.ErrEnded, control.ErrNoTask},
 		{requester.ErrNotRunning, control.ErrNoTask},
 	} {

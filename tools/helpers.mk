@@ -14,7 +14,7 @@ bin/helpers/runc: tools/runc/go.mod tools/runc/go.sum
 bin/helpers/containerd-shim-runc-v2: tools/shim/go.mod tools/shim/go.sum
 	cd tools/shim && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../$@ github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2
 
-bin/helpers/rigmesh-init: $(wildcard cmd/rigmesh-init/*.go runtime/containerd/record/*.go) go.mod
+bin/helpers/rigmesh-init: $(wildcard cmd/rigmesh-init/*.go runtime/containerd/record/*.go runtime/carry/*.go) go.mod
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/rigmesh-init
 
 # Dynamic, because it loads the driver's libraries; lazy, because a driver may lack

@@ -66,7 +66,10 @@ func turnInto(job record.Job) (code int, err error) {
 			return 126, fmt.Errorf("work in %s: %w", job.Workdir, errors.Unwrap(err))
 		}
 	}
-	path, err := lookPath(job)
+	path, err := "/proc/self/exe", error(nil) // as the job's user, with nothing of ours left
+	if !job.Own {
+		path, err = lookPath(job)
+	}
 	if err == nil {
 		err = syscall.Exec(path, job.Args, job.Env)
 	}

@@ -24,6 +24,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == record.EnterWord {
 		enter(os.Args[2:]) // likewise
 	}
+	if len(os.Args) > 1 && own[os.Args[1]] != nil {
+		os.Exit(carried(own[os.Args[1]](os.Args[2:])))
+	}
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "rigmesh-init: error: this is PID 1 of a rigmesh task and nothing else")
 		os.Exit(2)

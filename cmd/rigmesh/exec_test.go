@@ -27,9 +27,24 @@ func (f *fakeNode) Exec(_ context.Context, id string, start *leasev1.ExecStart) 
 	return near, nil
 }
 
+// Forget remembers which job was forgotten.
+func (f *fakeNode) Forget(_ context.Context, id string) error {
+	if id == fakeJob[:4]+"live" {
+		return fmt.Errorf("%w: it has not ended", control.ErrInvalid)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgotten = append(f.forgotten, id)
+	return f.find(id)
+}
+
 func fakeProgram(link *session.PipeEnd, start *leasev1.ExecStart) {
 	stdout := func(b []byte) { _ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Stdout{Stdout: b}}) }
 	code := 0
+	if start.Program != leasev1.ExecProgram_EXEC_PROGRAM_UNSPECIFIED {
+		fakeCopy(link, start, stdout)
+		return
+	}
 	switch start.Args[0] {
 	case "cat":
 		for {

@@ -40,6 +40,7 @@ type fakeNode struct {
 	mu         sync.Mutex
 	submission *leasev1.Submission
 	stops      chan bool // abandon
+	forgotten  []string
 	down       chan bool // drain
 
 	events         []*leasev1.JobEvent

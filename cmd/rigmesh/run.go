@@ -33,7 +33,10 @@ func runCommand(k console) *cli.Command {
 			"125: rigmesh's own failure, 126: not executable, 127: not found.\n\n" +
 			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +
 			"rigmesh attach JOB looks again. -v copies a folder to the worker, which is another machine.\n\n" +
+			"With -it COMMAND has this terminal, and the job ends when it does. Should the way to it be cut, the job goes\n" +
+			"on: rigmesh exec -it JOB COMMAND is the way back, and rigmesh stop JOB the end.\n\n" +
 			examples(
+				"rigmesh run -it --vram 24GiB pytorch/pytorch:2.8 bash",
 				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out pytorch/pytorch:2.8 python train.py",
 				"rigmesh run -p 8888 --vram 24GiB quay.io/jupyter/pytorch-notebook:cuda12-latest",
 				"rigmesh run -f job.yaml",
@@ -54,6 +57,16 @@ func runJob(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
+	if p.forget && p.detach {
+		return hint(usagef("--rm forgets a job whose end it sees, and -d does not wait for it"), "rigmesh rm JOB forgets it later")
+	}
+	var args []string
+	if c.Bool("interactive") || c.Bool("tty") {
+		p.sit = &sitting{k: k, stdin: c.Bool("interactive"), terminal: c.Bool("tty")}
+		if args, err = attended(&j, p); err != nil {
+			return err
+		}
+	}
 	inputs, outputs, err := j.check()
 	if err != nil {
 		return err
@@ -63,7 +76,7 @@ func runJob(c *cli.Context, k console) error {
 		fmt.Fprint(k.out, text)
 		return err
 	}
-	return ours(rent(c, k, j, p, inputs, outputs))
+	return ours(rent(c, k, j, p, args, inputs, outputs))
 }
 
 // ours gives a failure the exit code of run's own.
@@ -80,7 +93,7 @@ func ours(err error) error {
 }
 
 // rent brings the job to the node and follows it.
-func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs []outputDir) error {
+func rent(c *cli.Context, k console, j jobFile, p plan, args []string, inputs []input, outputs []outputDir) error {
 	for _, in := range inputs {
 		if err := in.check(); err != nil {
 			return err
@@ -111,7 +124,23 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 		v.say("%s", l)
 	}
 	v.want, v.explain = wantsOf(j), p.explain
-	return follow(c.Context, client, k, v, id, outputs)
+	if p.sit != nil {
+		err = p.sit.follow(c.Context, client, v, id, args, outputs)
+	} else {
+		err = follow(c.Context, client, k, v, id, outputs)
+	}
+	if p.forget {
+		err = forget(c.Context, client, id, err)
+	}
+	return err
+}
+
+// forget clears away after a job whose end was seen: one that goes on is no error.
+func forget(ctx context.Context, client *control.Client, id string, ended error) error {
+	if err := client.Forget(ctx, id); err != nil && !errors.Is(err, control.ErrInvalid) && !errors.Is(err, control.ErrLost) {
+		return errors.Join(ended, fmt.Errorf("forget the job: %w", err))
+	}
+	return ended
 }
 
 // submit does what comes before there is a job. Ctrl-C ends it.

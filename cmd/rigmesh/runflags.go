@@ -54,6 +54,9 @@ func taskFlags() []cli.Flag {
 		text(box, "egress", "what it may reach of the internet: `public`, or hosts such as pypi.org,*.pythonhosted.org (default: nothing)"),
 		yes(box, "read-only", "a root that cannot be written; outputs, inputs, the image's volumes, /tmp and /dev/shm can"),
 		text(box, "timeout", "end the task after `TIME` (exit code 124)"),
+		yes(mine, "interactive", "pass standard input on to COMMAND, which is run once the task is there", "i"),
+		yes(mine, "tty", "give COMMAND a terminal: this one", "t"),
+		yes(mine, "rm", "forget the job when it has ended: its output is only what was printed, and what -o brought"),
 		text(how, "wait", "keep asking for `TIME` when nobody bids"),
 		yes(how, "broadcast", "announce to everybody at once, beside asking known workers"),
 		text(how, "worker", "ask this `PEER` only: its id, or an address ending in /p2p/ID"),
@@ -173,14 +176,16 @@ type plan struct {
 	worker    string
 	detach    bool
 	quiet     bool
+	sit       *sitting // COMMAND runs in front of this terminal, or these pipes; nil: by itself
 	explain   bool
 	overwrite bool
+	forget    bool
 }
 
 func planOf(c *cli.Context) (plan, error) {
 	p := plan{
 		broadcast: c.Bool("broadcast"), worker: c.String("worker"),
-		detach: c.Bool("detach"), quiet: c.Bool("quiet"), explain: c.Bool("explain"), overwrite: c.Bool("overwrite"),
+		detach: c.Bool("detach"), quiet: c.Bool("quiet"), explain: c.Bool("explain"), overwrite: c.Bool("overwrite"), forget: c.Bool("rm"),
 	}
 	return p, parseFlags(c, flagValue{"wait", &p.wait})
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -34,8 +37,8 @@ func (s *sitting) check() error {
 
 // run runs a program in a job's task, and returns its exit code as an error.
 func (s *sitting) run(ctx context.Context, client *control.Client, jobID string, start *leasev1.ExecStart) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	start.Stdin = s.stdin
 	if s.terminal {
 		s.tty = newTTY(s.k)
@@ -55,7 +58,7 @@ func (s *sitting) run(ctx context.Context, client *control.Client, jobID string,
 		return execProblem(err)
 	}
 	defer s.x.Close()
-	go s.feed()
+	go s.feed(cancel)
 	go s.steer(ctx, cancel, interrupts)
 	return s.show(ctx)
 }
@@ -67,8 +70,9 @@ func (s *sitting) send(f *leasev1.ExecFrame) error {
 	return s.x.Send(f)
 }
 
-// feed passes standard input on to its end.
-func (s *sitting) feed() {
+// feed passes standard input on to its end. Input that breaks off ends the program, which
+// would take it for whole.
+func (s *sitting) feed(end context.CancelCauseFunc) {
 	if !s.stdin {
 		return
 	}
@@ -76,6 +80,10 @@ func (s *sitting) feed() {
 		buf := make([]byte, job.MaxExecPiece)
 		n, err := s.k.in.Read(buf)
 		if n > 0 && s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Stdin{Stdin: buf[:n]}}) != nil {
+			return
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			end(fmt.Errorf("read standard input: %w", err))
 			return
 		}
 		if err != nil {
@@ -86,7 +94,7 @@ func (s *sitting) feed() {
 }
 
 // steer passes signals and sizes on. The second interrupt ends the sitting.
-func (s *sitting) steer(ctx context.Context, end func(), interrupts <-chan os.Signal) {
+func (s *sitting) steer(ctx context.Context, end context.CancelCauseFunc, interrupts <-chan os.Signal) {
 	var sizes <-chan *leasev1.WindowSize
 	if s.tty != nil {
 		sizes = s.tty.sizes(ctx)
@@ -99,7 +107,7 @@ func (s *sitting) steer(ctx context.Context, end func(), interrupts <-chan os.Si
 			_ = s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Size{Size: size}})
 		case sig := <-interrupts:
 			if n++; n > 1 {
-				end()
+				end(errInterrupted)
 				return
 			}
 			number := syscall.SIGTERM
@@ -120,10 +128,10 @@ func (s *sitting) show(ctx context.Context) error {
 	for {
 		r, err := s.x.Receive()
 		if err != nil {
-			if ctx.Err() != nil {
+			if errors.Is(context.Cause(ctx), errInterrupted) {
 				return &exitError{exitInterrupted, nil}
 			}
-			return execProblem(err)
+			return cmp.Or(context.Cause(ctx), execProblem(err)) // ours first: it is what broke the stream
 		}
 		switch r := r.Reply.(type) {
 		case *leasev1.ExecReply_Stdout:
@@ -140,6 +148,8 @@ func (s *sitting) show(ctx context.Context) error {
 		}
 	}
 }
+
+var errInterrupted = errors.New("interrupted twice")
 
 // programEnd is the end of a program as this command's.
 func programEnd(e *leasev1.ExecEnded) error {

@@ -25,6 +25,8 @@ var (
 	ErrSpec = errors.New("unusable job")
 	// ErrEnded: the job has ended already.
 	ErrEnded = errors.New("the job has ended")
+	// ErrLive: the job has not ended.
+	ErrLive = errors.New("the job has not ended")
 	// ErrNotRunning: the job has no task that runs yet.
 	ErrNotRunning = errors.New("the job is not running yet")
 	// ErrContent: asking again will not bring it. The peer does not have it, or

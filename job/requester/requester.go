@@ -38,6 +38,7 @@ const (
 	KindReceived = "requester.received" // all the task left is here; the event is its Ended
 	KindAgain    = "requester.again"    // the lease came to nothing, and the job is run again; the event is an Again
 	KindEnded    = "requester.ended"    // ends a job; the event is its JobEnded
+	KindForget   = "requester.forget"   // nobody wants to see a job any more that has ended
 )
 
 // Config is everything a requester needs.
@@ -181,12 +182,12 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 func (r *Requester) find(id string) (*run, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if j, ok := r.runs[id]; ok {
+	if j, ok := r.runs[id]; ok && !j.forgotten.Load() {
 		return j, nil
 	}
 	var found *run
 	for full, j := range r.runs {
-		if id == "" || !strings.HasPrefix(full, id) {
+		if id == "" || !strings.HasPrefix(full, id) || j.forgotten.Load() {
 			continue
 		}
 		if found != nil {
@@ -229,7 +230,9 @@ func (r *Requester) Jobs() []View {
 	defer r.mu.Unlock()
 	var out []View
 	for _, j := range r.runs {
-		out = append(out, j.view())
+		if !j.forgotten.Load() {
+			out = append(out, j.view())
+		}
 	}
 	sort.Slice(out, func(a, b int) bool { return out[a].Created.After(out[b].Created) })
 	return out

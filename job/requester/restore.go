@@ -2,6 +2,8 @@ package requester
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -28,6 +30,7 @@ type records struct {
 	again    []*leasev1.Again // of the leases before
 	ended    []byte
 	endedAt  time.Time
+	forgot   bool
 }
 
 // Restore takes up the jobs of a journal. Call it once, before Run.
@@ -73,6 +76,8 @@ func (h *records) add(rec journal.Record) error {
 		h.award, h.leased, h.events, h.received = nil, nil, nil, nil
 	case KindEnded:
 		h.ended, h.endedAt = rec.Event, rec.At
+	case KindForget:
+		h.forgot = true
 	case KindReceived:
 		h.received = rec.Event
 	case KindEvent:
@@ -99,6 +104,10 @@ func (r *Requester) restore(key string, h *records) error {
 		err = j.recallEnd(h)
 	} else {
 		err = j.rearm(h)
+	}
+	if h.forgot {
+		j.forgotten.Store(true)
+		_ = os.RemoveAll(filepath.Join(r.Dir, key)) // when a crash came between
 	}
 	r.runs[key] = j
 	return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -61,6 +62,8 @@ type run struct {
 	finished *leasev1.JobEnded
 	stopping bool
 	cancel   context.CancelFunc // of the search
+
+	forgotten atomic.Bool // nobody wants to see it any more
 }
 
 func (r *Requester) newRun(id job.ID, sub *leasev1.Submission, content map[string]bool, created time.Time) *run {

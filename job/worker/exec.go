@@ -71,7 +71,7 @@ func (p *program) run(ctx context.Context, start *leasev1.ExecStart) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := runtime.Exec{
-		Args: start.Args, Env: start.Env, Workdir: start.Workdir, Signals: p.signals, Resized: p.resized,
+		Program: programs[start.Program], Args: start.Args, Env: start.Env, Workdir: start.Workdir, Signals: p.signals, Resized: p.resized,
 		Stdout: pieceWriter{p, stdout}, Stderr: pieceWriter{p, stderr},
 	}
 	if t := start.Terminal; t != nil {
@@ -95,6 +95,11 @@ func (p *program) run(ctx context.Context, start *leasev1.ExecStart) error {
 	}()
 	exit, err := p.s.w.Runtime.Exec(ctx, taskID(p.s.id), e)
 	return p.ended(ctx, exit, err)
+}
+
+// programs are what runs for each word of a request.
+var programs = map[leasev1.ExecProgram]runtime.Program{
+	leasev1.ExecProgram_EXEC_PROGRAM_PACK: runtime.Pack, leasev1.ExecProgram_EXEC_PROGRAM_UNPACK: runtime.Unpack,
 }
 
 // ended says how the program did, to whoever is still there.

@@ -20,6 +20,9 @@ type Tasks interface {
 	// after the first, what comes are ExecReplies, the last of them the program's end or a
 	// refusal. ErrNotFound, ErrAmbiguous, ErrNoTask, ErrInvalid.
 	Exec(ctx context.Context, id string, start *leasev1.ExecStart) (Link, error)
+	// Forget removes what this node shows of a job that has ended. ErrNotFound,
+	// ErrAmbiguous, ErrInvalid while it has not.
+	Forget(ctx context.Context, id string) error
 }
 
 // Link is a stream of messages both ways.
@@ -101,6 +104,17 @@ func answer(from Link, to *execStream) error {
 			return nil
 		}
 	}
+}
+
+// ForgetJob implements controlv1connect.TaskServiceHandler.
+func (s taskServer) ForgetJob(ctx context.Context, req *controlv1.ForgetJobRequest) (*controlv1.ForgetJobResponse, error) {
+	return &controlv1.ForgetJobResponse{}, toWire(s.tasks.Forget(ctx, req.JobId))
+}
+
+// Forget removes what the node shows of a job that has ended. ErrNotFound, ErrAmbiguous, ErrInvalid.
+func (c *Client) Forget(ctx context.Context, id string) error {
+	_, err := c.tasks.ForgetJob(ctx, &controlv1.ForgetJobRequest{JobId: id})
+	return fromWire(err)
 }
 
 // Exec begins a program in a job's task. It ends with ctx, and with Close.

@@ -20,6 +20,7 @@ const leastAttempts = 40
 type trial struct {
 	off   []protection
 	user  string
+	exec  bool // by a program put into the task, not by its job
 	names map[string]bool
 	found map[string]finding
 }
@@ -35,9 +36,20 @@ func keyOf(user string, off []protection) string {
 }
 
 func (ts trials) want(name, user string, off []protection) {
-	key := keyOf(user, off)
+	ts.add(keyOf(user, off), name, trial{off: off, user: user})
+}
+
+// wantExec is want for a program beside the job, with everything on.
+func (ts trials) wantExec(name, user string) {
+	ts.add(execKey(user), name, trial{user: user, exec: true})
+}
+
+func execKey(user string) string { return "exec " + user }
+
+func (ts trials) add(key, name string, t trial) {
 	if ts[key] == nil {
-		ts[key] = &trial{off: off, user: user, names: make(map[string]bool)}
+		t.names = make(map[string]bool)
+		ts[key] = &t
 	}
 	ts[key].names[name] = true
 }
@@ -64,6 +76,7 @@ func planned(attempts []attempt) trials {
 	for _, a := range attempts {
 		for _, user := range a.users() {
 			ts.want(a.name, user, nil)
+			ts.wantExec(a.name, user)
 		}
 		user := a.users()[0]
 		ts.want(a.name, user, a.off)
@@ -101,6 +114,9 @@ func (a attempt) judge(t *testing.T, ts trials) bool {
 		if denied = ts.finding(a.name, user, nil); denied.verdict == "ok" || denied.verdict == "" {
 			t.Errorf("%s as %s, protected: %+v", a.name, user, denied)
 		}
+		if x := ts[execKey(user)].found[a.name]; x.verdict == "ok" || x.verdict == "" {
+			t.Errorf("%s as %s, beside the job, protected: %+v", a.name, user, x)
+		}
 	}
 	user := a.users()[0]
 	open := ts.finding(a.name, user, a.off)
@@ -110,6 +126,7 @@ func (a attempt) judge(t *testing.T, ts trials) bool {
 		}
 	}
 	line(t, a.name, open.verdict, ts.finding(a.name, user, nil).verdict, a.off)
+	line(t, a.name+" beside-the-job", open.verdict, ts[execKey(user)].found[a.name].verdict, a.off)
 	if open.verdict == "absent" {
 		return false // nothing to attack in this kernel
 	}
@@ -146,27 +163,39 @@ func (f *fixture) try(t *testing.T, ts trials) {
 
 func (f *fixture) tryOne(t *testing.T, id string, tr *trial) error {
 	f.loosened(id, tr.off)
+	probe := append([]string{"/evil/probe", "run"}, slices.Sorted(maps.Keys(tr.names))...)
 	spec := runtime.Spec{
 		ID: id, Image: f.image, User: tr.user, Env: f.env,
-		Command: append([]string{"/evil/probe", "run"}, slices.Sorted(maps.Keys(tr.names))...),
+		Command: probe,
 		Mounts:  []runtime.Mount{{Source: f.input, Target: "/input", ReadOnly: true}, {Source: f.input, Target: "/private", Private: true}, {Target: "/output"}},
 		Limits:  runtime.Limits{CPUMillis: 1000, MemoryBytes: 256 << 20, DiskBytes: 64 << 20, Pids: 64},
+	}
+	if tr.exec {
+		spec.Command = []string{"/bin/sleep", "3600"}
 	}
 	if err := f.Start(t.Context(), spec); err != nil {
 		return err
 	}
-	exit, err := f.Wait(t.Context(), id)
+	var exit runtime.Exit
+	var err error
+	var stdout, stderr strings.Builder
+	if tr.exec {
+		exit, err = f.Exec(t.Context(), id, runtime.Exec{Args: probe, Stdout: &stdout, Stderr: &stderr})
+	} else if exit, err = f.Wait(t.Context(), id); err == nil {
+		stdout.WriteString(f.output(t, id, runtime.Stdout))
+		stderr.WriteString(f.output(t, id, runtime.Stderr))
+	}
 	if err != nil {
 		return err
 	}
 	tr.found = make(map[string]finding)
-	for l := range strings.Lines(f.output(t, id, runtime.Stdout)) {
+	for l := range strings.Lines(stdout.String()) {
 		if fields := strings.SplitN(strings.TrimSpace(l), "\t", 3); len(fields) >= 2 {
 			tr.found[fields[0]] = finding{fields[1], strings.Join(fields[2:], "")}
 		}
 	}
 	if len(tr.found) != len(tr.names) {
-		return fmt.Errorf("%d of %d attempts answered, exit %+v: %s", len(tr.found), len(tr.names), exit, f.output(t, id, runtime.Stderr))
+		return fmt.Errorf("%d of %d attempts answered, exit %+v: %s", len(tr.found), len(tr.names), exit, &stderr)
 	}
 	return f.Remove(t.Context(), id)
 }

@@ -96,8 +96,14 @@ func (r *Runtime) jobBeside(id string, e runtime.Exec) (record.Job, error) {
 		err = fmt.Errorf("it is being started: %w", runtime.ErrNotRunning)
 	}
 	job.Args, job.Env, job.Workdir = e.Args, overlay(job.Env, e.Env), e.Workdir
+	if word := ownWords[e.Program]; word != "" {
+		job.Own, job.Args = true, append([]string{"rigmesh-init", word}, e.Args...)
+	}
 	return job, err
 }
+
+// ownWords begin the arguments of the init's own programs.
+var ownWords = map[runtime.Program]string{runtime.Pack: record.PackWord, runtime.Unpack: record.UnpackWord}
 
 // overlay is an environment with other variables over it.
 func overlay(below, above []string) []string {

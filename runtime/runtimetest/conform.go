@@ -147,6 +147,7 @@ func Cases() []Case {
 		{"a program in a task is sent signals", execSignalled},
 		{"a program in a task ends with it", execEndsWithTask},
 		{"a program in a task ends when its caller goes away", execEndsWithCaller},
+		{"a task's files are packed, and unpacked in it", execCarries},
 		{"no program runs in a task that is frozen, has ended or never was", execNowhere},
 		{"a paused task does nothing until it is resumed", pauses},
 		{"a paused task can be stopped", stopPaused},

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
 	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/carry"
 )
 
 // Exec runs e.Args as a script, through the mounts of a task. Pausing the task afterwards
@@ -45,9 +48,33 @@ func (m Memory) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.Ex
 func (t *task) beside(e runtime.Exec) *task {
 	spec := t.spec
 	spec.Command, spec.Env = e.Args, slices.Concat(spec.Env, e.Env)
+	switch e.Program {
+	case runtime.Pack, runtime.Unpack:
+		spec.Command = []string{ownVerbs[e.Program] + " " + strings.Join(e.Args, " ")}
+	}
 	x := newScript(spec)
 	x.stdin, x.dirs = e.Stdin, t.dirs
 	return x
+}
+
+// ownVerbs are those that no script of a test's needs.
+var ownVerbs = map[runtime.Program]string{runtime.Pack: "pack", runtime.Unpack: "unpack"}
+
+func (t *task) pack(path string) error {
+	return carry.Pack(scriptOutput{t}, t.path(path), func(string) {})
+}
+
+func (t *task) unpack(paths string) error {
+	dest, base, _ := strings.Cut(paths, " ")
+	return carry.Unpack(t.stdin, t.path(dest), base, carry.Options{Bytes: math.MaxInt64, Entries: math.MaxInt, OutsideLinks: true})
+}
+
+// scriptOutput is what a script writes, as it is.
+type scriptOutput struct{ t *task }
+
+func (o scriptOutput) Write(p []byte) (int, error) {
+	o.t.write(runtime.Stdout, p)
+	return len(p), nil
 }
 
 // steer passes signals on, and ends the script with its task or its caller.

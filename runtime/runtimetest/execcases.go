@@ -3,6 +3,7 @@ package runtimetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -126,6 +127,34 @@ func execNowhere(t *testing.T, h Harness) {
 	}
 	_, err = h.Runtime.Exec(t.Context(), id, e)
 	is(t, err, runtime.ErrNotRunning)
+}
+
+func execCarries(t *testing.T, h Harness) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"data/a": "one", "data/sub/b": "two"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	id := h.running(t, runtime.Spec{Mounts: []runtime.Mount{{Source: dir, Target: "/mnt"}}})
+	var packed, errs bytes.Buffer
+	exit, err := h.Runtime.Exec(t.Context(), id, runtime.Exec{Program: runtime.Pack, Args: []string{"/mnt/data"}, Stdout: &packed, Stderr: &errs})
+	if err != nil || exit.Code != 0 {
+		t.Fatalf("pack: %+v, %v, %s", exit, err, &errs)
+	}
+	exit, err = h.Runtime.Exec(t.Context(), id, runtime.Exec{Program: runtime.Unpack, Args: []string{"/mnt", "again"}, Stdin: &packed, Stderr: &errs})
+	if err != nil || exit.Code != 0 {
+		t.Fatalf("unpack: %+v, %v, %s", exit, err, &errs)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "again", "sub", "b"))
+	if err != nil || string(b) != "two" {
+		t.Errorf("came back as %q, %v", b, err)
+	}
+	exit, err = h.Runtime.Exec(t.Context(), id, runtime.Exec{Program: runtime.Pack, Args: []string{"/mnt/none"}, Stdout: &packed, Stderr: &errs})
+	if err != nil || exit.Code != 1 || errs.Len() == 0 {
+		t.Errorf("packing what is not there: %+v, %v, %s", exit, err, &errs)
+	}
 }
 
 // announced calls then once it has been written what it wants.

@@ -148,12 +148,10 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 	"exit": func(_ *task, rest string) (int, bool) { code, _ := strconv.Atoi(rest); return code, true },
 	"copy": func(t *task, rest string) (int, bool) {
 		from, to, _ := strings.Cut(rest, " ")
-		if err := t.copy(from, to); err != nil {
-			t.print(runtime.Stderr, err.Error())
-			return 1, true
-		}
-		return 0, false
+		return t.failed(t.copy(from, to))
 	},
+	"pack":   func(t *task, path string) (int, bool) { return t.failed(t.pack(path)) },
+	"unpack": func(t *task, paths string) (int, bool) { return t.failed(t.unpack(paths)) },
 	"await": func(t *task, path string) (int, bool) {
 		for {
 			if _, err := os.Stat(t.path(path)); err == nil {
@@ -174,13 +172,22 @@ var verbs = map[string]func(t *task, rest string) (code int, done bool){
 	},
 }
 
+// failed ends a script whose instruction did.
+func (t *task) failed(err error) (code int, done bool) {
+	if err == nil {
+		return 0, false
+	}
+	t.print(runtime.Stderr, err.Error())
+	return 1, true
+}
+
 // path is where a path in the task lies on the host: below a mount, or nowhere.
 func (t *task) path(inside string) string {
 	for i, m := range t.spec.Mounts {
 		if m.File != "" && inside == m.Target {
 			return filepath.Join(t.dirs[i], m.File)
 		}
-		if rest, ok := strings.CutPrefix(inside, m.Target+"/"); ok {
+		if rest, ok := strings.CutPrefix(inside+"/", m.Target+"/"); ok {
 			return filepath.Join(t.dirs[i], filepath.FromSlash(rest))
 		}
 	}

@@ -4,6 +4,9 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -48,6 +51,7 @@ func TestProgramsRunInATaskOnAnotherMachine(t *testing.T) {
 			t.Errorf("exec %q: code %d, %d bytes %.100q, %q", c.args, got.code, len(got.stdout), got.stdout, got.stderr)
 		}
 	}
+	n.copies(job)
 	ended := make(chan result, 1)
 	go func() { ended <- n.exec("", job, "sh", "-c", "echo here > /tmp/here; sleep 500") }()
 	n.until(func() bool { return n.exec("", job, "cat", "/tmp/here").code == 0 }, func() string { return "the program does not run" })
@@ -59,5 +63,30 @@ func TestProgramsRunInATaskOnAnotherMachine(t *testing.T) {
 	}
 	if r := n.exec("", job, "true"); r.code != 125 || !strings.Contains(r.stderr, "ended") {
 		t.Errorf("exec in a job that has ended: %+v", r)
+	}
+}
+
+// copies brings a folder into a job's task, and out of it again.
+func (n *network) copies(job string) {
+	n.t.Helper()
+	in, out := n.Path("carried"), n.Path("back")
+	if err := errors.Join(os.MkdirAll(filepath.Join(in, "sub"), 0o755), os.WriteFile(filepath.Join(in, "sub", "file"), bytes.Repeat([]byte("content\n"), 1<<17), 0o644),
+		os.Symlink("sub/file", filepath.Join(in, "link"))); err != nil {
+		n.t.Fatal(err)
+	}
+	for _, args := range [][]string{{in, job + ":/tmp"}, {job + ":/tmp/carried", out}, {job + ":/bin/sh", n.Path("shell")}} {
+		if r := n.rigmesh(append([]string{"cp", "--data", laptop}, args...)...); r.code != 0 || r.stderr != "" {
+			n.t.Errorf("cp %q: %+v", args, r)
+		}
+	}
+	want, _ := os.ReadFile(filepath.Join(in, "sub", "file"))
+	if got, err := os.ReadFile(filepath.Join(out, "link")); err != nil || !bytes.Equal(got, want) {
+		n.t.Errorf("%d bytes of %d came back, %v", len(got), len(want), err)
+	}
+	if r := n.rigmesh("cp", "--data", laptop, job+":/no/such", out); r.code != 1 || !strings.Contains(r.stderr, "no such file") {
+		n.t.Errorf("copying what is not there: %+v", r)
+	}
+	if r := n.rigmesh("cp", "--data", laptop, in, job+":/proc"); r.code != 1 || r.stderr == "" {
+		n.t.Errorf("copying to where nothing can be: %+v", r)
 	}
 }

@@ -22,6 +22,86 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ForgetJobRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"` // or a unique beginning of it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetJobRequest) Reset() {
+	*x = ForgetJobRequest{}
+	mi := &file_control_v1_task_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetJobRequest) ProtoMessage() {}
+
+func (x *ForgetJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_task_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetJobRequest.ProtoReflect.Descriptor instead.
+func (*ForgetJobRequest) Descriptor() ([]byte, []int) {
+	return file_control_v1_task_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ForgetJobRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+type ForgetJobResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetJobResponse) Reset() {
+	*x = ForgetJobResponse{}
+	mi := &file_control_v1_task_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetJobResponse) ProtoMessage() {}
+
+func (x *ForgetJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_v1_task_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetJobResponse.ProtoReflect.Descriptor instead.
+func (*ForgetJobResponse) Descriptor() ([]byte, []int) {
+	return file_control_v1_task_proto_rawDescGZIP(), []int{1}
+}
+
 type ExecRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	JobId         string                 `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"` // or a unique beginning of it; in the first message
@@ -32,7 +112,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_control_v1_task_proto_msgTypes[0]
+	mi := &file_control_v1_task_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -44,7 +124,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_task_proto_msgTypes[0]
+	mi := &file_control_v1_task_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -57,7 +137,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_control_v1_task_proto_rawDescGZIP(), []int{0}
+	return file_control_v1_task_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ExecRequest) GetJobId() string {
@@ -83,7 +163,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_control_v1_task_proto_msgTypes[1]
+	mi := &file_control_v1_task_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -95,7 +175,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_v1_task_proto_msgTypes[1]
+	mi := &file_control_v1_task_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -108,7 +188,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_control_v1_task_proto_rawDescGZIP(), []int{1}
+	return file_control_v1_task_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ExecResponse) GetReply() *v1.ExecReply {
@@ -122,14 +202,18 @@ var File_control_v1_task_proto protoreflect.FileDescriptor
 
 const file_control_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x15control/v1/task.proto\x12\x12rigmesh.control.v1\x1a\x13lease/v1/exec.proto\"W\n" +
+	"\x15control/v1/task.proto\x12\x12rigmesh.control.v1\x1a\x13lease/v1/exec.proto\")\n" +
+	"\x10ForgetJobRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"\x13\n" +
+	"\x11ForgetJobResponse\"W\n" +
 	"\vExecRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x121\n" +
 	"\x05frame\x18\x02 \x01(\v2\x1b.rigmesh.lease.v1.ExecFrameR\x05frame\"A\n" +
 	"\fExecResponse\x121\n" +
-	"\x05reply\x18\x01 \x01(\v2\x1b.rigmesh.lease.v1.ExecReplyR\x05reply2\\\n" +
+	"\x05reply\x18\x01 \x01(\v2\x1b.rigmesh.lease.v1.ExecReplyR\x05reply2\xb6\x01\n" +
 	"\vTaskService\x12M\n" +
-	"\x04Exec\x12\x1f.rigmesh.control.v1.ExecRequest\x1a .rigmesh.control.v1.ExecResponse(\x010\x01B7Z5github.com/rigmesh/rigmesh/proto/control/v1;controlv1b\x06proto3"
+	"\x04Exec\x12\x1f.rigmesh.control.v1.ExecRequest\x1a .rigmesh.control.v1.ExecResponse(\x010\x01\x12X\n" +
+	"\tForgetJob\x12$.rigmesh.control.v1.ForgetJobRequest\x1a%.rigmesh.control.v1.ForgetJobResponseB7Z5github.com/rigmesh/rigmesh/proto/control/v1;controlv1b\x06proto3"
 
 var (
 	file_control_v1_task_proto_rawDescOnce sync.Once
@@ -143,20 +227,24 @@ func file_control_v1_task_proto_rawDescGZIP() []byte {
 	return file_control_v1_task_proto_rawDescData
 }
 
-var file_control_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_control_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_control_v1_task_proto_goTypes = []any{
-	(*ExecRequest)(nil),  // 0: rigmesh.control.v1.ExecRequest
-	(*ExecResponse)(nil), // 1: rigmesh.control.v1.ExecResponse
-	(*v1.ExecFrame)(nil), // 2: rigmesh.lease.v1.ExecFrame
-	(*v1.ExecReply)(nil), // 3: rigmesh.lease.v1.ExecReply
+	(*ForgetJobRequest)(nil),  // 0: rigmesh.control.v1.ForgetJobRequest
+	(*ForgetJobResponse)(nil), // 1: rigmesh.control.v1.ForgetJobResponse
+	(*ExecRequest)(nil),       // 2: rigmesh.control.v1.ExecRequest
+	(*ExecResponse)(nil),      // 3: rigmesh.control.v1.ExecResponse
+	(*v1.ExecFrame)(nil),      // 4: rigmesh.lease.v1.ExecFrame
+	(*v1.ExecReply)(nil),      // 5: rigmesh.lease.v1.ExecReply
 }
 var file_control_v1_task_proto_depIdxs = []int32{
-	2, // 0: rigmesh.control.v1.ExecRequest.frame:type_name -> rigmesh.lease.v1.ExecFrame
-	3, // 1: rigmesh.control.v1.ExecResponse.reply:type_name -> rigmesh.lease.v1.ExecReply
-	0, // 2: rigmesh.control.v1.TaskService.Exec:input_type -> rigmesh.control.v1.ExecRequest
-	1, // 3: rigmesh.control.v1.TaskService.Exec:output_type -> rigmesh.control.v1.ExecResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
+	4, // 0: rigmesh.control.v1.ExecRequest.frame:type_name -> rigmesh.lease.v1.ExecFrame
+	5, // 1: rigmesh.control.v1.ExecResponse.reply:type_name -> rigmesh.lease.v1.ExecReply
+	2, // 2: rigmesh.control.v1.TaskService.Exec:input_type -> rigmesh.control.v1.ExecRequest
+	0, // 3: rigmesh.control.v1.TaskService.ForgetJob:input_type -> rigmesh.control.v1.ForgetJobRequest
+	3, // 4: rigmesh.control.v1.TaskService.Exec:output_type -> rigmesh.control.v1.ExecResponse
+	1, // 5: rigmesh.control.v1.TaskService.ForgetJob:output_type -> rigmesh.control.v1.ForgetJobResponse
+	4, // [4:6] is the sub-list for method output_type
+	2, // [2:4] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -173,7 +261,7 @@ func file_control_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_v1_task_proto_rawDesc), len(file_control_v1_task_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ExecProgram is what runs: a program of the task, or one of the worker's own in the
+// task, as its user. A stream of files is a tar archive of files, folders and links, whose
+// first entry is ".": a file, or a folder that the others are below.
+type ExecProgram int32
+
+const (
+	ExecProgram_EXEC_PROGRAM_UNSPECIFIED ExecProgram = 0 // args
+	ExecProgram_EXEC_PROGRAM_PACK        ExecProgram = 1 // args is a path: what is there comes as a stream of files on standard output
+	ExecProgram_EXEC_PROGRAM_UNPACK      ExecProgram = 2 // args are a path and a name: the stream on standard input is made there as cp would
+)
+
+// Enum value maps for ExecProgram.
+var (
+	ExecProgram_name = map[int32]string{
+		0: "EXEC_PROGRAM_UNSPECIFIED",
+		1: "EXEC_PROGRAM_PACK",
+		2: "EXEC_PROGRAM_UNPACK",
+	}
+	ExecProgram_value = map[string]int32{
+		"EXEC_PROGRAM_UNSPECIFIED": 0,
+		"EXEC_PROGRAM_PACK":        1,
+		"EXEC_PROGRAM_UNPACK":      2,
+	}
+)
+
+func (x ExecProgram) Enum() *ExecProgram {
+	p := new(ExecProgram)
+	*p = x
+	return p
+}
+
+func (x ExecProgram) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExecProgram) Descriptor() protoreflect.EnumDescriptor {
+	return file_lease_v1_exec_proto_enumTypes[0].Descriptor()
+}
+
+func (ExecProgram) Type() protoreflect.EnumType {
+	return &file_lease_v1_exec_proto_enumTypes[0]
+}
+
+func (x ExecProgram) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExecProgram.Descriptor instead.
+func (ExecProgram) EnumDescriptor() ([]byte, []int) {
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{0}
+}
+
 // ExecRefusal is why a program was not run.
 type ExecRefusal int32
 
@@ -64,11 +116,11 @@ func (x ExecRefusal) String() string {
 }
 
 func (ExecRefusal) Descriptor() protoreflect.EnumDescriptor {
-	return file_lease_v1_exec_proto_enumTypes[0].Descriptor()
+	return file_lease_v1_exec_proto_enumTypes[1].Descriptor()
 }
 
 func (ExecRefusal) Type() protoreflect.EnumType {
-	return &file_lease_v1_exec_proto_enumTypes[0]
+	return &file_lease_v1_exec_proto_enumTypes[1]
 }
 
 func (x ExecRefusal) Number() protoreflect.EnumNumber {
@@ -77,7 +129,7 @@ func (x ExecRefusal) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ExecRefusal.Descriptor instead.
 func (ExecRefusal) EnumDescriptor() ([]byte, []int) {
-	return file_lease_v1_exec_proto_rawDescGZIP(), []int{0}
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{1}
 }
 
 // ExecFrame is one message to a program in a task, from the task's requester.
@@ -215,11 +267,12 @@ func (*ExecFrame_Signal) isExecFrame_Frame() {}
 type ExecStart struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	LeaseId       []byte                 `protobuf:"bytes,1,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	Args          []string               `protobuf:"bytes,2,rep,name=args,proto3" json:"args,omitempty"`         // the program, looked up in PATH of the task, and its arguments
-	Env           []string               `protobuf:"bytes,3,rep,name=env,proto3" json:"env,omitempty"`           // NAME=value, over the task's
-	Workdir       string                 `protobuf:"bytes,4,opt,name=workdir,proto3" json:"workdir,omitempty"`   // absolute; empty: the task's
-	Stdin         bool                   `protobuf:"varint,5,opt,name=stdin,proto3" json:"stdin,omitempty"`      // there will be something to read; without, the program finds nothing
-	Terminal      *WindowSize            `protobuf:"bytes,6,opt,name=terminal,proto3" json:"terminal,omitempty"` // run it on a terminal of this size; absent: on pipes
+	Args          []string               `protobuf:"bytes,2,rep,name=args,proto3" json:"args,omitempty"`                                          // the program, looked up in PATH of the task, and its arguments
+	Env           []string               `protobuf:"bytes,3,rep,name=env,proto3" json:"env,omitempty"`                                            // NAME=value, over the task's
+	Workdir       string                 `protobuf:"bytes,4,opt,name=workdir,proto3" json:"workdir,omitempty"`                                    // absolute; empty: the task's
+	Stdin         bool                   `protobuf:"varint,5,opt,name=stdin,proto3" json:"stdin,omitempty"`                                       // there will be something to read; without, the program finds nothing
+	Terminal      *WindowSize            `protobuf:"bytes,6,opt,name=terminal,proto3" json:"terminal,omitempty"`                                  // run it on a terminal of this size; absent: on pipes
+	Program       ExecProgram            `protobuf:"varint,7,opt,name=program,proto3,enum=rigmesh.lease.v1.ExecProgram" json:"program,omitempty"` // what args are for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -294,6 +347,13 @@ func (x *ExecStart) GetTerminal() *WindowSize {
 		return x.Terminal
 	}
 	return nil
+}
+
+func (x *ExecStart) GetProgram() ExecProgram {
+	if x != nil {
+		return x.Program
+	}
+	return ExecProgram_EXEC_PROGRAM_UNSPECIFIED
 }
 
 // StdinEnd is the end of a program's standard input.
@@ -618,14 +678,15 @@ const file_lease_v1_exec_proto_rawDesc = "" +
 	"\tstdin_end\x18\x03 \x01(\v2\x1a.rigmesh.lease.v1.StdinEndH\x00R\bstdinEnd\x122\n" +
 	"\x04size\x18\x04 \x01(\v2\x1c.rigmesh.lease.v1.WindowSizeH\x00R\x04size\x12\x18\n" +
 	"\x06signal\x18\x05 \x01(\rH\x00R\x06signalB\a\n" +
-	"\x05frame\"\xb6\x01\n" +
+	"\x05frame\"\xef\x01\n" +
 	"\tExecStart\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\fR\aleaseId\x12\x12\n" +
 	"\x04args\x18\x02 \x03(\tR\x04args\x12\x10\n" +
 	"\x03env\x18\x03 \x03(\tR\x03env\x12\x18\n" +
 	"\aworkdir\x18\x04 \x01(\tR\aworkdir\x12\x14\n" +
 	"\x05stdin\x18\x05 \x01(\bR\x05stdin\x128\n" +
-	"\bterminal\x18\x06 \x01(\v2\x1c.rigmesh.lease.v1.WindowSizeR\bterminal\"\n" +
+	"\bterminal\x18\x06 \x01(\v2\x1c.rigmesh.lease.v1.WindowSizeR\bterminal\x127\n" +
+	"\aprogram\x18\a \x01(\x0e2\x1d.rigmesh.lease.v1.ExecProgramR\aprogram\"\n" +
 	"\n" +
 	"\bStdinEnd\":\n" +
 	"\n" +
@@ -644,7 +705,11 @@ const file_lease_v1_exec_proto_rawDesc = "" +
 	"task_ended\x18\x02 \x01(\bR\ttaskEnded\"`\n" +
 	"\vExecRefused\x125\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1d.rigmesh.lease.v1.ExecRefusalR\x06reason\x12\x1a\n" +
-	"\bsentence\x18\x02 \x01(\tR\bsentence*\xac\x01\n" +
+	"\bsentence\x18\x02 \x01(\tR\bsentence*[\n" +
+	"\vExecProgram\x12\x1c\n" +
+	"\x18EXEC_PROGRAM_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11EXEC_PROGRAM_PACK\x10\x01\x12\x17\n" +
+	"\x13EXEC_PROGRAM_UNPACK\x10\x02*\xac\x01\n" +
 	"\vExecRefusal\x12\x1c\n" +
 	"\x18EXEC_REFUSAL_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EXEC_REFUSAL_NOT_RUNNING\x10\x01\x12\x17\n" +
@@ -665,31 +730,33 @@ func file_lease_v1_exec_proto_rawDescGZIP() []byte {
 	return file_lease_v1_exec_proto_rawDescData
 }
 
-var file_lease_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_lease_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_lease_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_lease_v1_exec_proto_goTypes = []any{
-	(ExecRefusal)(0),    // 0: rigmesh.lease.v1.ExecRefusal
-	(*ExecFrame)(nil),   // 1: rigmesh.lease.v1.ExecFrame
-	(*ExecStart)(nil),   // 2: rigmesh.lease.v1.ExecStart
-	(*StdinEnd)(nil),    // 3: rigmesh.lease.v1.StdinEnd
-	(*WindowSize)(nil),  // 4: rigmesh.lease.v1.WindowSize
-	(*ExecReply)(nil),   // 5: rigmesh.lease.v1.ExecReply
-	(*ExecEnded)(nil),   // 6: rigmesh.lease.v1.ExecEnded
-	(*ExecRefused)(nil), // 7: rigmesh.lease.v1.ExecRefused
+	(ExecProgram)(0),    // 0: rigmesh.lease.v1.ExecProgram
+	(ExecRefusal)(0),    // 1: rigmesh.lease.v1.ExecRefusal
+	(*ExecFrame)(nil),   // 2: rigmesh.lease.v1.ExecFrame
+	(*ExecStart)(nil),   // 3: rigmesh.lease.v1.ExecStart
+	(*StdinEnd)(nil),    // 4: rigmesh.lease.v1.StdinEnd
+	(*WindowSize)(nil),  // 5: rigmesh.lease.v1.WindowSize
+	(*ExecReply)(nil),   // 6: rigmesh.lease.v1.ExecReply
+	(*ExecEnded)(nil),   // 7: rigmesh.lease.v1.ExecEnded
+	(*ExecRefused)(nil), // 8: rigmesh.lease.v1.ExecRefused
 }
 var file_lease_v1_exec_proto_depIdxs = []int32{
-	2, // 0: rigmesh.lease.v1.ExecFrame.start:type_name -> rigmesh.lease.v1.ExecStart
-	3, // 1: rigmesh.lease.v1.ExecFrame.stdin_end:type_name -> rigmesh.lease.v1.StdinEnd
-	4, // 2: rigmesh.lease.v1.ExecFrame.size:type_name -> rigmesh.lease.v1.WindowSize
-	4, // 3: rigmesh.lease.v1.ExecStart.terminal:type_name -> rigmesh.lease.v1.WindowSize
-	6, // 4: rigmesh.lease.v1.ExecReply.ended:type_name -> rigmesh.lease.v1.ExecEnded
-	7, // 5: rigmesh.lease.v1.ExecReply.refused:type_name -> rigmesh.lease.v1.ExecRefused
-	0, // 6: rigmesh.lease.v1.ExecRefused.reason:type_name -> rigmesh.lease.v1.ExecRefusal
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	3, // 0: rigmesh.lease.v1.ExecFrame.start:type_name -> rigmesh.lease.v1.ExecStart
+	4, // 1: rigmesh.lease.v1.ExecFrame.stdin_end:type_name -> rigmesh.lease.v1.StdinEnd
+	5, // 2: rigmesh.lease.v1.ExecFrame.size:type_name -> rigmesh.lease.v1.WindowSize
+	5, // 3: rigmesh.lease.v1.ExecStart.terminal:type_name -> rigmesh.lease.v1.WindowSize
+	0, // 4: rigmesh.lease.v1.ExecStart.program:type_name -> rigmesh.lease.v1.ExecProgram
+	7, // 5: rigmesh.lease.v1.ExecReply.ended:type_name -> rigmesh.lease.v1.ExecEnded
+	8, // 6: rigmesh.lease.v1.ExecReply.refused:type_name -> rigmesh.lease.v1.ExecRefused
+	1, // 7: rigmesh.lease.v1.ExecRefused.reason:type_name -> rigmesh.lease.v1.ExecRefusal
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_exec_proto_init() }
@@ -715,7 +782,7 @@ func file_lease_v1_exec_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_exec_proto_rawDesc), len(file_lease_v1_exec_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,

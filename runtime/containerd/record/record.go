@@ -53,6 +53,7 @@ type Job struct {
 	UID         uint32   `json:"uid"` // below InitID
 	GID         uint32   `json:"gid"`
 	Groups      []uint32 `json:"groups,omitempty"`
+	Own         bool     `json:"own,omitempty"`     // Args are the init's own program's
 	Workdir     string   `json:"workdir,omitempty"` // empty: where its parent is
 	OutputBytes int64    `json:"outputBytes"`       // of each output; what is over it is dropped
 }

@@ -16,6 +16,14 @@ const RunningInit = "/proc/1/exe"
 // task, beside the job. The words of a Job follow.
 const EnterWord = "enter"
 
+// First arguments of the init's own programs, which an image need not have: a path to
+// pack, or one to unpack at and a name, or nothing.
+const (
+	StayWord   = "stay"
+	PackWord   = "pack"
+	UnpackWord = "unpack"
+)
+
 // head is what comes before the variables and the arguments of a job in its words.
 type head struct {
 	Job

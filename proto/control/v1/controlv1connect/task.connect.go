@@ -35,12 +35,16 @@ const (
 const (
 	// TaskServiceExecProcedure is the fully-qualified name of the TaskService's Exec RPC.
 	TaskServiceExecProcedure = "/rigmesh.control.v1.TaskService/Exec"
+	// TaskServiceForgetJobProcedure is the fully-qualified name of the TaskService's ForgetJob RPC.
+	TaskServiceForgetJobProcedure = "/rigmesh.control.v1.TaskService/ForgetJob"
 )
 
 // TaskServiceClient is a client for the rigmesh.control.v1.TaskService service.
 type TaskServiceClient interface {
 	// Exec runs one more program in a job's task. It ends with the call.
 	Exec(context.Context) (*connect.BidiStreamForClientSimple[v1.ExecRequest, v1.ExecResponse], error)
+	// ForgetJob removes what the node shows of a job that has ended. Its receipt stays.
+	ForgetJob(context.Context, *v1.ForgetJobRequest) (*v1.ForgetJobResponse, error)
 }
 
 // NewTaskServiceClient constructs a client for the rigmesh.control.v1.TaskService service. By
@@ -60,12 +64,19 @@ func NewTaskServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(taskServiceMethods.ByName("Exec")),
 			connect.WithClientOptions(opts...),
 		),
+		forgetJob: connect.NewClient[v1.ForgetJobRequest, v1.ForgetJobResponse](
+			httpClient,
+			baseURL+TaskServiceForgetJobProcedure,
+			connect.WithSchema(taskServiceMethods.ByName("ForgetJob")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // taskServiceClient implements TaskServiceClient.
 type taskServiceClient struct {
-	exec *connect.Client[v1.ExecRequest, v1.ExecResponse]
+	exec      *connect.Client[v1.ExecRequest, v1.ExecResponse]
+	forgetJob *connect.Client[v1.ForgetJobRequest, v1.ForgetJobResponse]
 }
 
 // Exec calls rigmesh.control.v1.TaskService.Exec.
@@ -73,10 +84,21 @@ func (c *taskServiceClient) Exec(ctx context.Context) (*connect.BidiStreamForCli
 	return c.exec.CallBidiStreamSimple(ctx)
 }
 
+// ForgetJob calls rigmesh.control.v1.TaskService.ForgetJob.
+func (c *taskServiceClient) ForgetJob(ctx context.Context, req *v1.ForgetJobRequest) (*v1.ForgetJobResponse, error) {
+	response, err := c.forgetJob.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // TaskServiceHandler is an implementation of the rigmesh.control.v1.TaskService service.
 type TaskServiceHandler interface {
 	// Exec runs one more program in a job's task. It ends with the call.
 	Exec(context.Context, *connect.BidiStream[v1.ExecRequest, v1.ExecResponse]) error
+	// ForgetJob removes what the node shows of a job that has ended. Its receipt stays.
+	ForgetJob(context.Context, *v1.ForgetJobRequest) (*v1.ForgetJobResponse, error)
 }
 
 // NewTaskServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -92,10 +114,18 @@ func NewTaskServiceHandler(svc TaskServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(taskServiceMethods.ByName("Exec")),
 		connect.WithHandlerOptions(opts...),
 	)
+	taskServiceForgetJobHandler := connect.NewUnaryHandlerSimple(
+		TaskServiceForgetJobProcedure,
+		svc.ForgetJob,
+		connect.WithSchema(taskServiceMethods.ByName("ForgetJob")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/rigmesh.control.v1.TaskService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case TaskServiceExecProcedure:
 			taskServiceExecHandler.ServeHTTP(w, r)
+		case TaskServiceForgetJobProcedure:
+			taskServiceForgetJobHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -107,4 +137,8 @@ type UnimplementedTaskServiceHandler struct{}
 
 func (UnimplementedTaskServiceHandler) Exec(context.Context, *connect.BidiStream[v1.ExecRequest, v1.ExecResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("rigmesh.control.v1.TaskService.Exec is not implemented"))
+}
+
+func (UnimplementedTaskServiceHandler) ForgetJob(context.Context, *v1.ForgetJobRequest) (*v1.ForgetJobResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("rigmesh.control.v1.TaskService.ForgetJob is not implemented"))
 }
