@@ -176,7 +176,10 @@ func (l Lease) Deadline() time.Time {
 	} else {
 		d.at(l.nextChallenge())
 	}
-	return d.Time
+	if d.IsZero() {
+		return d.Time
+	}
+	return exact(d.Add(time.Millisecond - 1)) // Step sees whole milliseconds
 }
 
 // deadline is the earliest of the moments it was shown.
