@@ -44,8 +44,8 @@ const (
 
 var (
 	errNoBid = errors.New("nobody bid")
-	// errTaken: every bid's devices went to somebody else first.
-	errTaken = errors.New("the devices were gone when they were asked for")
+	// errTaken: every bid came to nothing, most often because its devices went to somebody else first.
+	errTaken = errors.New("what was bid was gone when it was asked for")
 )
 
 // answer is what one worker said.
@@ -141,15 +141,14 @@ func (j *run) auctionOnce(ctx context.Context) (*tenure, error) {
 // award takes up the best bid, and the next best when that one is refused: a lost
 // race costs no new auction.
 func (a *auction) award(ctx context.Context) (*tenure, error) {
-	taken := 0
+	var refused error // the last award that came to nothing
 	for {
 		a.drain()
 		best, ok := a.best()
 		if !ok {
-			return nil, a.nobody(taken)
+			return nil, a.nobody(refused)
 		}
 		b := a.bids[best]
-		taken++
 		t, err := a.j.award(ctx, b)
 		if err == nil {
 			return t, nil
@@ -158,16 +157,17 @@ func (a *auction) award(ctx context.Context) (*tenure, error) {
 		if errors.As(err, &broken) || ctx.Err() != nil {
 			return nil, err
 		}
+		refused = err
 		a.j.log.Info("award not taken up", "peer", b.Worker, "err", err)
 		a.bids = append(a.bids[:best], a.bids[best+1:]...)
 	}
 }
 
 // nobody says why no bid was taken up.
-func (a *auction) nobody(taken int) error {
+func (a *auction) nobody(refused error) error {
 	switch {
-	case taken > 0:
-		return fmt.Errorf("%w that could be taken up: %w", errNoBid, errTaken)
+	case refused != nil:
+		return fmt.Errorf("%w that could be taken up: %w: %w", errNoBid, errTaken, refused)
 	case len(a.refused) > 0 && a.declines == 0:
 		return fmt.Errorf("%w as was asked for: of %d bids one said %w", errNoBid, len(a.refused), a.refused[0])
 	case a.offers == 0 && a.declines == 0:

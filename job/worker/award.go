@@ -298,7 +298,11 @@ func (w *Worker) begin(id job.LeaseID, a award) (*tenancy, error) {
 		return nil, fmt.Errorf("record lease %s: %w", id.Short(), err)
 	}
 	rec := journal.Record{Key: id.String(), Kind: KindAward, At: now, Event: event, Statements: [][]byte{said}}
-	if err := w.Journal.Append(rec); err != nil {
+	err = w.Journal.Append(rec)
+	if errors.Is(err, journal.ErrFull) { // its person is told: there is nothing to wait for
+		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_MACHINE, "the worker's disk is full")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("journal lease %s: %w", id.Short(), err)
 	}
 	return w.newTenancy(id, a, counter, l), nil

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 
+	"github.com/rigmesh/rigmesh/job/journal"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -45,6 +46,9 @@ func causeOfFailure(err error) leasev1.Cause {
 		if errors.Is(err, c.err) {
 			return c.cause
 		}
+	}
+	if journal.IsFull(err) {
+		return leasev1.Cause_CAUSE_NO_SPACE
 	}
 	return leasev1.Cause_CAUSE_RUNTIME
 }
