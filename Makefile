@@ -70,6 +70,7 @@ sim-big: ## what the rules predict for networks of up to a million nodes
 
 matrix: build failpoints ## the power goes at every step of both journals, 50 times each; real processes die at each, once
 	go test -count=1 -timeout 3h ./testnet/sim -run 'PowerCut|DiskThatFails' -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
+	go test -count=1 -timeout 3h ./testnet/e2e -run 'Disk|APowerCut' -v -disk-rounds 4 | grep -v -e level= -e '=== ' -e PASS:
 	go test -count=1 -timeout 3h ./testnet/e2e -run BothSidesDie -v -fail-seeds 1 | grep -v -e level= -e '=== ' -e PASS:
 
 .PHONY: compat

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,7 @@ type network struct {
 	ctx       context.Context
 	worker    *lab.Process
 	bootstrap string
+	disk      string // the data directory that is a disk of its own; empty: none
 }
 
 // The data directories.
@@ -141,6 +143,7 @@ func (n *network) finish() {
 		n.t.Error(err)
 	}
 	left, err := n.Remains()
+	left.Mounts = slices.DeleteFunc(left.Mounts, func(point string) bool { return n.disk != "" && point == n.Path(n.disk) })
 	if err != nil || !left.None() {
 		n.t.Errorf("left behind: %s, %v", left, err)
 	}
@@ -154,6 +157,9 @@ func (n *network) finish() {
 			n.t.Errorf("history of %s: %v", dir, err)
 		}
 		n.t.Logf("%s signed %v", dir, count)
+	}
+	if n.disk != "" {
+		n.unmount()
 	}
 	if err := n.Clear(); err != nil {
 		n.t.Error(err)
