@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -101,11 +103,55 @@ func (n *network) replaceWorker(version string) {
 	if err := n.worker.Interrupt(); err != nil {
 		n.t.Fatal(err)
 	}
-	select {
-	case <-n.worker.Done():
-	case <-n.ctx.Done():
-		n.t.Fatal("the worker did not stop")
-	}
+	n.awaitEnd(n.worker)
 	n.use(version)
 	n.startWorker()
+}
+
+// asked are commands about a node and a job of it.
+var asked = map[string][]string{
+	laptop: {"ps", "ps --json", "status", "status --json", "offers", "describe JOB", "why JOB", "logs JOB", "receipt list", "exec JOB true"},
+	attic:  {"status", "top --once", "why", "config list", "ps", "receipt list"},
+}
+
+// A node of another version answers what it is asked, or the command says in a sentence that
+// it is too old for that.
+func TestCommandsWorkWithANodeOfAnotherVersion(t *testing.T) {
+	needsEarlier(t)
+	for _, c := range []struct{ nodes, commands string }{{"this", "earlier"}, {"earlier", "this"}} {
+		t.Run("nodes of "+c.nodes+" version, commands of "+c.commands, func(t *testing.T) {
+			n := prepare(t, versions[c.nodes])
+			n.startWorker()
+			n.startRequester()
+			n.use(c.commands)
+			job := n.detach("oci-archive:busybox.tar", "sh", "-c", waiting)
+			n.await(job, "on\n")
+			for dir, commands := range asked {
+				for _, command := range commands {
+					n.answers(dir, job, command)
+				}
+			}
+			n.stopped(job)
+			n.verified(job)
+		})
+	}
+}
+
+// answers runs a command against the node of a data directory.
+func (n *network) answers(dir, job, command string) {
+	n.t.Helper()
+	words := strings.Fields(strings.ReplaceAll(command, "JOB", job))
+	at := 1 // the flag comes after the command's name, which has two words at times
+	if words[0] == "receipt" || words[0] == "config" {
+		at = 2
+	}
+	r := n.rigmesh(slices.Insert(words, at, "--data", dir)...)
+	switch {
+	case r.code == 0:
+		n.t.Logf("%s of %s: works", command, dir)
+	case strings.Contains(r.stderr, "older version"), strings.Contains(r.stderr, "unknown command"):
+		n.t.Logf("%s of %s: %s", command, dir, r.stderr)
+	default:
+		n.t.Errorf("%s of %s: exit %d: %s%s", command, dir, r.code, r.stdout, r.stderr)
+	}
 }
