@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/statement"
@@ -113,7 +114,8 @@ func (j *run) send(ctx context.Context, req *leasev1.AwardRequest) (*tenure, err
 
 // begin makes the signed lease durable.
 func (j *run) begin(ctx context.Context, agreement lease.Agreement, req *leasev1.AwardRequest, counter *marketv1.Signed) (*tenure, error) {
-	l, err := lease.New(lease.Config{Role: lease.Requester, Agreement: agreement, Sign: j.r.sign}, j.r.Now())
+	now := j.r.Now() // also of the record: a replay begins at that time, and must find every tick as due as it was
+	l, err := lease.New(lease.Config{Role: lease.Requester, Agreement: agreement, Sign: j.r.sign}, now)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +128,8 @@ func (j *run) begin(ctx context.Context, agreement lease.Agreement, req *leasev1
 		return nil, err
 	}
 	t := j.newTenure(agreement, l)
-	if err := j.recordUnder(ctx, t.key, KindLease, event, [][]byte{said}); err != nil {
+	rec := journal.Record{Key: t.key, Kind: KindLease, At: now, Event: event, Statements: [][]byte{said}}
+	if err := j.keep(ctx, rec); err != nil {
 		return nil, err
 	}
 	j.mu.Lock()

@@ -39,6 +39,7 @@ type bench struct {
 	market   *network
 	kept     receipts
 	standing standing
+	now      func() time.Time
 
 	*Requester
 	cancel context.CancelFunc
@@ -46,7 +47,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T, workers ...*rig) *bench {
-	b := &bench{t: t, journal: &sessiontest.Journal{}, dir: t.TempDir(), store: store{}, market: &network{t: t}}
+	b := &bench{t: t, journal: &sessiontest.Journal{}, dir: t.TempDir(), store: store{}, market: &network{t: t}, now: time.Now}
 	for i, w := range workers {
 		w.t, w.name = t, fmt.Sprint("worker ", i)
 		w.key = sessiontest.Key(w.name)
@@ -59,7 +60,7 @@ func newBench(t *testing.T, workers ...*rig) *bench {
 func (b *bench) start() {
 	b.t.Helper()
 	b.Requester = New(Config{
-		Key: requesterKey, Network: "test", AbsentGrace: 5 * time.Minute, Dir: b.dir, Now: time.Now,
+		Key: requesterKey, Network: "test", AbsentGrace: 5 * time.Minute, Dir: b.dir, Now: b.now,
 		Market: b.market, Streams: b.market, Content: b.store, Journal: b.journal, Receipts: &b.kept, Standing: &b.standing,
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -329,4 +330,37 @@ func once(t *testing.T, records []journal.Record) {
 			said[slot] = string(s.Payload)
 		}
 	}
+}
+
+// Every look at a real clock gives another time, which a bubble's does not. A replay must not
+// find a tick too early that was in time.
+func TestALeaseIsReplayedThoughTheClockGoesOnWhileItIsSigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, ran: 5 * time.Second, stdout: "hello\n"})
+		late, signed := time.Duration(0), false
+		var mu sync.Mutex
+		b.now = func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			if !signed {
+				late += time.Millisecond
+			}
+			return time.Now().Add(late)
+		}
+		b.journal.Before = func(r journal.Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			signed = signed || r.Kind == KindLease
+			return nil
+		}
+		b.start()
+		id := b.submit(b.submission())
+		time.Sleep(3500 * time.Millisecond)
+		b.stop()
+		b.start() // or the replay failed
+		defer b.stop()
+		if _, end := b.events(id); end.Exit.GetCode() != 0 {
+			t.Errorf("ended %v", end)
+		}
+	})
 }

@@ -185,7 +185,10 @@ func (j *run) record(ctx context.Context, kind string, event []byte, statements 
 }
 
 func (j *run) recordUnder(ctx context.Context, key, kind string, event []byte, statements [][]byte) error {
-	rec := journal.Record{Key: key, Kind: kind, At: j.r.Now(), Event: event, Statements: statements}
+	return j.keep(ctx, journal.Record{Key: key, Kind: kind, At: j.r.Now(), Event: event, Statements: statements})
+}
+
+func (j *run) keep(ctx context.Context, rec journal.Record) error {
 	full := func(err error) { j.log.Warn("the job waits for room on the disk", "err", err) }
 	if err := journal.Insist(ctx, j.r.Journal, rec, full); err != nil {
 		return errJournal{fmt.Errorf("journal job %s: %w", j.id, err)}
