@@ -5,6 +5,7 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"os"
 	"sort"
 	"strings"
 	"testing"
@@ -150,6 +151,7 @@ func (n *network) awaitReceipts(job string) {
 	for _, dir := range []string{laptop, attic} {
 		var r result
 		n.until(func() bool {
+			_ = os.Remove(n.Path(dir + ".awaited")) // of an earlier wait
 			r = n.rigmesh("receipt", "export", "--data", dir, job, n.Path(dir+".awaited"))
 			return r.code == 0
 		}, func() string { return dir + " never got the receipt of job " + job + ": " + r.stderr })
