@@ -42,7 +42,7 @@ const (
 // Reachability is what a node knows of how it is reached.
 type Reachability struct {
 	Reach  Reach
-	Relays []peer.ID // that hold a place for us
+	Relays []peer.ID // that hold a place for us; none once strangers come without
 	Public []string  // addresses at which others dialled us, or saw us
 	TCP    NAT
 	UDP    NAT
@@ -261,6 +261,9 @@ func (h *Host) Reachability() Reachability {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, a := range r.relays {
+		if r.said == network.ReachabilityPublic {
+			break // libp2p gave its places up, and said nothing of it
+		}
 		if id, ok := relayOf(a); ok && !slices.Contains(out.Relays, id) {
 			out.Relays = append(out.Relays, id)
 		}
