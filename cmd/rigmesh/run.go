@@ -32,12 +32,14 @@ func runCommand(k console) *cli.Command {
 			"Everything after IMAGE belongs to the task, flags too. The exit code is the task's; 124: out of time,\n" +
 			"125: rigmesh's own failure, 126: not executable, 127: not found.\n\n" +
 			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +
-			"rigmesh attach JOB looks again. -v copies a folder to the worker, which is another machine.\n\n" +
+			"rigmesh attach JOB looks again. -v copies a folder, a file or a file of the web to the\n" +
+			"worker, which is another machine.\n\n" +
 			"With -it COMMAND has this terminal, and the job ends when it does. Should the way to it be cut, the job goes\n" +
 			"on: rigmesh exec -it JOB COMMAND is the way back, and rigmesh stop JOB the end.\n\n" +
 			examples(
 				"rigmesh run -it --vram 24GiB pytorch/pytorch:2.8 bash",
 				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out pytorch/pytorch:2.8 python train.py",
+				"rigmesh run -v ./weights.bin:/models/w.bin -v https://example.org/clip.mp4:/in/clip.mp4 pytorch/pytorch:2.8 python infer.py",
 				"rigmesh run -p 8888 --vram 24GiB quay.io/jupyter/pytorch-notebook:cuda12-latest",
 				"rigmesh run -f job.yaml",
 				"rigmesh run --dry-run --gpu 2 --max-price 0.80 oci-archive:train.tar > job.yaml"),
