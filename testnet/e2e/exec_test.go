@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,7 +15,9 @@ import (
 // exec runs a program in a job of the requester's.
 func (n *network) exec(stdin string, args ...string) result {
 	n.t.Helper()
-	cmd := n.Command(n.ctx, append([]string{"exec", "--data", laptop}, args...)...)
+	ctx, cancel := context.WithTimeout(n.ctx, patience)
+	defer cancel()
+	cmd := n.Command(ctx, append([]string{"exec", "--data", laptop}, args...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
 	_ = cmd.Run()

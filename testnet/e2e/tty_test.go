@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -82,6 +83,8 @@ func (d *desk) types(keys string) {
 // sees waits for a text, and forgets what was shown up to it.
 func (d *desk) sees(text string) {
 	d.n.t.Helper()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
 	for {
 		d.mu.Lock()
 		_, rest, found := strings.Cut(d.got, text)
@@ -95,7 +98,7 @@ func (d *desk) sees(text string) {
 		}
 		select {
 		case <-more:
-		case <-d.n.ctx.Done():
+		case <-limit.C:
 			d.n.t.Fatalf("no %q was shown after %q", text, got)
 		}
 	}
@@ -104,6 +107,7 @@ func (d *desk) sees(text string) {
 // leaves waits for the end of the command, which must leave the terminal as it was.
 func (d *desk) leaves() (code int) {
 	d.n.t.Helper()
+	defer time.AfterFunc(patience, func() { _ = d.cmd.Process.Kill() }).Stop()
 	_ = d.cmd.Wait()
 	if after := d.settings(); after != d.before {
 		d.n.t.Errorf("the terminal was %+v and is %+v", d.before, after)
@@ -153,6 +157,9 @@ func TestAShellInATaskHasTheTerminal(t *testing.T) {
 	_ = d.cmd.Process.Signal(unix.SIGINT) // another: two of a kind can become one
 	if code := d.leaves(); code != 130 {
 		t.Errorf("exit code %d", code)
+	}
+	if r := n.rigmesh("stop", "--data", laptop, "--grace", "1s", job); r.code != 0 {
+		t.Errorf("stop: %s", r.stderr)
 	}
 }
 
