@@ -227,9 +227,7 @@ func (x *execution) run(ctx context.Context) (runtime.Exit, error) {
 		err = status.Error()
 	}
 	if err != nil {
-		clean, cancel := context.WithTimeout(after, cleanWithin)
-		defer cancel()
-		_, _ = x.process.Delete(clean, client.WithProcessKill)
+		_ = remove(after, x.process)
 		return runtime.Exit{}, err
 	}
 	x.output.await(ctx, x.process.IO().Wait)
@@ -271,6 +269,23 @@ func (x *execution) attend(ctx, after context.Context) (client.ExitStatus, error
 	}
 }
 
+// remove kills a program and lets go of it. containerd's own way asks for all processes of
+// the container to be killed, does not get that for one beside the job, and waits for nothing then.
+func remove(ctx context.Context, p client.Process) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanWithin)
+	defer cancel()
+	ended, err := p.Wait(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.Kill(ctx, unix.SIGKILL); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	<-ended // or ctx is
+	_, err = p.Delete(ctx)
+	return err
+}
+
 // fedReader closes fed at the end of what it reads.
 type fedReader struct {
 	io.Reader
@@ -304,8 +319,7 @@ func (r *Runtime) sweepExecs(ctx context.Context, live map[string]bool) error {
 				if err != nil {
 					return err
 				}
-				_, err = p.Delete(ctx, client.WithProcessKill)
-				return err
+				return remove(ctx, p)
 			}), os.RemoveAll(filepath.Join(r.paths.execs(id), e.Name())))
 		}
 	}
