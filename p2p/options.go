@@ -17,6 +17,7 @@ import (
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
 )
 
 // newConnGrace spares a fresh connection from trimming until it could become useful.
@@ -93,6 +94,7 @@ func resourceManager(cfg Config) (network.ResourceManager, error) {
 		ProtocolPeerDefault: perPeer,
 	}.Build(limits.AutoScale())
 	rm, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(concrete),
+		rcmgr.WithConnRateLimiters(connRate(cfg.ConnsPerIP)),
 		rcmgr.WithNetworkPrefixLimit(
 			[]rcmgr.NetworkPrefixLimit{{Network: netip.MustParsePrefix("127.0.0.0/8"), ConnCount: math.MaxInt}},
 			[]rcmgr.NetworkPrefixLimit{{Network: netip.MustParsePrefix("::1/128"), ConnCount: math.MaxInt}},
@@ -106,4 +108,22 @@ func resourceManager(cfg Config) (network.ResourceManager, error) {
 		return nil, fmt.Errorf("set resource limits: %w", err)
 	}
 	return rm, nil
+}
+
+// connRate bounds new connections in time. libp2p lets 16 in from one address, and
+// then one in five seconds: of twenty rigs that start together, some would wait for
+// minutes to meet anybody.
+func connRate(perIP int) *rate.Limiter {
+	one := rate.Limit{RPS: float64(perIP) / 16, Burst: 4 * perIP}
+	many := rate.Limit{RPS: float64(perIP) / 2, Burst: 32 * perIP}
+	return &rate.Limiter{
+		NetworkPrefixLimits: []rate.PrefixLimit{
+			{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, {Prefix: netip.MustParsePrefix("::1/128")},
+		},
+		SubnetRateLimiter: rate.SubnetLimiter{
+			IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: one}},
+			IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: one}, {PrefixLength: 48, Limit: many}},
+			GracePeriod:      time.Minute,
+		},
+	}
 }
