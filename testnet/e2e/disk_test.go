@@ -60,9 +60,10 @@ func (n *network) must(name string, args ...string) {
 var kinds = []struct {
 	name string
 	fill func(n *network)
+	told string // to the requester of a worker that has no room
 }{
-	{"files", (*network).fillFiles},
-	{"bytes", (*network).fillBytes},
+	{"files", (*network).fillFiles, "the worker's disk has no room"},
+	{"bytes", (*network).fillBytes, "too little CPU, memory or disk"}, // not even for an award
 }
 
 func (n *network) fillFiles() {
@@ -113,7 +114,7 @@ func TestAWorkerWithAFullDiskRefusesAndRecovers(t *testing.T) {
 			n.startWorker()
 			kind.fill(n)
 			r := n.run("--disk", "16MiB", "--wait", "10s", "oci-archive:busybox.tar", "true")
-			if r.code != 125 || !strings.Contains(r.stderr, "the worker's disk") {
+			if r.code != 125 || !strings.Contains(r.stderr, kind.told) {
 				t.Errorf("exit code %d, and its requester is told: %s", r.code, r.stderr)
 			}
 			if r := n.rigmesh("status", "--data", attic); r.code != 0 || ended(n.worker) {
