@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -117,10 +116,7 @@ func (f *fakeNode) forwarding(t *testing.T, ports ...string) (addresses []string
 }
 
 // lines tells of every write.
-type lines struct {
-	mu      sync.Mutex
-	written chan string
-}
+type lines struct{ written chan string }
 
 func (l *lines) Write(p []byte) (int, error) {
 	l.written <- string(p)
