@@ -22,6 +22,8 @@ const (
 	// endsWithin is how long a program that was killed waits for word that its task has
 	// ended: that is what killed it then.
 	endsWithin = 2 * time.Second
+	// killedCode is the exit code of a program that KILL ended.
+	killedCode = 128 + 9
 )
 
 // Exec runs one more program in the task of a lease, for its requester. start was the
@@ -105,6 +107,8 @@ var programs = map[leasev1.ExecProgram]runtime.Program{
 // ended says how the program did, to whoever is still there.
 func (p *program) ended(ctx context.Context, exit runtime.Exit, err error) error {
 	switch {
+	case p.leaseOver():
+		return p.end(killedCode, true)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, runtime.ErrNotRunning):
@@ -113,7 +117,21 @@ func (p *program) ended(ctx context.Context, exit runtime.Exit, err error) error
 		p.s.log.Warn("run a program in a task", "err", err)
 		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_FAILED, err)
 	}
-	end := &leasev1.ExecEnded{Code: int32(exit.Code), TaskEnded: exit.Signal != 0 && p.taskEnds(ctx)}
+	return p.end(exit.Code, exit.Signal != 0 && p.taskEnds(ctx))
+}
+
+// leaseOver says whether the lease has ended, and with it whatever ran under it.
+func (p *program) leaseOver() bool {
+	select {
+	case <-p.s.session.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *program) end(code int, taskEnded bool) error {
+	end := &leasev1.ExecEnded{Code: int32(code), TaskEnded: taskEnded}
 	return p.send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: end}})
 }
 
