@@ -174,7 +174,7 @@ func FuzzATerminalGetsNoStringsButTitlesAndLinks(f *testing.F) {
 		_, _ = w.Write(in[n:])
 		for _, bad := range []string{"\x1b]5", "\x1bP", "\x1b_", "\x1b^", "\x1bX", "\x05", "\u009b"} {
 			if strings.Contains(out.String(), bad) {
-				t.Fatal(fmt.Sprintf("%q lets %q through", in, bad))
+				t.Fatalf("%q lets %q through", in, bad)
 			}
 		}
 	})
