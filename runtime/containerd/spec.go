@@ -86,6 +86,7 @@ func (l *launch) options() []oci.SpecOpts {
 		withSwapIn(memory),
 		withIO(l.disk, or(limits.IOBytes, defaultIOBytes)),
 		withRlimits,
+		withLowPorts,
 		oci.WithoutMounts("/dev/shm", "/run"),
 		oci.WithMounts(l.mounts(memory)),
 		withDeviceRules(l.spec.Devices),
@@ -98,6 +99,13 @@ func or[T uint64 | uint32](v, instead T) T {
 		return instead
 	}
 	return v
+}
+
+// withLowPorts lets a task's user listen on port 80 in the task's own network, as images
+// that serve something expect: it has no capability that would.
+func withLowPorts(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
+	s.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
+	return nil
 }
 
 // withSwapIn counts swap within the memory limit, where the kernel counts swap at all.

@@ -19,10 +19,10 @@ import (
 
 // serving is a task without a network that serves a page, an echo and a lot of nothing.
 const serving = `mkdir -p /tmp/www && echo "<h1>notebook</h1>" > /tmp/www/index.html
-httpd -p 127.0.0.1:8888 -h /tmp/www
+httpd -p 127.0.0.1:80 -h /tmp/www
 nc -ll -p 7007 -e cat &
 nc -ll -p 9009 -e head -c 268435456 /dev/zero &
-for port in 8888 7007; do while ! nc 127.0.0.1 $port </dev/null >/dev/null; do sleep 0.1; done; done
+for port in 80 7007; do while ! nc 127.0.0.1 $port </dev/null >/dev/null; do sleep 0.1; done; done
 echo ready
 sleep 600`
 
@@ -91,7 +91,7 @@ func TestPortsOfATaskOnAnotherMachineAppearHere(t *testing.T) {
 	}
 	defer hosts.Close()
 	theirs := []int{hosts.Addr().(*net.TCPAddr).Port, bootstrapPort(n.bootstrap)}
-	at, said := n.forwarding(job, "0:8888", "0:7007", "0:9009", fmt.Sprintf("0:%d", theirs[0]), fmt.Sprintf("0:%d", theirs[1]))
+	at, said := n.forwarding(job, "0:80", "0:7007", "0:9009", fmt.Sprintf("0:%d", theirs[0]), fmt.Sprintf("0:%d", theirs[1]))
 	if page := n.get(at[0]); page != "<h1>notebook</h1>\n" {
 		t.Errorf("the page is %q", page)
 	}
@@ -138,16 +138,16 @@ func TestPortsOfATaskOnAnotherMachineAppearHere(t *testing.T) {
 		t.Errorf("stop: %s", r.stderr)
 	}
 	_, _ = io.Copy(io.Discard, open) // returns: the connection ends with the task
-	if r := n.rigmesh("port-forward", "--data", laptop, job, "0:8888"); r.code != 1 || !strings.Contains(r.stderr, "has ended") {
+	if r := n.rigmesh("port-forward", "--data", laptop, job, "0:80"); r.code != 1 || !strings.Contains(r.stderr, "has ended") {
 		t.Errorf("port-forward of a job that has ended: %+v", r)
 	}
 }
 
-var leads = regexp.MustCompile(`(127\.0\.0\.1:\d+) leads to port 8888 of the task`)
+var leads = regexp.MustCompile(`(127\.0\.0\.1:\d+) leads to port 80 of the task`)
 
 func TestRunOpensPortsForAsLongAsItRuns(t *testing.T) {
 	n := start(t)
-	cmd := n.Command(n.ctx, "run", "--data", laptop, "--bootstrap", n.bootstrap, "--simulated", "--interval", "1s", "-p", "0:8888",
+	cmd := n.Command(n.ctx, "run", "--data", laptop, "--bootstrap", n.bootstrap, "--simulated", "--interval", "1s", "-p", "0:80",
 		"oci-archive:"+n.Path("busybox.tar"), "sh", "-c", serving)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
