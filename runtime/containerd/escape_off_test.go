@@ -111,6 +111,7 @@ func (o *loosened) namespaces() {
 	}
 	if o.lacks(networkNamespace) {
 		o.dropNamespace(specs.NetworkNamespace)
+		o.spec.Linux.Sysctl = nil // runc sets none of the host's
 		o.dropMount("/sys/fs/cgroup")
 		o.dropMount("/sys")
 	}
