@@ -18,10 +18,7 @@ var execLimits = stream.Limits{PerPeer: 64, Frame: 7 * 24 * time.Hour}
 
 // Exec is the requester's way to a program in a task.
 func (s streamSide) Exec(ctx context.Context, worker peer.ID) (session.Link, error) {
-	if worker == s.n.host.ID() {
-		return s.n.local(s.n.serveExec), nil
-	}
-	return stream.OpenLimited(ctx, s.n.host, worker, "exec", execLimits)
+	return s.n.open(ctx, worker, "exec", execLimits, s.n.serveExec)
 }
 
 // serveExec runs a program in a task of this node's worker.

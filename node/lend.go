@@ -82,13 +82,19 @@ func (n *Node) stand(ctx context.Context, classes []string) {
 }
 
 // spread is how finely classes are split over keys, by the size of the network.
-func (n *Node) spread() discovery.Spread {
+func (n *Node) spread() discovery.Spread { return n.adapt(&n.split) }
+
+// audience is how finely tiers are split over topics, likewise.
+func (n *Node) audience() discovery.Spread { return n.adapt(&n.tiers) }
+
+// adapt brings a spread up to the size of the network as it is estimated now.
+func (n *Node) adapt(s *discovery.Spread) discovery.Spread {
 	n.splitting.Lock()
 	defer n.splitting.Unlock()
 	if all, ok := n.discovery.Population(); ok {
-		n.split = n.split.Next(all)
+		*s = s.Next(all)
 	}
-	return n.split
+	return *s
 }
 
 // Announced answers an announcement, unless too many answers are on their way.
@@ -120,16 +126,6 @@ func (n *Node) provide(ctx context.Context, key string) {
 	if err := n.discovery.Provide(ctx, key); err != nil {
 		n.log.Debug("provide", "key", key, "err", err)
 	}
-}
-
-// audience is how finely tiers are split over topics.
-func (n *Node) audience() discovery.Spread {
-	n.splitting.Lock()
-	defer n.splitting.Unlock()
-	if all, ok := n.discovery.Population(); ok {
-		n.tiers = n.tiers.Next(all)
-	}
-	return n.tiers
 }
 
 // crowd is how many nodes hear what this one hears, at most about: as many as there

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/node/control"
@@ -47,7 +45,9 @@ func (p taskPorts) Connect(ctx context.Context, id string, port uint32) (control
 	if err != nil {
 		return nil, translate(err)
 	}
-	link, err := p.open(ctx, to)
+	opening, cancel := context.WithTimeout(ctx, reachWithin)
+	link, err := p.n.open(opening, to, portProtocol, portLimits, p.n.servePort)
+	cancel()
 	if err != nil {
 		return nil, fmt.Errorf("%w: reach the worker of job %s: %w", control.ErrCut, id, err)
 	}
@@ -56,13 +56,4 @@ func (p taskPorts) Connect(ctx context.Context, id string, port uint32) (control
 		return nil, fmt.Errorf("%w: %w", control.ErrCut, err)
 	}
 	return link, nil
-}
-
-func (p taskPorts) open(ctx context.Context, to peer.ID) (session.Link, error) {
-	if to == p.n.host.ID() {
-		return p.n.local(p.n.servePort), nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, reachWithin)
-	defer cancel()
-	return stream.OpenLimited(ctx, p.n.host, to, portProtocol, portLimits)
 }

@@ -25,17 +25,11 @@ var awardLimits = stream.Limits{MaxMessage: 1 << 20}
 type streamSide struct{ n *Node }
 
 func (s streamSide) Beat(ctx context.Context, worker peer.ID) (session.Link, error) {
-	if worker == s.n.host.ID() {
-		return s.n.local(s.n.serveBeat), nil
-	}
-	return stream.Open(ctx, s.n.host, worker, "beat")
+	return s.n.open(ctx, worker, "beat", stream.Limits{}, s.n.serveBeat)
 }
 
 func (s streamSide) Task(ctx context.Context, worker peer.ID) (session.Link, error) {
-	if worker == s.n.host.ID() {
-		return s.n.local(s.n.serveTask), nil
-	}
-	return stream.Open(ctx, s.n.host, worker, "logs")
+	return s.n.open(ctx, worker, "logs", stream.Limits{}, s.n.serveTask)
 }
 
 func (s streamSide) Blobs(worker peer.ID, leaseID []byte) runtime.BlobSource {

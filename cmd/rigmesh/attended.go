@@ -67,14 +67,9 @@ func (s *sitting) follow(ctx context.Context, client *control.Client, v *view, i
 			return fmt.Errorf("end the job: %w", err)
 		}
 	}
-	v.clear()
-	if ended == nil {
-		return hint(errors.New("the node told no end of the job"), "rigmesh attach %s looks again", short(id))
+	if err := settle(ctx, client, v, id, ended, outputs); err != nil {
+		return err
 	}
-	if err := fetchOutputs(ctx, client, v, ended, outputs); err != nil {
-		return hint(err, "the node still has them: rigmesh attach -o /path:DIR %s", short(id))
-	}
-	v.end(ended)
 	if sat {
 		return program
 	}

@@ -36,7 +36,7 @@ func cpCommand(k console) *cli.Command {
 			"replaced. A PATH that does not begin with / is below the task's working folder.\n\n" +
 			"What comes from a task is a stranger's: nothing is written outside of TO, devices, pipes and setuid bits do\n" +
 			"not come along, and links that lead out of the copied folder are left out.\n\n" +
-			examples("rigmesh cp 3f2a:/work/model.pt .", "rigmesh cp ./data 3f2a:/work/", "rigmesh cp --max-size 2GiB 3f2a:/out/. ./out"),
+			examples("rigmesh cp 3f2a:/out/model.pt .", "rigmesh cp ./data 3f2a:/tmp/", "rigmesh cp --max-size 2GiB 3f2a:/out/. ./out"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "max-size", Value: "64GiB", Usage: "at most `SIZE` of files out of the task"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no progress", DisableDefaultText: true},

@@ -22,7 +22,7 @@ func execCommand(k console) *cli.Command {
 			"126: not executable, 127: not found.\n\n" +
 			"With -it it has a terminal, to which every key goes, Ctrl-C too. Without -t Ctrl-C is passed on as a\n" +
 			"signal, and a second one ends the program.\n\n" +
-			examples("rigmesh exec -it 3f2a bash", "rigmesh exec 3f2a -- nvidia-smi", "rigmesh exec -i 3f2a -- sh -c 'cat > /work/x' < x"),
+			examples("rigmesh exec -it 3f2a bash", "rigmesh exec 3f2a -- nvidia-smi", "rigmesh exec -i 3f2a -- sh -c 'cat > /tmp/x' < x"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the program a terminal: this one", DisableDefaultText: true},

@@ -52,6 +52,14 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 		}
 		ended = item.GetEvent().GetEnded()
 	}
+	if err := settle(ctx, client, v, id, ended, outputs); err != nil {
+		return err
+	}
+	return outcome(ended, v)
+}
+
+// settle fetches the outputs of a job that has ended and tells the end; nil is no end.
+func settle(ctx context.Context, client *control.Client, v *view, id string, ended *leasev1.JobEnded, outputs []outputDir) error {
 	v.clear()
 	if ended == nil {
 		return hint(errors.New("the node told no end of the job"), "rigmesh attach %s looks again", short(id))
@@ -60,7 +68,7 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 		return hint(err, "the node still has them: rigmesh attach -o /path:DIR %s", short(id))
 	}
 	v.end(ended)
-	return outcome(ended, v)
+	return nil
 }
 
 // stopOnInterrupt asks the task to stop at the first interrupt and gives the lease up at the

@@ -64,15 +64,3 @@ func (b *Board) leave(topic string) {
 }
 
 func (b *Board) leaveSoon(topic string) { time.AfterFunc(stay, func() { b.leave(topic) }) }
-
-// Members is how many members of a tier's own shard this node is connected to.
-func (b *Board) Members(tier string) int {
-	topic := b.spread().Around(class(tier), b.Self)[0]
-	b.mu.Lock()
-	m := b.joined[topic]
-	b.mu.Unlock()
-	if m == nil {
-		return 0
-	}
-	return m.Peers()
-}

@@ -48,6 +48,14 @@ func (s *site) begin(ctx context.Context, prints string, args ...string) (string
 	})
 }
 
+// count begins a job that counts seconds, and says how it stands once it does.
+func (s *site) count(ctx context.Context, seconds int) (job string, began listed, err error) {
+	if job, err = s.begin(ctx, "tick 2", counting(seconds)...); err == nil {
+		began, err = s.ps(ctx, job)
+	}
+	return job, began, err
+}
+
 // stop ends a job, and waits until the machine has nothing left of it.
 func (s *site) stop(ctx context.Context, job string) error {
 	if _, err := s.requester(ctx, "stop", "--data", laptop, job); err != nil {

@@ -38,11 +38,7 @@ func powerCut(ctx context.Context, s *site) (string, error) {
 // through that: what counts is that both sides end the lease, and agree.
 func (s *site) interrupted(ctx context.Context, restart func() error) (string, error) {
 	const seconds = 3600
-	job, err := s.begin(ctx, "tick 2", counting(seconds)...)
-	if err != nil {
-		return "", err
-	}
-	before, err := s.ps(ctx, job)
+	job, before, err := s.count(ctx, seconds)
 	if err != nil {
 		return "", err
 	}
@@ -108,11 +104,7 @@ func (s *site) histories(ctx context.Context) (string, error) {
 func suspend(ctx context.Context, s *site) (string, error) {
 	const seconds = 60
 	started := time.Now()
-	job, err := s.begin(ctx, "tick 2", counting(seconds)...)
-	if err != nil {
-		return "", err
-	}
-	before, err := s.ps(ctx, job)
+	job, before, err := s.count(ctx, seconds)
 	if err != nil {
 		return "", err
 	}
@@ -165,11 +157,7 @@ func lossy(ctx context.Context, s *site) (string, error) {
 	const worse = "modprobe ifb numifbs=1 && ip link set ifb0 up && tc qdisc add dev eth0 ingress && " +
 		"tc filter add dev eth0 parent ffff: matchall action mirred egress redirect dev ifb0 && " +
 		"for d in eth0 ifb0; do tc qdisc add dev $d root netem loss 30% delay 50ms 20ms || exit 1; done"
-	job, err := s.begin(ctx, "tick 2", counting(seconds)...)
-	if err != nil {
-		return "", err
-	}
-	before, err := s.ps(ctx, job)
+	job, before, err := s.count(ctx, seconds)
 	if err != nil {
 		return "", err
 	}

@@ -51,11 +51,7 @@ func oneJob(ctx context.Context, s *site) (string, error) {
 // serviceRestart kills the node, and stops and starts its service, in the middle of a job.
 func serviceRestart(ctx context.Context, s *site) (string, error) {
 	const seconds = 60
-	job, err := s.begin(ctx, "tick 2", counting(seconds)...)
-	if err != nil {
-		return "", err
-	}
-	before, err := s.ps(ctx, job)
+	job, before, err := s.count(ctx, seconds)
 	if err != nil {
 		return "", err
 	}
