@@ -57,8 +57,8 @@ func run(ctx context.Context, k console, args []string) error {
 	for _, make := range []func(console) *cli.Command{
 		runCommand, offersCommand, logsCommand, attachCommand, execCommand, cpCommand, portForwardCommand, statsCommand, freezeCommand, thawCommand, rmCommand, stopCommand,
 		upCommand, topCommand, pauseCommand, drainCommand, resumeCommand, configCommand, doctorCommand, serviceCommand,
-		psCommand, receiptCommand, statusCommand, describeCommand, whyCommand, downCommand, versionCommand,
-		nodeCommand, containerdCommand, restoreCardsCommand,
+		psCommand, receiptCommand, statusCommand, describeCommand, whyCommand, downCommand, completionCommand, versionCommand,
+		nodeCommand, containerdCommand, restoreCardsCommand, completeCommand,
 	} {
 		if cmd := make(k); cmd != nil {
 			app.Commands = append(app.Commands, cmd)

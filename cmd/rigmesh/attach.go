@@ -13,7 +13,7 @@ func attachCommand(k console) *cli.Command {
 		Description: "Shows the job from its beginning and ends with its exit code. Ctrl-C stops the task, as in run;\n" +
 			"rigmesh logs -f only looks.\n\n" + examples("rigmesh attach 3f2a", "rigmesh attach -o /out:./out 3f2a"),
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "output", Aliases: []string{"o"}, Usage: "`/path:DIR` comes back into a new DIR when the task has ended; repeatable"},
+			&cli.StringSliceFlag{Name: "output", Aliases: []string{"o"}, Usage: "`/path:DIR` comes back into a new DIR when the task has ended; repeatable", KeepSpace: true},
 			&cli.BoolFlag{Name: "overwrite", Usage: "let outputs replace files in a DIR that is not empty", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing but the task's own output", DisableDefaultText: true},
 		},

@@ -26,7 +26,7 @@ func execCommand(k console) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the program a terminal: this one", DisableDefaultText: true},
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME=value`, or NAME for this shell's value; repeatable"},
+			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME=value`, or NAME for this shell's value; repeatable", KeepSpace: true},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "working `DIR` in the task"},
 		},
 		Action: func(c *cli.Context) error { return ours(execIn(c, k)) },

@@ -22,7 +22,7 @@ func taskFlags() []cli.Flag {
 		return &cli.StringFlag{Category: category, Name: name, Usage: usage, Aliases: aliases}
 	}
 	list := func(category, name, usage string, aliases ...string) cli.Flag {
-		return &cli.StringSliceFlag{Category: category, Name: name, Usage: usage, Aliases: aliases}
+		return &cli.StringSliceFlag{Category: category, Name: name, Usage: usage, Aliases: aliases, KeepSpace: true}
 	}
 	yes := func(category, name, usage string, aliases ...string) cli.Flag {
 		return &cli.BoolFlag{Category: category, Name: name, Usage: usage, Aliases: aliases, DisableDefaultText: true}
