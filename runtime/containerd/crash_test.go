@@ -162,6 +162,28 @@ func TestEveryStartSurvivesOrLeavesNothingWhenContainerdDies(t *testing.T) {
 	}
 }
 
+// Such a folder is there when containerd died between making it and writing it down.
+func TestASnapshotsFolderThatNobodyKnowsIsInNobodysWay(t *testing.T) {
+	h := open(t)
+	h.killDaemon(t)
+	dir := filepath.Join(h.paths.root, "io.containerd.snapshotter.v1.overlayfs", "snapshots")
+	known, err := os.ReadDir(dir)
+	if err != nil || len(known) == 0 {
+		t.Fatal(known, err)
+	}
+	for n := range 100 {
+		if err := os.MkdirAll(filepath.Join(dir, fmt.Sprint(n+1), "fs"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if exit, _ := h.run(t, runtime.Spec{}, "exit 5"); exit.Code != 5 {
+		t.Errorf("exit %+v", exit)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > len(known)+1 {
+		t.Errorf("%d folders of snapshots were known, %d are there, %v", len(known), len(left), err)
+	}
+}
+
 // awaitAny waits for n changes of a folder, or of the one above while it is not there.
 func awaitAny(t *testing.T, dir, above string, n int) {
 	t.Helper()

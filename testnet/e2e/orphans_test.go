@@ -12,7 +12,10 @@ import (
 	"testing"
 )
 
-var killJobs = flag.Int("kill-jobs", 5, "how many jobs of TestRandomKillsLeaveNoOrphan have something killed")
+var (
+	killJobs = flag.Int("kill-jobs", 5, "how many jobs of TestRandomKillsLeaveNoOrphan have something killed")
+	killSeed = flag.Uint64("kill-seed", 7, "what its moments are drawn from")
+)
 
 // victims are what is killed as a power cut would, and the codes that the job may then
 // have: nobody can tell in advance whether a kill comes before the end.
@@ -56,7 +59,7 @@ func (n *network) killOne(command string) {
 // finish, when the test ends, looks for what is left.
 func TestRandomKillsLeaveNoOrphan(t *testing.T) {
 	n := start(t)
-	random := rand.New(rand.NewPCG(7, uint64(*killJobs)))
+	random := rand.New(rand.NewPCG(*killSeed, uint64(*killJobs)))
 	count := map[string]int{}
 	for i := range *killJobs {
 		v := victims[i%len(victims)]
