@@ -6,9 +6,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL: # packages come before what is built with them; go and the tools use every core by themselves
 
+# Left out of what libraries bring: gRPC's traces as web pages, manuals of the command line, Intel's shares of cache.
+TAGS := grpcnotrace,urfave_cli_no_docs,no_rdt
 # One set of flags for building, testing and linting, so that they share compiled packages.
 export CGO_ENABLED := 0
-export GOFLAGS := -trimpath -buildvcs=false
+export GOFLAGS := -trimpath -buildvcs=false -tags=$(TAGS)
 # The tools keep what they know beside themselves.
 export GOLANGCI_LINT_CACHE := $(CURDIR)/bin/cache/golangci-lint
 export BUF_CACHE_DIR := $(CURDIR)/bin/cache/buf
@@ -22,7 +24,7 @@ include tools/gpu.mk
 .PHONY: faults histories build packages test failpoints lint formatted tidy generate generated cross check demo sim matrix mutants bench model soak fuzz clean root
 
 build: packages helpers ## bin/rigmesh, one static file
-	go build -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
+	go build -overlay $$(tools/overlay.sh) -ldflags '$(LDFLAGS)' -o bin/rigmesh ./cmd/rigmesh
 
 packages: ## install the Debian packages that build and tests need, or say which are missing
 	@tools/packages.sh test
@@ -31,7 +33,7 @@ test: build failpoints ## every test; as root those that need containers too
 	go test -timeout 15m ./...
 
 failpoints: helpers ## rigmesh that ends itself where a test says: job/journal/fault
-	go build -tags failpoints -ldflags '$(LDFLAGS)' -o bin/rigmesh-failpoints ./cmd/rigmesh
+	go build -overlay $$(tools/overlay.sh) -tags failpoints,$(TAGS) -ldflags '$(LDFLAGS)' -o bin/rigmesh-failpoints ./cmd/rigmesh
 
 lint: bin/tools/golangci-lint
 	bin/tools/golangci-lint run

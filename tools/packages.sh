@@ -7,8 +7,8 @@
 #   tools/packages.sh vm       to try rigmesh on an emulated machine: make vm
 set -euo pipefail
 
-# runc links libseccomp, found through pkg-config, and is linked by gcc.
-build=(gcc libc6-dev libseccomp-dev make pkg-config)
+# runc links libseccomp, found through pkg-config, and is linked by gcc. Programs are carried compressed.
+build=(gcc libc6-dev libseccomp-dev make pkg-config zstd)
 # The images that tests and the demo run are made from busybox; one test pulls from a registry,
 # one runs tasks in the containerd that Debian has. Each task has an ext4 file system of its own.
 # Networks behind NAT are made of namespaces with ip and nft.

@@ -6,11 +6,11 @@
 package assets
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -44,8 +44,8 @@ func Check() error {
 		if _, ok := given(name); ok {
 			continue
 		}
-		if _, err := bin.Open("bin/" + name + ".zst"); err != nil {
-			return fmt.Errorf("built without %s: run make build", name)
+		if _, err := open(name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -53,17 +53,19 @@ func Check() error {
 
 // Extract writes the programs under dir unless they are there, each in a folder
 // named by its content: what runs is never overwritten by an upgrade.
-func Extract(dir string) (Programs, error) {
-	var p Programs
+func Extract(dir string) (Programs, error) { return programs(dir, extract) }
+
+// Extracted says where Extract has put the programs. fs.ErrNotExist when it has not yet.
+func Extracted(dir string) (Programs, error) { return programs(dir, extracted) }
+
+func programs(dir string, find func(dir, name string) (string, error)) (p Programs, err error) {
 	for _, f := range []struct {
 		name string
 		path *string
 	}{{runcName, &p.Runc}, {shimName, &p.Shim}, {initName, &p.Init}} {
-		path, err := extract(dir, f.name)
-		if err != nil {
+		if *f.path, err = find(dir, f.name); err != nil {
 			return Programs{}, err
 		}
-		*f.path = path
 	}
 	return p, nil
 }
@@ -87,46 +89,81 @@ func given(name string) (string, bool) {
 }
 
 func extract(dir, name string) (string, error) {
-	if path, ok := given(name); ok {
-		return path, nil
-	}
-	packed, err := bin.ReadFile("bin/" + name + ".zst")
-	if err != nil {
-		return "", fmt.Errorf("built without %s: run make build", name)
-	}
-	sum := sha256.Sum256(packed)
-	path := filepath.Join(dir, hex.EncodeToString(sum[:8]), name)
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
+	path, err := extracted(dir, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return path, err
 	}
 	// The init is bind-mounted into tasks, whose users are others than ours.
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
-	if err := unpack(packed, path); err != nil {
+	if err := unpack(name, path); err != nil {
 		return "", fmt.Errorf("extract %s: %w", name, err)
 	}
 	return path, nil
 }
 
+// extracted is the path of a program. fs.ErrNotExist when it is not there, beside the path
+// where it belongs.
+func extracted(dir, name string) (string, error) {
+	if path, ok := given(name); ok {
+		return path, nil
+	}
+	content, err := contentOf(name)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, content, name)
+	_, err = os.Stat(path)
+	return path, err
+}
+
+// contentOf names what a program consists of: by its size and by the checksum that zstd ends
+// with. Reading all of it would hold in memory what is needed once.
+func contentOf(name string) (string, error) {
+	f, err := open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	var checksum [4]byte
+	if _, err := f.(io.ReaderAt).ReadAt(checksum[:], fi.Size()-int64(len(checksum))); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x-%x", fi.Size(), checksum), nil
+}
+
+func open(name string) (fs.File, error) {
+	f, err := bin.Open("bin/" + name + ".zst")
+	if err != nil {
+		return nil, fmt.Errorf("built without %s: run make build", name)
+	}
+	return f, nil
+}
+
 // unpack writes path whole or not at all. The temporary name is of its own
 // process, so that two that start at once do not write into one file.
-func unpack(packed []byte, path string) error {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+func unpack(name, path string) error {
+	packed, err := open(name)
+	if err != nil {
+		return err
+	}
+	defer packed.Close()
+	z, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return err
 	}
 	defer z.Close()
-	raw, err := z.DecodeAll(packed, nil)
-	if err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(raw)
+	_, err = z.WriteTo(f)
 	// fsync: an empty runc after a power cut would break every task from then on.
 	if err := errors.Join(err, f.Chmod(0o755), f.Sync(), f.Close()); err != nil {
 		return err

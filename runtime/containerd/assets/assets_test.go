@@ -3,8 +3,12 @@
 package assets
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -25,5 +29,26 @@ func TestProgramsOfTheEnvironmentGoFirst(t *testing.T) {
 	}
 	if err := Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatWasExtractedIsFoundAgainAndRuns(t *testing.T) {
+	if err := Check(); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	if _, err := Extracted(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("before: %v", err)
+	}
+	programs, err := Extract(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found, err := Extracted(dir); err != nil || found != programs {
+		t.Errorf("extracted %+v, found %+v, %v", programs, found, err)
+	}
+	out, err := exec.Command(programs.Runc, "--version").CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "runc version") {
+		t.Errorf("runc --version: %s %v", out, err)
 	}
 }

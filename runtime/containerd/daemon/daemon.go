@@ -5,14 +5,16 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/containerd/containerd/v2/cmd/containerd/server"
@@ -33,12 +35,22 @@ func Args(root, state string) []string {
 	return []string{Subcommand, "--root", root, "--state", state}
 }
 
+// unpackFlag makes it unpack the programs instead.
+const unpackFlag = "unpack"
+
+func programsDir(root string) string { return filepath.Join(root, "bin") }
+
 // Main runs the daemon with the arguments after Subcommand.
 func Main(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(Subcommand, flag.ContinueOnError)
 	root := flags.String("root", "", "what must survive a restart of the host")
 	state := flags.String("state", "", "sockets and mounts; short path, on a tmpfs")
+	unpack := flags.Bool(unpackFlag, false, "write the programs that this one carries under root, and no more")
 	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *unpack {
+		_, err := assets.Extract(programsDir(*root))
 		return err
 	}
 	return Run(ctx, *root, *state)
@@ -59,7 +71,7 @@ func Run(ctx context.Context, root, state string) error {
 		return err
 	}
 	defer lock.Close()
-	if err := prepare(root, state); err != nil {
+	if err := prepare(ctx, root, state); err != nil {
 		return err
 	}
 	srv, err := serve(ctx, root, state)
@@ -75,9 +87,23 @@ func Run(ctx context.Context, root, state string) error {
 	return nil
 }
 
+// extract has the programs unpacked by another process. That takes ten times the memory that
+// serving takes, and would stay with this one.
+func extract(ctx context.Context, root string) (assets.Programs, error) {
+	programs, err := assets.Extracted(programsDir(root))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return programs, err
+	}
+	out, err := exec.CommandContext(ctx, "/proc/self/exe", Subcommand, "--root", root, "--"+unpackFlag).CombinedOutput()
+	if err != nil {
+		return programs, fmt.Errorf("unpack programs: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return assets.Extracted(programsDir(root))
+}
+
 // prepare extracts the programs and tells clients where they are.
-func prepare(root, state string) error {
-	programs, err := assets.Extract(filepath.Join(root, "bin"))
+func prepare(ctx context.Context, root, state string) error {
+	programs, err := extract(ctx, root)
 	if err != nil {
 		return err
 	}
@@ -86,7 +112,6 @@ func prepare(root, state string) error {
 	if err := os.Setenv("PATH", path); err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // unpacking took ten times what serving takes
 	if err := record.Write(state, ProgramsFile, programs); err != nil {
 		return err
 	}
