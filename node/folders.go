@@ -22,6 +22,9 @@ type folders struct {
 	web   *http.Client // nil: the owner fetches nothing of it
 }
 
+// folders are those of this node.
+func (n *Node) folders() folders { return folders{n.store, n.web()} }
+
 func (f folders) Unpack(ctx context.Context, src runtime.BlobSource, manifest, dir string) error {
 	opts := tree.UnpackOptions{OutsideLinks: true}
 	if f.web != nil {

@@ -34,7 +34,7 @@ type images struct {
 	file  string
 	log   *slog.Logger
 
-	added chan struct{} // nudges run
+	changed chan struct{} // nudges run
 
 	mu     sync.Mutex
 	shared []sharedImage // the last one came last
@@ -47,8 +47,8 @@ type sharedImage struct {
 }
 
 func openImages(n *Node) *images {
-	i := &images{n: n, file: n.path("shared-images.json"), log: n.log, added: make(chan struct{}, 1)}
-	i.swarm = swarm.New(swarm.Config{Find: i.find, Open: i.open, Lied: n.standing.Strike, Log: n.log})
+	i := &images{n: n, file: n.path("shared-images.json"), log: n.log, changed: make(chan struct{}, 1)}
+	i.swarm = n.swarm(imageKey)
 	b, err := os.ReadFile(i.file)
 	if err == nil {
 		err = json.Unmarshal(b, &i.shared)
@@ -62,17 +62,23 @@ func openImages(n *Node) *images {
 // Image implements worker.Swarm.
 func (i *images) Image(digest string) worker.SwarmImage { return i.swarm.Image(digest) }
 
-func (i *images) find(ctx context.Context, digest string, limit int) iter.Seq[peer.ID] {
-	return func(yield func(peer.ID) bool) {
-		for p := range i.n.discovery.Find(ctx, imageKey(digest), limit) {
-			if !yield(p.ID) {
-				return
+// swarm is the other nodes under the keys of digests, as far as they give something to
+// everybody.
+func (n *Node) swarm(key func(digest string) string) *swarm.Swarm {
+	return swarm.New(swarm.Config{
+		Find: func(ctx context.Context, digest string, limit int) iter.Seq[peer.ID] {
+			return func(yield func(peer.ID) bool) {
+				for p := range n.discovery.Find(ctx, key(digest), limit) {
+					if !yield(p.ID) {
+						return
+					}
+				}
 			}
-		}
-	}
+		},
+		Open: func(id peer.ID) swarm.Peer { return blob.Source(n.host, id, nil) },
+		Lied: n.standing.Strike, Log: n.log,
+	})
 }
-
-func (i *images) open(id peer.ID) swarm.Peer { return blob.Source(i.n.host, id, nil) }
 
 // Share implements worker.Swarm.
 func (i *images) Share(image string, blobs []string) {
@@ -88,40 +94,33 @@ func (i *images) Share(image string, blobs []string) {
 	})
 	slices.Sort(blobs)
 	i.shared = append(i.shared, sharedImage{Image: image, Blobs: slices.Compact(blobs)})
-	var gone []sharedImage
-	if over := len(i.shared) - maxShared; over > 0 {
-		gone, i.shared = i.shared[:over], slices.Clone(i.shared[over:])
-	}
+	i.shared = slices.Clone(i.shared[max(0, len(i.shared)-maxShared):])
 	i.save()
 	i.mu.Unlock()
-	for _, s := range gone {
-		i.n.discovery.Withdraw(imageKey(s.Image))
-	}
+	i.tell()
+}
+
+// tell has run look at what is shared.
+func (i *images) tell() {
 	select {
-	case i.added <- struct{}{}:
+	case i.changed <- struct{}{}:
 	default: // it looks anyway
 	}
 }
 
 // run puts this node where whoever looks for the images finds it.
 func (i *images) run(ctx context.Context) error {
-	for had := map[string]bool{}; ; {
+	i.n.stand(ctx, lookAnew, i.changed, func() (keys []string) {
 		i.mu.Lock()
-		shared := slices.Clone(i.shared)
-		i.mu.Unlock()
-		has := map[string]bool{}
-		for _, s := range shared {
-			if has[s.Image] = true; !had[s.Image] && i.n.cfg.Images.Share {
-				i.n.provide(ctx, imageKey(s.Image))
+		defer i.mu.Unlock()
+		for _, s := range i.shared {
+			if i.n.cfg.Images.Share {
+				keys = append(keys, imageKey(s.Image))
 			}
 		}
-		had = has
-		select {
-		case <-i.added:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+		return keys
+	})
+	return nil
 }
 
 // forget stands for an image no more.
@@ -130,7 +129,7 @@ func (i *images) forget(image string) {
 	i.shared = slices.DeleteFunc(i.shared, func(s sharedImage) bool { return s.Image == image })
 	i.save()
 	i.mu.Unlock()
-	i.n.discovery.Withdraw(imageKey(image))
+	i.tell()
 }
 
 // save writes down what is shared. The caller holds mu.

@@ -40,7 +40,10 @@ func (n *Node) lend(ctx context.Context) error {
 	}
 	e := &ears{n: n, ctx: ctx, slots: make(chan struct{}, maxAnswering)}
 	defer e.answering.Wait()
-	e.answering.Go(func() { n.stand(ctx, slices.Sorted(maps.Keys(classes))) })
+	under := slices.Sorted(maps.Keys(classes))
+	e.answering.Go(func() {
+		n.stand(ctx, discovery.Republish, nil, func() []string { return n.keysOf(under) })
+	})
 	errs := make(chan error, len(tiers))
 	for t := range tiers {
 		go func() { errs <- n.board.Hear(ctx, t, e) }()
@@ -52,33 +55,17 @@ func (n *Node) lend(ctx context.Context) error {
 	return errors.Join(all...)
 }
 
-// stand keeps this node under the keys of its classes in the DHT, until ctx ends. As the
-// network grows or shrinks it moves to others.
-func (n *Node) stand(ctx context.Context, classes []string) {
-	tick := time.NewTicker(discovery.Republish)
-	defer tick.Stop()
-	for had := map[string]bool{}; ; {
-		keys := map[string]bool{}
-		for _, class := range classes {
-			for _, key := range n.spread().Keys(class, n.host.ID()) {
-				keys[key] = true
-				if !had[key] {
-					n.provide(ctx, key)
-				}
+// keysOf are the keys of classes that this node stands under. As the network grows or shrinks
+// they are others.
+func (n *Node) keysOf(classes []string) (keys []string) {
+	for _, class := range classes {
+		for _, key := range n.spread().Keys(class, n.host.ID()) {
+			if !slices.Contains(keys, key) {
+				keys = append(keys, key)
 			}
-		}
-		for key := range had {
-			if !keys[key] {
-				n.discovery.Withdraw(key)
-			}
-		}
-		had = keys
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
+	return keys
 }
 
 // spread is how finely classes are split over keys, by the size of the network.
@@ -118,13 +105,6 @@ func (e *ears) Announced(a announce.Announcement) {
 func (e *ears) Withdrawn(w announce.Withdrawal) {
 	if err := e.n.worker.LetGo(w); err != nil {
 		e.n.log.Debug("withdrawal", "err", err)
-	}
-}
-
-// provide puts this node under a key. Alone, it is put there when others come.
-func (n *Node) provide(ctx context.Context, key string) {
-	if err := n.discovery.Provide(ctx, key); err != nil {
-		n.log.Debug("provide", "key", key, "err", err)
 	}
 }
 

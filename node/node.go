@@ -85,6 +85,7 @@ type Node struct {
 	store     *blob.Store
 	trimming  sync.Mutex // one at a time makes room in the store
 	images    *images    // public ones, and who else has them
+	commons   *commons   // what is shared by its digest
 	receipts  *receipts
 	offers    *offers
 	board     *announce.Board
@@ -221,6 +222,7 @@ func (n *Node) makeNetwork() error {
 	n.rates = newRates(n.now)
 	n.standing = openStanding(n.path("standing.json"), n.receipts, n.now, n.log)
 	n.images = openImages(n)
+	n.commons = openCommons(n)
 	return nil
 }
 
@@ -311,6 +313,9 @@ func (n *Node) Worker() *worker.Worker { return n.worker }
 
 // Store holds blobs by digest.
 func (n *Node) Store() *blob.Store { return n.store }
+
+// Sharing is what this node gives to whoever knows its digest, and what others give so.
+func (n *Node) Sharing() control.Sharing { return n.commons }
 
 // busy says whether a lease or job of this node goes on.
 func (n *Node) busy() bool {

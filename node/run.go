@@ -82,6 +82,7 @@ func (n *Node) running() ([]part, error) {
 		{"discovery", n.discovery.Run},
 		{"index of offers", n.offers.keep},
 		{"requester", n.requester.Run},
+		{"shared content", n.commons.run},
 	}
 	if n.worker != nil {
 		parts = append(parts, part{"worker", n.worker.Run}, part{"devices", n.keeper.Run}, part{"offers", n.lend}, part{"shared images", n.images.run})
@@ -99,7 +100,7 @@ func (n *Node) running() ([]part, error) {
 	}
 	srv := control.New(control.Config{
 		DataDir: n.cfg.DataDir, Version: n.parts.Version, Jobs: jobs{n}, Blobs: uploads{n.store},
-		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Tasks: tasks{n}, Ports: taskPorts{n}, Stats: taskStats{n}, Freezer: freezer{n}, Node: n, Owner: owned{n}, Reach: n, Log: n.log,
+		Offers: n.offers, Receipts: n.receipts, Leases: n, Market: why{n}, Tasks: tasks{n}, Ports: taskPorts{n}, Stats: taskStats{n}, Freezer: freezer{n}, Sharing: n.commons, Node: n, Owner: owned{n}, Reach: n, Log: n.log,
 	})
 	parts = append(parts, part{"control", func(ctx context.Context) error { return srv.Serve(ctx, l) }})
 	if n.cfg.Metrics != "" {
@@ -111,7 +112,7 @@ func (n *Node) running() ([]part, error) {
 	}
 	if n.cfg.IdleExit > 0 {
 		parts = append(parts, part{"idle exit", func(ctx context.Context) error {
-			if srv.WaitIdle(ctx, n.cfg.IdleExit, n.busy) == nil {
+			if srv.WaitIdle(ctx, n.cfg.IdleExit, func() bool { return n.busy() || len(n.commons.shares.List()) > 0 }) == nil {
 				n.log.Info("idle: ending", "after", n.cfg.IdleExit)
 				n.Shutdown(false)
 			}

@@ -135,7 +135,7 @@ func (n *Node) keptImages(ctx context.Context) (all []stored, err error) {
 	return all, err
 }
 
-// holds says whether a job or lease needs a blob.
+// holds says whether a job or lease needs a blob, or whether it is shared.
 func (n *Node) holds(digest string) bool {
-	return n.requester.Holds(digest) || (n.worker != nil && n.worker.Holds(digest))
+	return n.commons.holds(digest) || n.requester.Holds(digest) || (n.worker != nil && n.worker.Holds(digest))
 }

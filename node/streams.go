@@ -53,7 +53,7 @@ func (n *Node) serve() {
 	parts, _ := n.parts.Runtime.(runtime.Images)
 	blob.Serve(n.host, contents{n.store, n.images, parts}, func(from peer.ID, leaseID []byte, digest string) bool {
 		if len(leaseID) == 0 {
-			return n.worker != nil && n.images.public(digest)
+			return (n.worker != nil && n.images.public(digest)) || n.commons.shares.Has(digest)
 		}
 		return n.requester.MayFetch(from, leaseID, digest) || (n.worker != nil && n.worker.MayFetch(from, leaseID, digest))
 	})

@@ -54,7 +54,7 @@ func (n *Node) makeWorker() error {
 		},
 		Boot: clocks.Boot,
 		Dir:  n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,
-		Peers: workerSide{n}, Folders: folders{n.store, n.web()}, Registry: n.registry(), Swarm: n.images, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
+		Peers: workerSide{n}, Folders: n.folders(), Commons: n.commons, Registry: n.registry(), Swarm: n.images, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
 	})
 	n.keeper.Serve(n.worker, n.processes)
 	n.worker.Drain(!n.keeper.Lends())

@@ -55,7 +55,7 @@ func run(ctx context.Context, k console, args []string) error {
 		Action:                    func(c *cli.Context) error { return noCommand(c, k) },
 	}
 	for _, make := range []func(console) *cli.Command{
-		runCommand, offersCommand, logsCommand, attachCommand, execCommand, cpCommand, portForwardCommand, statsCommand, freezeCommand, thawCommand, rmCommand, stopCommand,
+		runCommand, offersCommand, logsCommand, attachCommand, execCommand, cpCommand, portForwardCommand, statsCommand, freezeCommand, thawCommand, shareCommand, sharesCommand, unshareCommand, rmCommand, stopCommand,
 		upCommand, topCommand, pauseCommand, drainCommand, resumeCommand, configCommand, doctorCommand, serviceCommand,
 		psCommand, receiptCommand, statusCommand, describeCommand, whyCommand, downCommand, completionCommand, versionCommand,
 		nodeCommand, containerdCommand, restoreCardsCommand, completeCommand,

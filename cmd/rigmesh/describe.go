@@ -121,9 +121,9 @@ func (d description) print(k console) error {
 	line("wanted", "%s, at most %s credits per GPU-hour", wantedBy(d.submission), credits(d.submission.GetMaxPrice()))
 	line("limits", "%s", limitsOf(s.GetResources()))
 	for _, in := range s.GetInputs() {
-		line("input", "%s, %s", in.Path, size(in.TotalBytes))
+		line("input", "%s, %s, %s", in.Path, size(in.TotalBytes), in.Manifest)
 	}
-	line("outputs", "%s", strings.Join(s.GetOutputs(), ", "))
+	d.outputs(line)
 	line("network", "%s", networkOf(s.GetEgress()))
 	line("worker", "%s", j.PeerId)
 	line("lease", "%s", j.LeaseId)
@@ -136,6 +136,24 @@ func (d description) print(k console) error {
 		return err
 	}
 	return d.history(k)
+}
+
+// outputs names the folders that are asked for and, once they are here, their digests, by which
+// rigmesh share gives them to others.
+func (d description) outputs(line func(name, format string, args ...any)) {
+	here := map[string]*leasev1.Output{}
+	for _, e := range d.events {
+		for _, o := range e.GetEnded().GetOutputs() {
+			here[o.Path] = o
+		}
+	}
+	for _, path := range d.submission.GetSpec().GetOutputs() {
+		if o := here[path]; o != nil {
+			line("output", "%s, %s, %s", path, size(o.TotalBytes), o.Manifest)
+		} else {
+			line("output", "%s", path)
+		}
+	}
 }
 
 // history tells what happened, without what comes once an interval or oftener.

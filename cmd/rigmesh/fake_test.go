@@ -55,6 +55,9 @@ type fakeNode struct {
 	receipt, whole, proof []byte
 	missing               []string // of whole
 	month                 string   // that was asked for
+
+	shared []*controlv1.Share            // here
+	found  *controlv1.FindSharedResponse // of whatever digest, at others; nil: nobody shares it
 }
 
 func startFakeNode(t *testing.T) *fakeNode {
@@ -86,7 +89,7 @@ func newFakeNode(dir string) (*fakeNode, error) {
 
 func (f *fakeNode) server() *control.Server {
 	return control.New(control.Config{
-		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Tasks: f, Ports: f, Stats: f, Freezer: f, Node: f, Owner: f, Reach: f, Log: slog.New(slog.DiscardHandler),
+		DataDir: f.dir, Version: "v0", Jobs: f, Blobs: f, Offers: f, Receipts: f, Leases: f, Market: f, Tasks: f, Ports: f, Stats: f, Freezer: f, Sharing: f, Node: f, Owner: f, Reach: f, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -8,12 +8,14 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/rigmesh/rigmesh/p2p/blob"
 )
 
 // input is a folder or a file that is copied into the task: "DIR:/path[:ro]", "FILE:/path",
-// "https://…[@sha256:…]:/path".
+// "https://…[@sha256:…]:/path", "sha256:…:/path[:ro]".
 type input struct {
-	from     string // a path here, or a URL
+	from     string // a path here, a URL, or the digest of what other nodes share
 	path     string // in the task
 	readOnly bool
 }
@@ -26,7 +28,7 @@ func parseInput(text string) (input, error) {
 	}
 	at := strings.LastIndex(rest, ":")
 	if at <= 0 || !path.IsAbs(rest[at+1:]) {
-		return in, fmt.Errorf("folder %q: want DIR:/path, DIR:/path:ro, FILE:/path or URL:/path", text)
+		return in, fmt.Errorf("folder %q: want DIR:/path, DIR:/path:ro, FILE:/path, URL:/path or sha256:…:/path", text)
 	}
 	return input{from: rest[:at], path: path.Clean(rest[at+1:]), readOnly: ro}, nil
 }
@@ -43,6 +45,12 @@ func (in input) String() string {
 func (in input) check() error {
 	if in.onTheWeb() {
 		return in.checkURL()
+	}
+	if in.shared() {
+		if err := blob.Check(in.from); err != nil {
+			return fmt.Errorf("input %s: %w", in.from, err)
+		}
+		return nil
 	}
 	info, err := os.Stat(in.from)
 	if err != nil {

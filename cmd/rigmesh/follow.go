@@ -151,6 +151,7 @@ func fetchOutputs(ctx context.Context, client *control.Client, v *view, e *lease
 		if err := out.install(); err != nil {
 			return err
 		}
+		v.say("%s is in %s: %s, %s", out.path, out.dir, size(o.TotalBytes), o.Manifest)
 	}
 	return nil
 }

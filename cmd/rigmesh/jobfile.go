@@ -87,7 +87,7 @@ func readJobFile(path string) (jobFile, error) {
 	dir := filepath.Dir(path)
 	for i, text := range j.Inputs {
 		if in, err := parseInput(text); err == nil { // a bad one is named by check
-			if !in.onTheWeb() {
+			if !in.onTheWeb() && !in.shared() {
 				in.from = under(dir, in.from)
 			}
 			j.Inputs[i] = in.String()

@@ -32,8 +32,8 @@ func runCommand(k console) *cli.Command {
 			"Everything after IMAGE belongs to the task, flags too. The exit code is the task's; 124: out of time,\n" +
 			"125: rigmesh's own failure, 126: not executable, 127: not found.\n\n" +
 			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +
-			"rigmesh attach JOB looks again. -v copies a folder, a file or a file of the web to the\n" +
-			"worker, which is another machine.\n\n" +
+			"rigmesh attach JOB looks again. -v copies a folder, a file, a file of the web or what another node shares\n" +
+			"(rigmesh share) to the worker, which is another machine.\n\n" +
 			"With -it COMMAND has this terminal, and the job ends when it does. Should the way to it be cut, the job goes\n" +
 			"on: rigmesh exec -it JOB COMMAND is the way back, and rigmesh stop JOB the end.\n\n" +
 			examples(
@@ -160,7 +160,9 @@ func submit(c *cli.Context, k console, j jobFile, p plan, inputs []input, v *vie
 	if err != nil {
 		return nil, "", err
 	}
-	err = content.send(ctx, client, v.sending)
+	if err = content.findShared(ctx, client, v); err == nil {
+		err = content.send(ctx, client, v.sending)
+	}
 	if err != nil {
 		client.Close()
 		return nil, "", err

@@ -39,7 +39,7 @@ func taskFlags() []cli.Flag {
 		text(gpus, "mig", "slices of this `PROFILE` instead of whole GPUs, such as 1g.10gb"),
 		text(gpus, "max-price", "at most `CREDITS` per GPU-hour (default: 0.50)"),
 		yes(gpus, "simulated", "accept simulated GPUs, to try things out"),
-		list(box, "volume", "`DIR:/path[:ro]`, FILE:/path or https://…[@sha256:…]:/path is copied to the worker; what the task writes there does not come back; repeatable", "v"),
+		list(box, "volume", "`DIR:/path[:ro]`, FILE:/path, https://…[@sha256:…]:/path or sha256:…:/path[:ro] is copied to the worker; what the task writes there does not come back; repeatable", "v"),
 		list(box, "output", "`/path:DIR` comes back into a new DIR when the task has ended; repeatable", "o"),
 		list(mine, "publish", "`[LOCAL:]REMOTE` opens port REMOTE of the task at 127.0.0.1:LOCAL while this command runs; repeatable", "p"),
 		list(box, "env", "`NAME=value`, or NAME for this shell's value; repeatable", "e"),

@@ -117,7 +117,7 @@ func writeArchive(path string) error {
 
 func TestHelpOfEveryCommandHasAnExampleAndEveryFlagSaysSomething(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"run"}, {"offers"}, {"logs"}, {"exec"}, {"cp"}, {"rm"}, {"attach"}, {"stop"}, {"up"}, {"top"}, {"pause"}, {"drain"}, {"resume"}, {"config"}, {"config", "get"}, {"config", "set"}, {"config", "unset"}, {"config", "list"},
+		{}, {"run"}, {"offers"}, {"logs"}, {"exec"}, {"cp"}, {"rm"}, {"attach"}, {"stop"}, {"share"}, {"shares"}, {"unshare"}, {"up"}, {"top"}, {"pause"}, {"drain"}, {"resume"}, {"config"}, {"config", "get"}, {"config", "set"}, {"config", "unset"}, {"config", "list"},
 		{"config", "edit"}, {"doctor"}, {"service"}, {"service", "install"}, {"service", "remove"}, {"restore-cards"}, {"ps"}, {"status"}, {"describe"}, {"why"}, {"down"}, {"version"}, {"node"},
 		{"receipt"}, {"receipt", "show"}, {"receipt", "verify"}, {"receipt", "list"}, {"receipt", "export"},
 	} {

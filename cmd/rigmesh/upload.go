@@ -63,6 +63,10 @@ func (c *cargo) addInput(ctx context.Context, in input) error {
 	if in.onTheWeb() {
 		return c.addURL(ctx, in)
 	}
+	if in.shared() {
+		c.addShared(in)
+		return nil
+	}
 	if isFile(in.from) {
 		return c.addFile(ctx, in)
 	}

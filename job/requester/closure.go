@@ -15,20 +15,23 @@ import (
 const maxDocument = 32 << 20
 
 // closure lists every blob a job's worker may fetch: the image's, and the inputs'. All of
-// them must be in the store, but those that the web has too.
+// them must be in the store, but those that the web or other nodes have too.
 func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 	set := map[string]bool{}
 	if err := imageClosure(c, set, spec.Image); err != nil {
 		return nil, fmt.Errorf("image %s: %w", spec.Image.Name, err)
 	}
 	for _, in := range spec.Inputs {
+		if in.Shared && !has(c, in.Manifest) {
+			continue
+		}
 		m, err := readManifest(c, in.Manifest)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Path, err)
 		}
 		set[in.Manifest] = true
 		for _, e := range m.Entries {
-			if e.Digest != "" && (e.Url == "" || has(c, e.Digest)) { // who has it not need not give it
+			if e.Digest != "" && (e.Url == "" && !in.Shared || has(c, e.Digest)) { // who has it not need not give it
 				set[e.Digest] = true
 			}
 		}

@@ -113,10 +113,19 @@ func (n *tenancy) fetchInput(ctx context.Context, src runtime.BlobSource, i int)
 	if err := os.MkdirAll(n.inputDir(i), 0o755); err != nil {
 		return err
 	}
-	if err := n.w.Folders.Unpack(ctx, src, n.spec.Inputs[i].Manifest, n.inputDir(i)); err != nil {
+	in := n.spec.Inputs[i]
+	if in.Shared && n.w.Commons != nil {
+		from, release, err := n.w.Commons.Bring(ctx, in, src, func(done, total int64) { n.board.pulled(uint64(done), uint64(total)) })
+		if err != nil {
+			return err
+		}
+		defer release()
+		src = from
+	}
+	if err := n.w.Folders.Unpack(ctx, src, in.Manifest, n.inputDir(i)); err != nil {
 		return err
 	}
-	if n.spec.Inputs[i].File {
+	if in.File {
 		if fi, err := os.Lstat(filepath.Join(n.inputDir(i), job.InputFile)); err != nil || !fi.Mode().IsRegular() {
 			return fmt.Errorf("%w: its manifest has no file %q", ErrContent, job.InputFile)
 		}

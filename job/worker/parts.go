@@ -47,6 +47,14 @@ type Folders interface {
 	Digests(manifest string) ([]string, error)
 }
 
+// Commons is content that other nodes give to whoever knows its digest.
+type Commons interface {
+	// Bring makes a shared input be here, from whoever shares it, and from the requester what
+	// nobody else gives, and gives a source of it that is good until it is released.
+	// ErrContent, also when nobody is found that has it; runtime.ErrNoSpace.
+	Bring(ctx context.Context, in *marketv1.Input, requester runtime.BlobSource, progress runtime.Progress) (src runtime.BlobSource, release func(), err error)
+}
+
 // Standing is what this node went through with its peers.
 type Standing interface {
 	// Record is all of it with one peer.

@@ -64,6 +64,7 @@ type Config struct {
 	Journal   session.Journal
 	Peers     Peers
 	Folders   Folders
+	Commons   Commons  // nil: shared inputs come from the requester alone
 	Registry  Registry // nil: no registry is asked
 	Swarm     Swarm    // nil: no other worker is asked
 	Receipts  Receipts

@@ -50,7 +50,8 @@ type Config struct {
 	Containerd string
 	// Egress is the most of a network that a task may have.
 	Egress job.Access
-	// FetchInputs lets this worker fetch inputs from the web that are named with their digest.
+	// FetchInputs lets this worker fetch inputs that are named by their digest from the web, and
+	// from nodes that share them.
 	FetchInputs bool
 	// Images is from where they come, and who else may have them.
 	Images Images

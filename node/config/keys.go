@@ -61,7 +61,7 @@ var keys = []Key{
 	{Name: "images.deny", Help: "images you do not run, such as docker.io/someone", List: true, get: func(c Config) string { return listed(c.Images.Deny) }},
 	{Name: "images.max-size", Help: "the largest image, as it is sent", get: func(c Config) string { return Bytes(c.Images.MaxBytes).exact() }},
 	{Name: "images.max-layers", Help: "the most layers of one", get: func(c Config) string { return strconv.Itoa(c.Images.MaxLayers) }},
-	{Name: "fetch-inputs", Help: "fetch inputs from the web that a job names with their digest, at public addresses", get: func(c Config) string { return strconv.FormatBool(c.FetchInputs) }},
+	{Name: "fetch-inputs", Help: "fetch inputs that a job names by their digest: from the web, at public addresses, and from nodes that share them", get: func(c Config) string { return strconv.FormatBool(c.FetchInputs) }},
 	{Name: "store.max", Help: "the most that images and files may take between jobs, such as 50GiB; 0B: half of the free disk", get: func(c Config) string { return Bytes(c.Store.Max).exact() }},
 	{Name: "metrics", Help: "loopback address for Prometheus, such as 127.0.0.1:9400", get: func(c Config) string { return c.Metrics }},
 	{Name: "log-level", Help: "debug, info, warn or error", get: func(c Config) string { return c.LogLevel }},

@@ -28,6 +28,7 @@ type Client struct {
 	ports     controlv1connect.PortServiceClient
 	stats     controlv1connect.StatsServiceClient
 	freezer   controlv1connect.FreezeServiceClient
+	sharing   controlv1connect.ShareServiceClient
 	transport *http.Transport
 }
 
@@ -72,6 +73,7 @@ func Dial(ctx context.Context, dataDir string) (*Client, error) {
 		ports:     controlv1connect.NewPortServiceClient(over, origin, plain),
 		stats:     controlv1connect.NewStatsServiceClient(over, origin, plain),
 		freezer:   controlv1connect.NewFreezeServiceClient(over, origin, plain),
+		sharing:   controlv1connect.NewShareServiceClient(over, origin, plain),
 		transport: t,
 	}, nil
 }

@@ -33,6 +33,7 @@ type Config struct {
 	Ports    Ports
 	Stats    Stats
 	Freezer  Freezer
+	Sharing  Sharing
 	Log      *slog.Logger
 }
 
@@ -73,6 +74,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	mux.Handle(controlv1connect.NewOwnerServiceHandler(s, options))
 	mux.Handle(controlv1connect.NewReachServiceHandler(reach{s}, options))
 	mux.Handle(controlv1connect.NewFreezeServiceHandler(freezeServer{s.Freezer}, options))
+	mux.Handle(controlv1connect.NewShareServiceHandler(shareServer{s.Sharing}, options))
 	mux.Handle(controlv1connect.NewStatsServiceHandler(statsServer{s.Stats}, options))
 	mux.Handle(controlv1connect.NewPortServiceHandler(portServer{s.Ports}, options))
 	srv := &http.Server{

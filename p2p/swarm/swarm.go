@@ -1,4 +1,5 @@
-// Package swarm reads blobs of public images from several peers at once.
+// Package swarm reads what several peers have from all of them at once: the layers of public
+// images, and folders that are shared.
 //
 // Whoever wants a blob checks its digest at the end, as with any source. What is wrong is then
 // asked for again, from one source alone; the two are compared part by part, and whoever sent
@@ -63,7 +64,7 @@ func New(cfg Config) *Swarm {
 	return &Swarm{cfg: cfg, banned: make(map[peer.ID]time.Time)}
 }
 
-// Image begins to look for peers that have an image, by its digest. Close it.
+// Image begins to look for peers that have an image, or a folder, by its digest. Close it.
 func (s *Swarm) Image(digest string) *Image {
 	ctx, cancel := context.WithCancel(context.Background())
 	i := &Image{swarm: s, ctx: ctx, cancel: cancel, changed: make(chan struct{}), gave: make(map[string]*history)}

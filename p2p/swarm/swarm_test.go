@@ -25,11 +25,15 @@ type fake struct {
 	lies    func(off int64) bool // changes a byte of what it sends from there
 	fails   func() bool          // breaks off
 	stalls  bool                 // never answers
+	asked   func()               // is called before it answers; nil: nothing is
 	mu      sync.Mutex
 	sent    int64
 }
 
 func (f *fake) Range(ctx context.Context, _ string, offset, length int64) (blob.Body, error) {
+	if f.asked != nil {
+		f.asked()
+	}
 	if f.stalls {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -191,7 +195,12 @@ func TestALiarIsFoundAndTheOthersFinish(t *testing.T) {
 		want := content(size)
 		always := func(int64) bool { return true }
 		for what, registry := range map[string][]byte{"with a registry": want, "with peers alone": nil} {
-			c := &crowd{peers: map[peer.ID]*fake{"a": {content: want, lies: always}, "b": {content: want}, "c": {content: want}}}
+			begun := make(chan struct{}) // the liar has its part in it
+			wait := func() { <-begun }
+			c := &crowd{peers: map[peer.ID]*fake{
+				"a": {content: want, lies: always, asked: sync.OnceFunc(func() { close(begun) })},
+				"b": {content: want, asked: wait}, "c": {content: want, asked: wait},
+			}}
 			check(t, c, want, registry)
 			if !slices.Equal(c.liars, []peer.ID{"a"}) {
 				t.Errorf("%s: %v are said to have lied", what, c.liars)

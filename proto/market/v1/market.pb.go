@@ -900,7 +900,8 @@ type Input struct {
 	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`         // absolute, in the task
 	ReadOnly      bool                   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	TotalBytes    uint64                 `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
-	File          bool                   `protobuf:"varint,5,opt,name=file,proto3" json:"file,omitempty"` // the manifest has one regular file, "file", and path is where that is; read-only
+	File          bool                   `protobuf:"varint,5,opt,name=file,proto3" json:"file,omitempty"`     // the manifest has one regular file, "file", and path is where that is; read-only
+	Shared        bool                   `protobuf:"varint,6,opt,name=shared,proto3" json:"shared,omitempty"` // other nodes share it: the worker asks them, and the requester only for what none of them gives
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -966,6 +967,13 @@ func (x *Input) GetTotalBytes() uint64 {
 func (x *Input) GetFile() bool {
 	if x != nil {
 		return x.File
+	}
+	return false
+}
+
+func (x *Input) GetShared() bool {
+	if x != nil {
+		return x.Shared
 	}
 	return false
 }
@@ -2302,14 +2310,15 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"totalBytes\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x16\n" +
 	"\x06public\x18\a \x01(\bR\x06public\x12\x16\n" +
-	"\x06layers\x18\b \x01(\rR\x06layers\"\x89\x01\n" +
+	"\x06layers\x18\b \x01(\rR\x06layers\"\xa1\x01\n" +
 	"\x05Input\x12\x1a\n" +
 	"\bmanifest\x18\x01 \x01(\tR\bmanifest\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1b\n" +
 	"\tread_only\x18\x03 \x01(\bR\breadOnly\x12\x1f\n" +
 	"\vtotal_bytes\x18\x04 \x01(\x04R\n" +
 	"totalBytes\x12\x12\n" +
-	"\x04file\x18\x05 \x01(\bR\x04file\">\n" +
+	"\x04file\x18\x05 \x01(\bR\x04file\x12\x16\n" +
+	"\x06shared\x18\x06 \x01(\bR\x06shared\">\n" +
 	"\bManifest\x122\n" +
 	"\aentries\x18\x01 \x03(\v2\x18.rigmesh.market.v1.EntryR\aentries\"\xb7\x01\n" +
 	"\x05Entry\x12\x12\n" +
