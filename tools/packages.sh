@@ -11,8 +11,8 @@ set -euo pipefail
 build=(gcc libc6-dev libseccomp-dev make pkg-config zstd)
 # The images that tests and the demo run are made from busybox; one test pulls from a registry,
 # one runs tasks in the containerd that Debian has. Each task has an ext4 file system of its own.
-# Networks behind NAT are made of namespaces with ip and nft.
-test=(busybox-static containerd docker-registry e2fsprogs iproute2 nftables)
+# Networks behind NAT are made of namespaces with ip and nft. A second verifier of receipts is in Python.
+test=(busybox-static containerd docker-registry e2fsprogs iproute2 nftables python3)
 # The emulated machine: its emulator, and what makes its Debian.
 vm=(busybox-static e2fsprogs mmdebstrap qemu-system-x86)
 

@@ -80,8 +80,8 @@ func (l Lease) checkSaid(now, then []*marketv1.Signed) error {
 }
 
 // Chain collects from a journal every co-signed beat, with the seals that this
-// side saw: what a receipt leaves out, for whoever wants to look at all of it. It
-// needs no key.
+// side saw and that the chain names: what a receipt leaves out, for whoever wants
+// to look at all of it. It needs no key.
 func Chain(c Config, start time.Time, records []Recorded) (*leasev1.Chain, error) {
 	c.Sign = func(statement.Type, []byte) *marketv1.Signed { return nil } // never asked: see repeat
 	l, err := New(c, start)
@@ -90,22 +90,29 @@ func Chain(c Config, start time.Time, records []Recorded) (*leasev1.Chain, error
 	}
 	chain := &leasev1.Chain{}
 	for i, r := range records {
+		before := l.chain.sealed
 		if l, err = l.repeat(r); err != nil {
 			return nil, fmt.Errorf("replay record %d: %w", i, err)
 		}
-		chain.Links = l.chain.link(chain.Links)
+		chain.Links = l.chain.link(chain.Links, l.chain.sealed > before)
+	}
+	if n := len(chain.Links); n > 0 && l.chain.names(l.closing.close.GetLastSeal()) == 0 {
+		chain.Links[n-1].Seal = nil
 	}
 	return chain, nil
 }
 
 // link brings a list of links up to the chain. The close may have dropped the
-// last beat.
-func (c chain) link(links []*leasev1.Link) []*leasev1.Link {
+// last beat. A seal that the next beat did not name may have been made at any time.
+func (c chain) link(links []*leasev1.Link, named bool) []*leasev1.Link {
 	links = links[:min(uint64(len(links)), c.beats)]
 	if c.beats == 0 {
 		return links
 	}
-	if uint64(len(links)) < c.beats {
+	if n := len(links); uint64(n) < c.beats {
+		if n > 0 && !named {
+			links[n-1].Seal = nil
+		}
 		links = append(links, &leasev1.Link{Beat: c.beat, Ack: c.ack})
 	}
 	if c.seal != nil {

@@ -3,6 +3,7 @@ package receipt
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
@@ -59,7 +60,7 @@ func (e *checked) walk(r *leasev1.Receipt, links []*leasev1.Link) ([]pair, error
 
 // seals checks the seals of a chain: each by its own proof, or all by the one that
 // folds them. A seal that is missing is not an error, and counts for nothing; one
-// that is another than the chain names, or that does not hold, is refused.
+// that the chain does not name, or that does not hold, is refused.
 func (e *checked) seals(beats []pair, chain *leasev1.Chain) (Seals, error) {
 	params, _ := seal.Of(e.terms)
 	items, named, err := e.present(beats, chain.GetLinks())
@@ -77,18 +78,18 @@ func (e *checked) seals(beats []pair, chain *leasev1.Chain) (Seals, error) {
 // present are the seals that the chain names and that are there, and how many it names.
 func (e *checked) present(beats []pair, links []*leasev1.Link) (items []seal.Item, named uint64, err error) {
 	for i, link := range links {
-		name := e.nameOf(beats, i)
-		if len(name) == 0 {
+		name, s := e.nameOf(beats, i), link.GetSeal()
+		if len(name) != 0 {
+			named++
+		}
+		if s == nil {
 			continue
 		}
-		named++
-		if link.GetSeal() == nil {
-			continue
-		}
-		if hash, err := seal.Hash(link.GetSeal()); err != nil || !bytes.Equal(hash[:], name) {
+		hash, err := seal.Hash(s)
+		if err != nil || !bytes.Equal(hash[:], name) || !bytes.Equal(s.GetLeaseId(), e.id[:]) || s.GetSeq() != uint64(i) {
 			return nil, 0, fmt.Errorf("seal of beat %d: not the one that the chain names: %w", i, ErrChain)
 		}
-		items = append(items, seal.Item{Beat: beats[i].hash, Seal: link.GetSeal()})
+		items = append(items, seal.Item{Beat: beats[i].hash, Seal: s})
 	}
 	return items, named, nil
 }
@@ -96,12 +97,18 @@ func (e *checked) present(beats []pair, links []*leasev1.Link) (items []seal.Ite
 func checkSeals(p seal.Params, items []seal.Item, fold *leasev1.Seal) error {
 	switch {
 	case fold != nil:
+		if len(fold.GetLeaseId()) != 0 || fold.GetSeq() != 0 || slices.ContainsFunc(items, proved) {
+			return fmt.Errorf("one proof for all, and something beside it: %w", ErrChain)
+		}
 		return seal.VerifyFold(p, items, fold)
 	case len(items) == 0:
 		return nil
 	}
 	return seal.VerifyBatch(p, items)
 }
+
+// proved says whether a seal has a proof of its own.
+func proved(i seal.Item) bool { return len(i.Seal.GetPi()) != 0 || i.Seal.GetPrimeCounter() != 0 }
 
 // nameOf is the hash by which the chain names the seal of a beat, if it does.
 func (e *checked) nameOf(beats []pair, i int) []byte {

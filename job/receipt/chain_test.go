@@ -129,6 +129,23 @@ func folded(t *testing.T) *leasev1.Whole {
 	return w
 }
 
+func TestASealThatNobodyNamedIsLeftOut(t *testing.T) {
+	terms := exampleTerms()
+	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
+	s := begin(t, terms)
+	s.tick(0xa0)
+	s.after(time.Second)
+	s.step(lease.Worker, lease.TaskRunning{})
+	s.seal() // both have it, and then nothing follows
+	chain := must(lease.Chain(s.config[lease.Requester], time.UnixMilli(beginMs), s.records[lease.Requester]))
+	if chain.Links[0].Seal != nil {
+		t.Error("it is there")
+	}
+	if got, err := replay(s.lease[lease.Requester].Receipt(), chain); err != nil || got.Beats != 1 || got.Named != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestOneProofWillDoForAllSealsOfAChain(t *testing.T) {
 	w := folded(t)
 	for _, link := range w.Chain.Links {

@@ -283,6 +283,10 @@ var badWholes = []struct {
 	{"two links are exchanged", func(w *leasev1.Whole) { w.Chain.Links[1], w.Chain.Links[2] = w.Chain.Links[2], w.Chain.Links[1] }},
 	{"a seal is of another beat", func(w *leasev1.Whole) { w.Chain.Links[0].Seal = w.Chain.Links[1].Seal }},
 	{"a seal's proof does not hold", func(w *leasev1.Whole) { w.Chain.Links[0].Seal.Pi[255] ^= 1 }},
+	{"a seal is marked as another lease's", func(w *leasev1.Whole) { w.Chain.Links[0].Seal.LeaseId[0] ^= 1 }},
+	{"a seal is marked as another beat's", func(w *leasev1.Whole) { w.Chain.Links[0].Seal.Seq++ }},
+	{"a seal is there that nobody names", func(w *leasev1.Whole) { w.Chain.Links[2].Seal = w.Chain.Links[1].Seal }},
+	{"the receipt has version 2", func(w *leasev1.Whole) { w.Receipt.Version = 2 }},
 	{"the receipt is missing", func(w *leasev1.Whole) { w.Receipt = nil }},
 }
 
@@ -299,6 +303,8 @@ var badFolds = []struct {
 			link.Seal = nil
 		}
 	}},
+	{"a folded seal has a proof of its own", func(w *leasev1.Whole) { w.Chain.Links[0].Seal.Pi = w.Chain.Fold.Pi }},
+	{"the proof is marked as a beat's", func(w *leasev1.Whole) { w.Chain.Fold.Seq = 1 }},
 	{"there is no proof at all", func(w *leasev1.Whole) { w.Chain.Fold = nil }},
 }
 

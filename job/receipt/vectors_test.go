@@ -191,6 +191,7 @@ func makeBad(typ statement.Type, s *marketv1.Signed, key ed25519.PrivateKey) []b
 			Signature: hex.EncodeToString(statement.SignPayload(key, other, s.Payload).Signature)},
 		{Why: "the key is of small order, for which this signature fits any payload", Refusal: "key",
 			PublicKey: hex.EncodeToString(smallKey), Signature: hex.EncodeToString(forAll)},
+		{Why: "the key is a number that is not reduced", Refusal: "key", PublicKey: "f0" + strings.Repeat("ff", 30) + "7f"},
 		resign("version 2", "version", version),
 		resign("field 1000 is unknown", "unknown-field", append(bytes.Clone(s.Payload), 0xc0, 0x3e, 0x01)),
 		resign("the last byte is cut off", "malformed", s.Payload[:len(s.Payload)-1]),

@@ -63,6 +63,9 @@ func (p Policy) verify(r *leasev1.Receipt) (Summary, error) {
 
 func check(r *leasev1.Receipt) (*checked, error) {
 	var e checked
+	if r.GetVersion() != statement.Version {
+		return nil, fmt.Errorf("%w %d", statement.ErrVersion, r.GetVersion())
+	}
 	if err := e.takeTerms(r); err != nil {
 		return nil, fmt.Errorf("terms: %w", err)
 	}

@@ -64,7 +64,7 @@ func TestWholeLeasesThatDoNotHoldAreRefused(t *testing.T) {
 		"samples twice":           {func(w *leasev1.Whole) { w.Opened[1] = w.Opened[0] }, receipt.ErrChain},
 		"no chain":                {func(w *leasev1.Whole) { w.Chain = nil }, receipt.ErrChain},
 		"a beat missing":          {func(w *leasev1.Whole) { w.Chain.Links = w.Chain.Links[1:] }, receipt.ErrChain},
-		"no receipt":              {func(w *leasev1.Whole) { w.Receipt = nil }, statement.ErrSize},
+		"no receipt":              {func(w *leasev1.Whole) { w.Receipt = nil }, statement.ErrVersion},
 		"an ack's signature":      {func(w *leasev1.Whole) { w.Chain.Links[0].Ack.Signature[7] ^= 1 }, statement.ErrSignature},
 		"a bid of another worker's": {func(w *leasev1.Whole) {
 			w.Bid = bidWith(t, func(b *marketv1.Bid) { b.Nonce = bytes.Repeat([]byte{9}, 16) })
@@ -93,10 +93,17 @@ func bidWith(t testing.TB, change func(*marketv1.Bid)) *marketv1.Signed {
 }
 
 func TestEveryFlippedByteOfAWholeLeaseIsRefused(t *testing.T) {
-	flipEachByte(t, must(receipt.MarshalWhole(whole(t))), 11, func(b []byte) error {
-		_, err := receipt.Policy{}.VerifyWhole(b)
-		return err
-	})
+	r, chain := sealedLease(t)
+	for name, w := range map[string]*leasev1.Whole{
+		"samples": whole(t), "seals": {Version: 1, Receipt: r, Chain: chain}, "one proof": folded(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			flipEachByte(t, must(receipt.MarshalWhole(w)), 11, func(b []byte) error {
+				_, err := receipt.Policy{}.VerifyWhole(b)
+				return err
+			})
+		})
+	}
 }
 
 // flipEachByte changes every n-th byte of a file, with the sum made anew, and

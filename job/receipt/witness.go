@@ -65,6 +65,9 @@ func (e *checked) takeAttest(w *leasev1.Witnessed, hashes [][]byte, used []bool)
 		return err
 	}
 	a := v.Message()
+	if err := heartbeat.CheckAttest(a); err != nil {
+		return fmt.Errorf("witness %d: %w", a.GetWitness(), err)
+	}
 	if n := len(e.attests); n > 0 {
 		if b := e.attests[n-1].Message(); a.GetSeq() < b.GetSeq() || a.GetSeq() == b.GetSeq() && a.GetWitness() <= b.GetWitness() {
 			return fmt.Errorf("not in the order of seq and witness: %w", ErrChain)
@@ -91,9 +94,6 @@ func (e *checked) openAttest(s *marketv1.Signed) (attested, error) {
 	}
 	v, err := statement.Open[*leasev1.Attest](s, statement.TypeAttest, e.terms.GetWitnesses()[m.GetWitness()])
 	if err != nil {
-		return attested{}, fmt.Errorf("witness %d: %w", m.GetWitness(), err)
-	}
-	if err := heartbeat.CheckAttest(m); err != nil {
 		return attested{}, fmt.Errorf("witness %d: %w", m.GetWitness(), err)
 	}
 	return v, e.mine(m.GetLeaseId())

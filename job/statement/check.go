@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -74,8 +75,9 @@ func checkValue(field protoreflect.FieldDescriptor, value protoreflect.Value, de
 	return nil
 }
 
-// CheckKey refuses what is not the length of an Ed25519 key, and the keys of
-// small order: for those anybody can make a signature that verifies.
+// CheckKey refuses what is not the length of an Ed25519 key, the keys of small order,
+// for which anybody can make a signature that verifies, and a second way to write a key,
+// which not every verifier takes.
 func CheckKey(key ed25519.PublicKey) error {
 	if len(key) != ed25519.PublicKeySize {
 		return fmt.Errorf("%w: %d bytes", ErrKey, len(key))
@@ -84,6 +86,9 @@ func CheckKey(key ed25519.PublicKey) error {
 	y[31] &= 0x7f // the sign of x
 	if smallOrder[y] {
 		return fmt.Errorf("%w: of small order", ErrKey)
+	}
+	if y[31] == 0x7f && y[0] >= 0xed && bytes.Count(y[1:31], []byte{0xff}) == 30 {
+		return fmt.Errorf("%w: not below 2^255 - 19", ErrKey)
 	}
 	return nil
 }
