@@ -16,7 +16,7 @@ var causes = map[leasev1.Cause]string{
 	leasev1.Cause_CAUSE_CONTENT:        "an input is not usable",
 	leasev1.Cause_CAUSE_NO_SPACE:       "the worker's disk has no room for it (ask for less with --disk, or another worker)",
 	leasev1.Cause_CAUSE_RUNTIME:        "the worker could not run it",
-	leasev1.Cause_CAUSE_LOST:           "it vanished: the worker's machine was restarted, or something outside ended it",
+	leasev1.Cause_CAUSE_LOST:           "it was lost: the worker's machine was restarted, or something outside ended it",
 }
 
 // CauseSentence says why a task ended as it did, in words that begin small and end

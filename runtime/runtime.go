@@ -128,7 +128,7 @@ type Exit struct {
 	OOM     bool
 	Full    bool // its disk was full when it failed
 	Killed  bool // Stop had to
-	Lost    bool // it vanished: how it ended nobody saw
+	Lost    bool // it did not end by itself, and nobody here ended it: the host was restarted, say
 	Started time.Time
 	Ended   time.Time
 	Error   string

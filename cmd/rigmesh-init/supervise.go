@@ -29,12 +29,12 @@ func supervise(dir string) record.Exit {
 	if err != nil {
 		return failed(exit, err)
 	}
-	status := reap(pid, signals)
+	status, told := reap(pid, signals)
 	_ = unix.Kill(-1, unix.SIGKILL) // the rest of the job: nobody is left to want it
 	for _, o := range outs {
 		<-o.done
 	}
-	exit.Ended = time.Now()
+	exit.Ended, exit.Told = time.Now(), told
 	exit.Code = status.ExitStatus()
 	if status.Signaled() {
 		exit.Signal = int(status.Signal())
@@ -111,13 +111,14 @@ func launch(dir string) (pid int, outs []*output, refusal <-chan refused, err er
 }
 
 // reap collects every process that ends until the job itself has, and passes
-// signals on to the job meanwhile.
-func reap(pid int, signals <-chan os.Signal) syscall.WaitStatus {
+// signals on to the job meanwhile. told: SIGTERM was one of them. No job can send it: a
+// machine that shuts down does, to every process.
+func reap(pid int, signals <-chan os.Signal) (status syscall.WaitStatus, told bool) {
 	for s := range signals {
 		switch s {
 		case syscall.SIGCHLD:
 			if status, ended := collect(pid); ended {
-				return status
+				return status, told
 			}
 		case record.KillSignal:
 			_ = unix.Kill(-1, unix.SIGKILL)
@@ -127,6 +128,7 @@ func reap(pid int, signals <-chan os.Signal) syscall.WaitStatus {
 			}
 		case syscall.SIGURG, syscall.SIGPIPE: // the Go runtime's own
 		default:
+			told = told || s == syscall.SIGTERM
 			_ = unix.Kill(pid, s.(syscall.Signal))
 		}
 	}

@@ -424,9 +424,13 @@ func (s *scene) attest(how string) {
 	}
 }
 
-func (s *scene) exit(code string) *leasev1.Exit {
-	n := must(strconv.Atoi(code))
-	return &leasev1.Exit{Code: int32(n), StartedMs: s.startedMs, EndedMs: s.now.UnixMilli()}
+func (s *scene) exit(how string) *leasev1.Exit {
+	code, lost := strings.CutSuffix(how, " lost")
+	e := &leasev1.Exit{Code: int32(must(strconv.Atoi(code))), StartedMs: s.startedMs, EndedMs: s.now.UnixMilli()}
+	if lost {
+		e.Cause = leasev1.Cause_CAUSE_LOST
+	}
+	return e
 }
 
 // makeSeal makes the seal that the worker's lease wants, or spoils it.

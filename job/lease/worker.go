@@ -56,7 +56,7 @@ func (t *turn) applyWorker(ev Event) error {
 	case TaskEnded:
 		return t.taskEnded(ev.Exit)
 	case TaskExited:
-		return t.propose(leasev1.CloseReason_CLOSE_REASON_EXITED, ev)
+		return t.propose(exitReason(ev.Exit), ev)
 	case TaskFailed:
 		return t.propose(leasev1.CloseReason_CLOSE_REASON_FAILED, TaskExited{Exit: ev.Exit})
 	case CloseSigned:
@@ -74,6 +74,14 @@ func (t *turn) applyWorker(ev Event) error {
 	default:
 		return ErrRole
 	}
+}
+
+// exitReason is why a lease ends with its task: one that was lost did not end by itself.
+func exitReason(e *leasev1.Exit) leasev1.CloseReason {
+	if e.GetCause() == leasev1.Cause_CAUSE_LOST {
+		return leasev1.CloseReason_CLOSE_REASON_FAILED
+	}
+	return leasev1.CloseReason_CLOSE_REASON_EXITED
 }
 
 // challenged answers a challenge: with the beat it asks for, with the beat that

@@ -166,7 +166,7 @@ var endings = map[leasev1.CloseReason]string{
 	leasev1.CloseReason_CLOSE_REASON_STOPPED: "the requester stopped it",
 	leasev1.CloseReason_CLOSE_REASON_YIELDED: "the worker's owner took the machine back",
 	leasev1.CloseReason_CLOSE_REASON_TIMEOUT: "its time or money was up",
-	leasev1.CloseReason_CLOSE_REASON_FAILED:  "the task could not be run",
+	leasev1.CloseReason_CLOSE_REASON_FAILED:  "the task could not be run, or was lost",
 }
 
 // signed names the levels.

@@ -85,7 +85,7 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 		case leasev1.CloseReason_CLOSE_REASON_YIELDED:
 			say(leasev1.Outcome_OUTCOME_FAILED, "the worker's owner took the machine back")
 		default:
-			say(leasev1.Outcome_OUTCOME_FAILED, "the task could not run%s: %s", causeNote(end.Exit), end.Exit.GetError())
+			say(leasev1.Outcome_OUTCOME_FAILED, "%s%s: %s", failure(end.Exit), causeNote(end.Exit), end.Exit.GetError())
 		}
 	case lease.Refused:
 		t.j.r.Standing.Strike(t.worker)
@@ -104,6 +104,14 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 		say(leasev1.Outcome_OUTCOME_LAPSED, "the worker was silent for %s; the receipt covers what was served before",
 			time.Duration(t.terms.AbsentGraceMs)*time.Millisecond)
 	}
+}
+
+// failure says how far a task came that did not end by itself.
+func failure(e *leasev1.Exit) string {
+	if e.GetCause() == leasev1.Cause_CAUSE_LOST {
+		return "the task did not come to its end"
+	}
+	return "the task could not run"
 }
 
 // causeNote says why, where that is known.

@@ -9,8 +9,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -119,20 +122,78 @@ func TestTaskThatEndsWhileNobodyLooksKeepsItsExactExit(t *testing.T) {
 func TestTaskWhoseInitIsKilledFromOutsideStillEnds(t *testing.T) {
 	h := open(t)
 	h.gated(t, "task", 0)
-	pids, err := os.ReadFile(filepath.Join(cgroupRoot, "pids", h.namespace, "task", "cgroup.procs"))
-	if err != nil {
-		pids, err = os.ReadFile(filepath.Join(cgroupRoot, h.namespace, "task", "cgroup.procs"))
-	}
-	var first int
-	if _, serr := fmt.Sscan(string(pids), &first); err != nil || serr != nil {
-		t.Fatal(err, serr)
-	}
-	if err := unix.Kill(first, unix.SIGKILL); err != nil {
+	if err := unix.Kill(h.processesOf(t, "task")[0], unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if exit := h.end(t, "task"); exit.Code != 137 || exit.Signal != 9 || exit.OOM || exit.Error == "" {
+	if exit := h.end(t, "task"); exit.Code != 137 || exit.Signal != 9 || exit.OOM || !exit.Lost || exit.Error == "" {
 		t.Errorf("exit %+v", exit)
 	}
+}
+
+// A machine that shuts down stops every process, asks each to end, and lets all go on.
+// Nobody may take that for the job's own end, nor our own asking for that.
+func TestTheEndOfAMachineIsNotTheJobs(t *testing.T) {
+	h := open(t)
+	for _, c := range []struct {
+		trap string
+		code int
+		lost bool
+	}{{"", 143, true}, {"trap 'exit 3' TERM; ", 3, true}, {"trap 'exit 0' TERM; ", 0, false}} {
+		id := fmt.Sprintf("task-%d", c.code)
+		h.waiting(t, id, c.trap)
+		pids := h.processesOf(t, id)
+		for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGTERM, unix.SIGCONT} {
+			for _, pid := range slices.Backward(pids) {
+				if err := unix.Kill(pid, s); err != nil && !errors.Is(err, unix.ESRCH) {
+					t.Fatal(err)
+				}
+			}
+		}
+		if exit := h.end(t, id); exit.Code != c.code || exit.Lost != c.lost || exit.Ended.IsZero() {
+			t.Errorf("exit %+v, want %+v", exit, c)
+		}
+	}
+	h.waiting(t, "stopped", "")
+	if err := h.Stop(t.Context(), "stopped", time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if exit := h.end(t, "stopped"); exit.Code != 143 || exit.Lost || exit.Error != "" {
+		t.Errorf("exit %+v", exit)
+	}
+}
+
+// waiting starts a task that has begun to wait.
+func (h host) waiting(t *testing.T, id, before string) {
+	t.Helper()
+	h.shell(t, runtime.Spec{ID: id}, before+"echo up; while :; do sleep 0.1; done")
+	r, err := h.Output(t.Context(), id, runtime.Stdout, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := io.ReadFull(r, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// processesOf are a task's processes, its init first.
+func (h host) processesOf(t *testing.T, id string) (pids []int) {
+	t.Helper()
+	list, err := os.ReadFile(filepath.Join(cgroupRoot, "pids", h.namespace, id, "cgroup.procs"))
+	if err != nil {
+		list, err = os.ReadFile(filepath.Join(cgroupRoot, h.namespace, id, "cgroup.procs"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range strings.FieldsSeq(string(list)) {
+		pid, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }
 
 func TestEveryStartSurvivesOrLeavesNothingWhenContainerdDies(t *testing.T) {

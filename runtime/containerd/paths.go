@@ -82,6 +82,7 @@ func (p paths) output(id string, name string) string { return filepath.Join(p.re
 const (
 	claimFile = "users.json" // the range of users it draws from
 	finalFile = "exit.json"  // runtime.Exit, once it is settled
+	stopFile  = "stopped"    // we are about to ask it to end: nothing else did
 	killFile  = "killed"     // we are about to kill it: no OOM, no accident
 	hostsFile = "hosts"      // its /etc/hosts
 

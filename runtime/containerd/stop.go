@@ -37,6 +37,10 @@ func (r *Runtime) stop(ctx context.Context, id string, grace time.Duration) erro
 	if err := r.awaitStarted(ctx, id); err != nil {
 		return err
 	}
+	// Written first: this is what tells us from a machine that shuts down.
+	if err := record.Mark(r.paths.task(id), stopFile); err != nil {
+		return err
+	}
 	if err := r.signal(ctx, id, unix.SIGTERM); err != nil {
 		return err
 	}

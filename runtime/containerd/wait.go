@@ -132,9 +132,14 @@ func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) 
 	if err != nil {
 		return runtime.Exit{}, err
 	}
-	killed := record.Marked(r.paths.task(id), killFile)
+	stopped, killed := record.Marked(r.paths.task(id), stopFile), record.Marked(r.paths.task(id), killFile)
 	if ok {
-		return runtime.Exit{Code: e.Code, Signal: e.Signal, OOM: e.OOM && !killed, Killed: killed && e.Signal == int(unix.SIGKILL), Started: e.Started, Ended: e.Ended, Error: e.Error}, nil
+		exit := runtime.Exit{Code: e.Code, Signal: e.Signal, OOM: e.OOM && !killed, Killed: killed && e.Signal == int(unix.SIGKILL), Started: e.Started, Ended: e.Ended, Error: e.Error}
+		// A program that ends with 0 all the same had come to its end.
+		if e.Told && !stopped && e.Code != 0 && e.Error == "" {
+			exit.Lost, exit.Error = true, "asked to end, and not by its node"
+		}
+		return exit, nil
 	}
 	exit := runtime.Exit{Code: 125, Started: r.startedAt(id), Ended: status.ExitTime}
 	if exit.Ended.IsZero() {
@@ -147,12 +152,12 @@ func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) 
 		exit.Code, exit.Signal, exit.OOM = 137, int(unix.SIGKILL), true
 	case status.Status == client.Stopped && status.ExitStatus > 128:
 		exit.Code, exit.Signal = int(status.ExitStatus), int(status.ExitStatus)-128
-		exit.Error, exit.Lost = "ended from outside", true
+		exit.Error, exit.Lost = "killed, and not by its node", true
 	case exit.Started.IsZero():
 		exit.Error = "never started"
 	default:
 		exit.Lost = true
-		exit.Error = "vanished: the host was restarted, or something outside ended it"
+		exit.Error = "nothing saw its end"
 	}
 	return exit, nil
 }

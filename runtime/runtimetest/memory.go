@@ -101,6 +101,15 @@ func (m Memory) Stop(ctx context.Context, id string, grace time.Duration) error 
 	return nil
 }
 
+// Lose ends a task as the shutdown of its machine does.
+func (m Memory) Lose(id string) error {
+	t, err := m.task("lose", id)
+	if err == nil {
+		t.end(runtime.Exit{Code: 143, Signal: 15, Lost: true})
+	}
+	return err
+}
+
 // Warn makes a script that handles it print what it said it would.
 func (m Memory) Warn(_ context.Context, id string) error {
 	t, err := m.task("warn", id)

@@ -301,7 +301,7 @@ func (t *task) end(how runtime.Exit) {
 		return
 	}
 	t.dying = true
-	t.exit.Code, t.exit.Signal = how.Code, how.Signal
+	t.exit.Code, t.exit.Signal, t.exit.Lost = how.Code, how.Signal, how.Lost
 	close(t.killed)
 	t.changed()
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,31 @@ func TestAJobThatExitsIsNotRunAgain(t *testing.T) {
 		_, events := finish(t, m[0], sub)
 		exited(t, events, 7)
 		if n := leaseEvents(events); n != 1 {
+			t.Errorf("%d leases", n)
+		}
+	})
+}
+
+// The worker's machine is shut down in order, which ends its tasks with a code.
+func TestAJobWhoseTaskIsLostIsRunAgain(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		sub := submission(t, m[0], "sleep 1h")
+		sub.Retries = 1
+		id := submit(t, m[0], sub, 20*time.Second)
+		for range 2 {
+			if err := m[1].Runtime.Lose(tasksOf(t, m[1])[0]); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		events := follow(t, m[0], id)
+		end := ended(t, events)
+		if end.Outcome != leasev1.Outcome_OUTCOME_FAILED || !strings.Contains(end.Sentence, "was lost") || end.Exit.GetCode() != 143 || end.CreditMs == 0 {
+			t.Errorf("ended %v", end)
+		}
+		if n := leaseEvents(events); n != 2 {
 			t.Errorf("%d leases", n)
 		}
 	})

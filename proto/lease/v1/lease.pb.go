@@ -156,7 +156,7 @@ const (
 	Cause_CAUSE_CONTENT        Cause = 9  // an input is not usable
 	Cause_CAUSE_NO_SPACE       Cause = 10 // the worker has no room for the image, the inputs or the task's disk
 	Cause_CAUSE_RUNTIME        Cause = 11 // the worker's runtime failed
-	Cause_CAUSE_LOST           Cause = 12 // it vanished: the host was restarted, or something outside ended it
+	Cause_CAUSE_LOST           Cause = 12 // the host was restarted, or something outside ended it
 )
 
 // Enum value maps for Cause.

@@ -62,7 +62,8 @@ type Job struct {
 type Exit struct {
 	Code    int       `json:"code"` // 0–255; 128+n when signal n ended it
 	Signal  int       `json:"signal,omitempty"`
-	OOM     bool      `json:"oom,omitempty"` // the kernel killed a process of the task for want of memory
+	OOM     bool      `json:"oom,omitempty"`  // the kernel killed a process of the task for want of memory
+	Told    bool      `json:"told,omitempty"` // something outside of the task asked it to end before it did
 	Error   string    `json:"error,omitempty"`
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended"`
