@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -32,6 +33,31 @@ var checks = []check{
 	{"power-cut", false, 30 * time.Minute, powerCut},
 	{"suspend", false, time.Hour, suspend},
 	{"lossy-wire", false, 30 * time.Minute, lossy},
+}
+
+// checks makes those that are wanted, in order, prints a line for each, and says how many failed.
+func (s *site) checks(ctx context.Context, wanted func(check) bool) (failed int) {
+	for _, c := range checks {
+		if !wanted(c) {
+			continue
+		}
+		started := time.Now()
+		seen, err := s.check(ctx, c)
+		if ctx.Err() != nil {
+			return failed // whoever ended us knows
+		}
+		took := time.Since(started).Round(time.Second)
+		if err == nil {
+			fmt.Printf("vm %s ok: %s (%s)\n", c.name, seen, took)
+			continue
+		}
+		failed++
+		fmt.Printf("vm %s FAILED after %s: %v\n", c.name, took, err)
+		if c.always {
+			return failed
+		}
+	}
+	return failed
 }
 
 func (s *site) check(ctx context.Context, c check) (string, error) {

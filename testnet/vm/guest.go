@@ -3,12 +3,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"time"
@@ -76,6 +74,9 @@ func (g *guest) next(ctx context.Context) (wire.Answer, error) {
 
 // send has a script run, and does not wait for its end.
 func (g *guest) send(script string) (int, error) {
+	if g == nil {
+		return 0, errors.New("the machine is off")
+	}
 	g.last++
 	if err := json.NewEncoder(g.conn).Encode(wire.Request{ID: g.last, Script: script}); err != nil {
 		return 0, fmt.Errorf("ask the machine: %w", err)
@@ -122,33 +123,6 @@ func (g *guest) await(ctx context.Context, script string) (string, error) {
 		case <-pause.C:
 		case <-ctx.Done():
 			return out, fmt.Errorf("%q did not come true in the machine: %s", script, out)
-		}
-	}
-}
-
-// repeat runs what it reads in the machine, a line at a time, for a person.
-func (g *guest) repeat(ctx context.Context, in io.Reader) {
-	lines := make(chan string)
-	go func() { // nothing ends a read of a terminal but what comes from it: this may outlive us
-		defer close(lines)
-		for s := bufio.NewScanner(in); s.Scan(); {
-			lines <- s.Text()
-		}
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case line, more := <-lines:
-			if !more {
-				return
-			}
-			out, code, err := g.try(ctx, line)
-			if err != nil {
-				fmt.Println(err)
-				return
-			}
-			fmt.Printf("%s\n[%d]\n", out, code)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func memoryHolds(ctx context.Context, s *site) (string, error) {
 	case code != 137 || !strings.Contains(out, "memory"):
 		return "", fmt.Errorf("exit code %d, want 137 and a word about memory: %s", code, out)
 	}
-	return fmt.Sprintf("exit code %d: %s", code, strings.TrimSpace(out)), nil
+	return fmt.Sprintf("exit code %d: %s", code, lastLine(out)), nil
 }
 
 // processesHold has a job fork without end.

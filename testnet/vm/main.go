@@ -25,7 +25,7 @@ func main() {
 	flag.StringVar(&o.cache, "cache", "bin/vm", "keep the machine's root file system in this `folder`")
 	only := flag.String("run", "", "only checks whose name matches this `pattern`")
 	flag.DurationVar(&o.asleep, "asleep", 10*time.Minute, "how long the machine is suspended")
-	flag.BoolVar(&o.shell, "shell", false, "at the end run what comes in, line by line, in the machine")
+	flag.BoolVar(&o.shell, "shell", false, "at the end run what comes in, line by line, in the machine; a line \"check PATTERN\" makes checks")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -76,26 +76,12 @@ func try(ctx context.Context, o options, made image) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	failed := 0
-	for _, c := range checks {
-		if !o.only.MatchString(c.name) && !c.always {
-			continue
-		}
-		started := time.Now()
-		seen, err := s.check(ctx, c)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		took := time.Since(started).Round(time.Second)
-		if err != nil {
-			failed++
-			fmt.Printf("vm %s FAILED after %s: %v\n", c.name, took, err)
-			continue
-		}
-		fmt.Printf("vm %s ok: %s (%s)\n", c.name, seen, took)
-	}
+	failed := s.checks(ctx, func(c check) bool { return c.always || o.only.MatchString(c.name) })
 	if o.shell && s.guest != nil {
-		s.guest.repeat(ctx, os.Stdin)
+		failed += s.repeat(ctx, os.Stdin)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d checks failed; the machine's console is in %s", failed, filepath.Join(o.cache, "console.log"))

@@ -58,16 +58,15 @@ func (s *site) interrupted(ctx context.Context, restart func() error) (string, e
 	if err != nil {
 		return "", err
 	}
-	if now, err := s.ps(ctx, job); err != nil || now.Lease != before.Lease || code == 0 {
-		return "", fmt.Errorf("exit code %d, lease %s became %s, %v", code, before.Lease, now.Lease, err)
+	if now, err := s.ps(ctx, job); err != nil || now.Lease != before.Lease || code != 125 || !strings.Contains(out, "was lost") {
+		return "", fmt.Errorf("exit code %d, lease %s became %s, %v: %s", code, before.Lease, now.Lease, err, out)
 	}
 	said, err := s.receipt(ctx, job)
 	if err != nil {
 		return "", err
 	}
 	signed, err := s.histories(ctx)
-	lines := strings.Split(strings.TrimSpace(out), "\n")
-	return fmt.Sprintf("exit code %d, %q; receipts equal, %s; %s", code, lines[len(lines)-1], said, signed), err
+	return fmt.Sprintf("exit code %d, %q; receipts equal, %s; %s", code, lastLine(out), said, signed), err
 }
 
 // histories stops both sides, has their journals checked, and starts the worker again.

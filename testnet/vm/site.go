@@ -124,6 +124,12 @@ func (s *site) rigmeshHere(ctx context.Context, args ...string) (string, int, er
 	return strings.TrimSpace(out.String()), 0, nil
 }
 
+// lastLine is how a command ended, in its own words.
+func lastLine(out string) string {
+	out = strings.TrimSpace(out)
+	return out[strings.LastIndexByte(out, '\n')+1:]
+}
+
 // requester is rigmeshHere for a command that must succeed.
 func (s *site) requester(ctx context.Context, args ...string) (string, error) {
 	out, code, err := s.rigmeshHere(ctx, args...)
