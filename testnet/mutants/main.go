@@ -4,20 +4,17 @@
 //	go run ./testnet/mutants            all bugs
 //	go run ./testnet/mutants -bug slot  those with "slot" in their name
 //
-// The tree itself is never changed: the compiler is given other contents for one file.
+// Every hunt is first run on the code as it is: one that fails there, or has no test to run,
+// finds nothing. The tree itself is never changed: the compiler is given other contents for one file.
 package main
 
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -31,17 +28,27 @@ func main() {
 }
 
 func run(only string) error {
-	var missed []string
-	for _, b := range bugs {
-		if !strings.Contains(b.name, only) {
+	chosen, err := choose(only)
+	if err != nil {
+		return err
+	}
+	for _, h := range hunts {
+		if !reachesAny(h, chosen) {
 			continue
 		}
-		by, tried, err := b.hunted()
+		if err := h.prepare(); err != nil {
+			return fmt.Errorf("hunt %s without a bug: %w", h.by, err)
+		}
+		fmt.Printf("hunt   %-34s passes without a bug in %s\n", h.by, h.takes)
+	}
+	var missed []string
+	for _, b := range chosen {
+		r, err := b.hunted()
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
-		fmt.Printf("mutant %-34s found by %d of %d: %s\n", b.name, len(by), tried, strings.Join(by, ", "))
-		if len(by) == 0 {
+		fmt.Printf("mutant %-34s %s\n", b.name, r)
+		if len(r.by) == 0 && r.tried > 0 {
 			missed = append(missed, b.name)
 		}
 	}
@@ -51,48 +58,94 @@ func run(only string) error {
 	return nil
 }
 
-// hunted tries every hunt that could find a bug, and names those that did.
-func (b bug) hunted() (by []string, tried int, err error) {
+// choose gives the bugs with a word in their name. Each must have its place in the code.
+func choose(only string) ([]bug, error) {
+	var chosen []bug
+	for _, b := range bugs {
+		if _, err := b.planted(); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.name, err)
+		}
+		if strings.Contains(b.name, only) {
+			chosen = append(chosen, b)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no bug has %q in its name", only)
+	}
+	return chosen, nil
+}
+
+// result is what the hunts made of a bug.
+type result struct {
+	by    []string // who found it, with the first test that failed
+	hung  []string // who did not come to an end, which is not a find
+	tried int
+}
+
+func (r result) String() string {
+	if r.tried == 0 {
+		return "not tried: the hunts that could find it run containers, and that needs root"
+	}
+	s := fmt.Sprintf("found by %d of %d", len(r.by), r.tried)
+	if len(r.by) > 0 {
+		s += ": " + strings.Join(r.by, ", ")
+	}
+	if len(r.hung) > 0 {
+		s += "; did not end: " + strings.Join(r.hung, ", ")
+	}
+	return s
+}
+
+// hunted tries every hunt that could find a bug.
+func (b bug) hunted() (result, error) {
+	var r result
 	overlay, err := b.overlay()
 	if err != nil {
-		return nil, 0, err
+		return r, err
 	}
 	defer os.RemoveAll(filepath.Dir(overlay))
 	for _, h := range hunts {
-		reached, err := h.reaches(b.file)
-		if err != nil {
-			return nil, 0, err
-		}
-		if !reached {
+		if !h.reaches(b) {
 			continue
 		}
-		tried++
-		found, err := h.finds(overlay)
-		if err != nil {
-			return nil, 0, err
-		}
-		if found {
-			by = append(by, h.by)
+		r.tried++
+		end, err := h.run("-overlay", overlay)
+		switch {
+		case err != nil:
+			return r, err
+		case end.hung:
+			r.hung = append(r.hung, h.by)
+		case end.failed:
+			r.by = append(r.by, h.by+" ("+end.test+")")
 		}
 	}
-	return by, tried, nil
+	return r, nil
+}
+
+// planted is the bug's file with the bug in it.
+func (b bug) planted() ([]byte, error) {
+	good, err := os.ReadFile(b.file)
+	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(good, []byte(b.old)); n != 1 {
+		return nil, fmt.Errorf("%q stands %d times in %s, want once", b.old, n, b.file)
+	}
+	return bytes.Replace(good, []byte(b.old), []byte(b.new), 1), nil
 }
 
 // overlay writes the changed file, and what tells the compiler to take it.
 func (b bug) overlay() (string, error) {
-	good, err := os.ReadFile(b.file)
+	content, err := b.planted()
 	if err != nil {
 		return "", err
-	}
-	if n := bytes.Count(good, []byte(b.old)); n != 1 {
-		return "", fmt.Errorf("%q stands %d times in %s, want once", b.old, n, b.file)
 	}
 	dir, err := os.MkdirTemp("", "rigmesh-mutant-")
 	if err != nil {
 		return "", err
 	}
 	bad := filepath.Join(dir, filepath.Base(b.file))
-	if err := os.WriteFile(bad, bytes.Replace(good, []byte(b.old), []byte(b.new), 1), 0o600); err != nil {
+	if err := os.WriteFile(bad, content, 0o600); err != nil {
 		return "", err
 	}
 	file, err := filepath.Abs(b.file)
@@ -105,29 +158,4 @@ func (b bug) overlay() (string, error) {
 	}
 	overlay := filepath.Join(dir, "overlay.json")
 	return overlay, os.WriteFile(overlay, list, 0o600)
-}
-
-// reaches says whether a hunt's tests run code of a file's package.
-func (h hunt) reaches(file string) (bool, error) {
-	out, err := exec.Command("go", "list", "-deps", "-test", "-f", "{{.ImportPath}}", h.pkg).Output()
-	if err != nil {
-		return false, fmt.Errorf("list what %s needs: %w", h.pkg, err)
-	}
-	want := "github.com/rigmesh/rigmesh/" + path.Dir(file)
-	return slices.Contains(strings.Fields(string(out)), want), nil
-}
-
-// finds runs a hunt. A bug that does not compile is no bug.
-func (h hunt) finds(overlay string) (bool, error) {
-	out, err := exec.Command("go", "test", "-count=1", "-timeout=5m", "-overlay", overlay, "-run", h.run, h.pkg).CombinedOutput()
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return false, nil
-	case !errors.As(err, &exit):
-		return false, err
-	case bytes.Contains(out, []byte("[build failed]")) || bytes.Contains(out, []byte("[setup failed]")):
-		return false, fmt.Errorf("%s does not compile with it: %s", h.pkg, out)
-	}
-	return true, nil
 }
