@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -53,16 +54,16 @@ func onTerminal(t *testing.T, dir string, columns, rows int, args ...string) *te
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	drawn := make(chan struct{})
-	go func() { s.draw(); close(drawn) }()
-	go func() { _, _ = io.Copy(master, s.screen) }() // what a terminal answers when it is asked
+	var both sync.WaitGroup
+	both.Go(s.draw)
+	both.Go(func() { _, _ = io.Copy(master, s.screen) }) // what a terminal answers when it is asked
 	t.Cleanup(func() {
 		_ = s.cmd.Process.Kill()
 		_ = s.cmd.Wait()
 		_ = slave.Close()
 		_ = master.Close()
-		_ = s.screen.Close()
-		<-drawn
+		_ = s.screen.InputPipe().(io.Closer).Close() // ends the reader; the screen's own Close races with it
+		both.Wait()
 	})
 	return s
 }

@@ -5,6 +5,9 @@ import (
 	"flag"
 	"math/rand/v2"
 	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,9 +30,11 @@ type relay struct {
 	t                 *testing.T
 	worker, requester *side
 	toWorker, toReq   *session.PipeEnd
-	ofWorker, ofReq   [][]byte // frames, in the order they came
-	withheld          []byte   // a beat that never arrived
-	withhold          bool
+	withhold          atomic.Bool // the next beat
+
+	mu              sync.Mutex
+	ofWorker, ofReq [][]byte // frames, in the order they came
+	withheld        []byte   // a beat that never arrived
 }
 
 // connect joins the sides through the relay; again, when one of them has cut it off.
@@ -52,15 +57,31 @@ func (r *relay) pass(from, to *session.PipeEnd, copies *[][]byte) {
 			return
 		}
 		b, _ := proto.Marshal(&f)
-		*copies = append(*copies, b)
-		if f.GetBeat() != nil && r.withhold {
-			r.withheld, r.withhold = b, false
+		if r.keep(copies, b, f.GetBeat() != nil && r.withhold.CompareAndSwap(true, false)) {
 			continue
 		}
 		if err := to.Send(&f); err != nil {
 			return
 		}
 	}
+}
+
+// keep keeps a copy of a frame, and says whether it is withheld.
+func (r *relay) keep(copies *[][]byte, frame []byte, withhold bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*copies = append(*copies, frame)
+	if withhold {
+		r.withheld = frame
+	}
+	return withhold
+}
+
+// heard is all that either side has said, and the beat that was withheld.
+func (r *relay) heard() (ofWorker, ofReq [][]byte, withheld []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ofWorker, r.ofReq, r.withheld
 }
 
 // gone says whether somebody has cut the relay off.
@@ -92,9 +113,9 @@ func TestLiveLeaseAcceptsNothingFalse(t *testing.T) {
 		synctest.Wait()
 		worker.Post(t.Context(), lease.TaskRunning{})
 		time.Sleep(10 * time.Second)
-		r.withhold = true
+		r.withhold.Store(true)
 		time.Sleep(10 * time.Second) // a beat is withheld, and is out of date by now
-		if r.withheld == nil || worker.state().Ended() {
+		if _, _, b := r.heard(); b == nil || worker.state().Ended() {
 			t.Fatalf("the lease is %s", worker.state())
 		}
 		goroutines, heap := runtime.NumGoroutine(), heapInUse()
@@ -151,9 +172,10 @@ func (r *relay) reconnect() {
 // falseFrame is one that nobody may believe: said before, signed by somebody else, of
 // another lease, out of date, or changed in one bit.
 func (r *relay) falseFrame(random *rand.Rand, strangers [][]byte) (*session.PipeEnd, *leasev1.BeatFrame) {
-	to, heard := r.toReq, r.ofWorker
+	ofWorker, ofReq, withheld := r.heard()
+	to, heard := r.toReq, ofWorker
 	if random.IntN(2) == 0 {
-		to, heard = r.toWorker, r.ofReq
+		to, heard = r.toWorker, ofReq
 	}
 	const recent = 4 // what was said just now may rightly be answered again
 	b := heard[random.IntN(len(heard)-recent)]
@@ -161,11 +183,11 @@ func (r *relay) falseFrame(random *rand.Rand, strangers [][]byte) (*session.Pipe
 	case 0:
 		b = strangers[random.IntN(len(strangers))]
 	case 1:
-		b, to = r.withheld, r.toReq
+		b, to = withheld, r.toReq
 	case 2: // said by the other side
-		b = r.ofReq[random.IntN(len(r.ofReq))]
+		b = ofReq[random.IntN(len(ofReq))]
 		if to == r.toWorker {
-			b = r.ofWorker[random.IntN(len(r.ofWorker))]
+			b = ofWorker[random.IntN(len(ofWorker))]
 		}
 	}
 	f := &leasev1.BeatFrame{}
@@ -212,7 +234,8 @@ func framesOfAnotherLease(t *testing.T) [][]byte {
 	r.toWorker.Reset()
 	r.toReq.Reset()
 	synctest.Wait()
-	return append(r.ofWorker, r.ofReq...)
+	ofWorker, ofReq, _ := r.heard()
+	return slices.Concat(ofWorker, ofReq)
 }
 
 func heapInUse() uint64 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -28,7 +29,7 @@ type machine struct {
 	clock   clock.Clock
 	boot    string
 	booted  time.Time
-	skew    time.Duration // of its wall clock
+	skew    atomic.Int64  // of its wall clock, in nanoseconds
 	drift   time.Duration // ahead in each second
 	slept   time.Duration // since it was booted
 	awake   atomic.Pointer[chan struct{}]
@@ -40,7 +41,7 @@ func (m *machine) read() clock.Reading {
 	<-*m.awake.Load()
 	passed := time.Since(m.booted)
 	passed += passed / time.Second * m.drift
-	return clock.Reading{Boot: m.boot, Up: passed, Awake: passed - m.slept, Wall: time.Now().Add(m.skew)}
+	return clock.Reading{Boot: m.boot, Up: passed, Awake: passed - m.slept, Wall: time.Now().Add(time.Duration(m.skew.Load()))}
 }
 
 func (m *machine) now() time.Time     { return m.clock.Now(m.read()) }
@@ -64,7 +65,8 @@ func (m *machine) reboot(d *day, long, skew time.Duration) {
 	l := m.Lease()
 	d.pass(long)
 	records := m.journal.Records()
-	m.boot, m.booted, m.slept, m.skew = m.boot+"'", time.Now(), 0, skew
+	m.boot, m.booted, m.slept = m.boot+"'", time.Now(), 0
+	m.skew.Store(int64(skew))
 	m.clock, _ = clock.Begin(m.clock, m.read())
 	m.clock = m.clock.After(records[len(records)-1].At)
 	var events []lease.Recorded
@@ -85,12 +87,15 @@ func (m *machine) reboot(d *day, long, skew time.Duration) {
 
 // stopwatch is how long a task really ran.
 type stopwatch struct {
+	mu                      sync.Mutex
 	started, frozen, asleep bool
 	ran                     time.Duration
 	since                   time.Time
 }
 
 func (s *stopwatch) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.started && !s.frozen && !s.asleep {
 		s.ran += time.Since(s.since)
 	}
@@ -100,14 +105,15 @@ func (s *stopwatch) set(change func()) {
 
 func (s *stopwatch) pause(is bool) { s.set(func() { s.asleep = is }) }
 
-func (s *stopwatch) read() time.Duration {
-	s.set(func() {})
-	return s.ran
+func (s *stopwatch) read() (ran time.Duration) {
+	s.set(func() { ran = s.ran })
+	return ran
 }
 
 // newMachine is one with a lease that is not begun yet.
 func newMachine(skew time.Duration) *machine {
-	m := &machine{boot: "boot", booted: time.Now(), skew: skew}
+	m := &machine{boot: "boot", booted: time.Now()}
+	m.skew.Store(int64(skew))
 	awake := make(chan struct{})
 	close(awake)
 	m.awake.Store(&awake)
@@ -236,7 +242,7 @@ func TestADayIsBilledToTheIntervalWhateverHappens(t *testing.T) {
 		return func(d *day) { d.requester.reboot(d, 5*time.Minute, skew) }
 	}
 	set := func(by time.Duration) func(*day) {
-		return func(d *day) { d.worker.skew, d.requester.skew = d.worker.skew+by, d.requester.skew+by }
+		return func(d *day) { d.worker.skew.Add(int64(by)); d.requester.skew.Add(int64(by)) }
 	}
 	const hour = time.Hour
 	for name, c := range map[string]struct {

@@ -51,7 +51,7 @@ var hunts = []*hunt{
 	{by: "broken disks", pkg: "./testnet/sim", test: "DiskThatFails"},
 	{by: "simulation", pkg: "./testnet/sim", test: "Lives|ShortCut|LongCut|Winner|Devices|Rents"},
 	{by: "journal", pkg: "./job/journal"},
-	{by: "session", pkg: "./job/session"},
+	{by: "session", pkg: "./job/session", test: "Nothing|Journal|Guard|Record|Stream|CoSigned|Stopping"},
 	{by: "worker", pkg: "./job/worker"},
 	{by: "gossip", pkg: "./node/announce"},
 	{by: "blobs", pkg: "./p2p/blob"},
