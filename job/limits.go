@@ -12,6 +12,7 @@ const (
 	MaxCPUMillis  = 1_024_000       // thousandths of a core: 1,024 cores
 	MaxMemory     = uint64(1) << 46 // bytes: 64 TiB
 	MaxDisk       = uint64(1) << 50 // bytes: 1 PiB
+	LeastDisk     = uint64(1) << 28 // bytes for a task that names no size, at least: 256 MiB
 	MaxPids       = 1 << 20         // processes and threads of one task
 	MaxBlobTotal  = uint64(1) << 44 // bytes of one image or input: 16 TiB
 	MaxImageIndex = uint64(4) << 20 // bytes of an image's index or manifest: 4 MiB

@@ -80,11 +80,11 @@ func (n *Node) storeMax(used int64) (int64, error) {
 	if n.cfg.Store.Max > 0 {
 		return int64(n.cfg.Store.Max), nil
 	}
-	free, err := freeDisk(n.cfg.DataDir)
+	room, err := runtime.RoomUnder(n.cfg.DataDir)
 	if err != nil {
-		return 0, fmt.Errorf("disk under %s: %w", n.cfg.DataDir, err)
+		return 0, err
 	}
-	return (free + used) / 2, nil
+	return (room.Bytes + used) / 2, nil
 }
 
 // keptBlobs are inputs, outputs, and images on their way to a worker.

@@ -53,7 +53,7 @@ func (n *Node) makeWorker() error {
 			Strangers: market.Strangers{Leases: n.cfg.StrangerLeases, Budget: n.cfg.StrangerBudget},
 		},
 		Boot: clocks.Boot,
-		Dir:  n.path("tasks"), SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,
+		Dir:  n.path("tasks"), Room: n.taskRoom, SamplesDir: n.path("samples"), Now: n.now, Slept: n.parts.Slept, Runtime: n.parts.Runtime, Journal: n.guard,
 		Peers: workerSide{n}, Folders: n.folders(), Commons: n.commons, Registry: n.registry(), Swarm: n.images, Receipts: countedReceipts{n.receipts, n.standing}, Standing: n.standing, Crowd: n.crowd, Log: n.log,
 	})
 	n.keeper.Serve(n.worker, n.processes)

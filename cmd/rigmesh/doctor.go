@@ -15,6 +15,7 @@ import (
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
+	"github.com/rigmesh/rigmesh/runtime"
 )
 
 // checkup is what doctor found about one thing.
@@ -143,10 +144,13 @@ func checkDisk(_ context.Context, cfg config.Config) checkup {
 	for !exists(dir) && dir != filepath.Dir(dir) {
 		dir = filepath.Dir(dir)
 	}
-	free, err := freeDisk(dir)
+	room, err := runtime.RoomUnder(dir)
+	free := uint64(room.Bytes)
 	switch {
 	case err != nil:
-		return wrong("disk", "rigmesh up --data DIR on a disk that can be read", "%s: %v", dir, err)
+		return wrong("disk", "rigmesh up --data DIR on a disk that can be read", "%v", err)
+	case room.NoFiles():
+		return wrong("disk", "remove files, or use another disk with --data DIR", "no more files fit on the disk of %s", dir)
 	case free < leastDisk:
 		return wrong("disk", "make room, or use another disk with --data DIR", "%s free under %s, and images want %s at least", size(free), dir, size(leastDisk))
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -150,12 +149,4 @@ func toolkitVersion(said string) gpu.Version {
 		return ""
 	}
 	return v
-}
-
-func freeDisk(dir string) (uint64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, fmt.Errorf("free space: %w", err)
-	}
-	return st.Bavail * uint64(st.Bsize), nil
 }

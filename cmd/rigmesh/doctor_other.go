@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"math"
 
 	"github.com/rigmesh/rigmesh/node/config"
 )
@@ -15,5 +14,3 @@ var machineChecks = []func(context.Context, config.Config) checkup{
 		return good("system", "this machine can rent; only Linux lends GPUs")
 	},
 }
-
-func freeDisk(string) (uint64, error) { return math.MaxInt64, nil }

@@ -155,6 +155,7 @@ func explainDuration(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
 	marketv1.DeclineReason_DECLINE_REASON_SIMULATED: {"only simulated GPUs", "allow simulated GPUs, to try things out"},
 	marketv1.DeclineReason_DECLINE_REASON_MACHINE:   {"too little CPU, memory or disk", "ask for less CPU, memory or disk"},
+	marketv1.DeclineReason_DECLINE_REASON_FULL:      {"no room on the worker's disk", "wait, ask for less disk, or ask other workers"},
 	marketv1.DeclineReason_DECLINE_REASON_PLATFORM:  {"another platform", "use an image of another platform"},
 	marketv1.DeclineReason_DECLINE_REASON_DRAINING:  {"taking no new work", "wait, or ask other workers"},
 	marketv1.DeclineReason_DECLINE_REASON_DRIVER:    {"a driver that is too old", "ask for an older driver or CUDA"},

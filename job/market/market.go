@@ -19,6 +19,7 @@ type Worker struct {
 	Network        string
 	Floor          uint64 // micro-credits per GPU-hour, the least for any device
 	Machine        *marketv1.Machine
+	DiskTaken      uint64        // bytes of the machine's disk that a further task cannot have now
 	Devices        []gpu.Device  // in service, held or free
 	Lent           []gpu.Device  // those of them that the owner lends now
 	Free           []gpu.Device  // those of these that nobody holds

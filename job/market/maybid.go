@@ -60,6 +60,7 @@ var rules = []func(question) *marketv1.Decline{
 	question.image,
 	question.duration,
 	question.draining,
+	question.room,
 	question.price,
 	question.withheld,
 }
@@ -169,6 +170,22 @@ func (q question) duration() *marketv1.Decline {
 func (q question) draining() *marketv1.Decline {
 	if q.worker.Draining {
 		return decline(marketv1.DeclineReason_DECLINE_REASON_DRAINING, "takes no new work at the moment")
+	}
+	return nil
+}
+
+// room asks whether the task's disk fits beside what lies on the machine's now.
+func (q question) room() *marketv1.Decline {
+	if q.worker.DiskTaken == 0 {
+		return nil
+	}
+	no := marketv1.DeclineReason_DECLINE_REASON_FULL
+	left := q.worker.Machine.GetDiskBytes() - q.worker.DiskTaken
+	switch want := cmp.Or(q.wanted.GetResources().GetDiskBytes(), job.LeastDisk); {
+	case left == 0:
+		return decline(no, "its disk is full")
+	case want > left:
+		return decline(no, "%s of its disk are free at the moment", gpu.FormatVRAM(left))
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ const (
 	unlinked  = marketv1.DeclineReason_DECLINE_REASON_NVLINK
 	noSlice   = marketv1.DeclineReason_DECLINE_REASON_MIG
 	tooLong   = marketv1.DeclineReason_DECLINE_REASON_DURATION
+	full      = marketv1.DeclineReason_DECLINE_REASON_FULL
 	draining  = marketv1.DeclineReason_DECLINE_REASON_DRAINING
 	expired   = marketv1.DeclineReason_DECLINE_REASON_EXPIRED
 	invalid   = marketv1.DeclineReason_DECLINE_REASON_INVALID
@@ -67,6 +68,8 @@ func TestWorkersBidTheSmallestDeviceAtItsPrice(t *testing.T) {
 		{"with the network that is lent", func(w *Worker) { w.Access = job.AccessPublic },
 			func(a *marketv1.Announcement) { a.Egress = &marketv1.Egress{Hosts: []string{"example.org"}} }, []string{"rtx-3070"}, 200_000},
 		{"what is free", func(w *Worker) { w.Free = w.Devices[:5] }, func(*marketv1.Announcement) {}, []string{"rtx-3080"}, 200_000},
+		{"what fits on the disk", func(w *Worker) { w.DiskTaken = 400 * gpu.GiB },
+			func(a *marketv1.Announcement) { a.Resources.DiskBytes = 100 * gpu.GiB }, []string{"rtx-3070"}, 200_000},
 		{"simulated when allowed", func(w *Worker) { w.Devices = madeUp("rtx-4090"); w.Lent, w.Free = w.Devices, w.Devices },
 			func(a *marketv1.Announcement) { a.Gpu.AllowSimulated = true }, []string{"rtx-4090"}, 200_000},
 	} {
@@ -141,6 +144,17 @@ func TestDeclinesGiveTheReasonThatMattersMost(t *testing.T) {
 			&marketv1.Decline{Reason: tooLong, DurationMs: 24 * hour, Text: "leases of at most 24h0m0s"}},
 		{"draining", func(w *Worker) { w.Draining = true }, nil,
 			&marketv1.Decline{Reason: draining, Text: "takes no new work at the moment"}},
+		{"a full disk", func(w *Worker) { w.DiskTaken = w.Machine.DiskBytes }, nil,
+			&marketv1.Decline{Reason: full, Text: "its disk is full"}},
+		{"no room for the disk that is asked for", func(w *Worker) { w.DiskTaken = 400 * gpu.GiB },
+			func(a *marketv1.Announcement) { a.Resources.DiskBytes = 101 * gpu.GiB },
+			&marketv1.Decline{Reason: full, Text: "100 GiB of its disk are free at the moment"}},
+		{"no room for the least disk", func(w *Worker) { w.DiskTaken = w.Machine.DiskBytes - job.LeastDisk + 1 },
+			func(a *marketv1.Announcement) { a.Resources.DiskBytes = 0 },
+			&marketv1.Decline{Reason: full, Text: "255 MiB of its disk are free at the moment"}},
+		{"too small beats a full disk", func(w *Worker) { w.DiskTaken = w.Machine.DiskBytes },
+			func(a *marketv1.Announcement) { a.Gpu.VramBytes = 48 * gpu.GiB },
+			&marketv1.Decline{Reason: vram, VramBytes: 24 * gpu.GiB, Text: "VRAM 24 GiB"}},
 		{"price beats busy", func(w *Worker) { allBusy(w); w.Floor = 350_000 }, nil,
 			&marketv1.Decline{Reason: price, Price: 350_000, Text: "price floor 0.35"}},
 		{"busy", allBusy, nil,

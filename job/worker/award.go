@@ -300,7 +300,7 @@ func (w *Worker) begin(id job.LeaseID, a award) (*tenancy, error) {
 	rec := journal.Record{Key: id.String(), Kind: KindAward, At: now, Event: event, Statements: [][]byte{said}}
 	err = w.Journal.Append(rec)
 	if errors.Is(err, journal.ErrFull) { // its person is told: there is nothing to wait for
-		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_MACHINE, "the worker's disk is full")
+		return nil, refuse(marketv1.DeclineReason_DECLINE_REASON_FULL, "its disk is full")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("journal lease %s: %w", id.Short(), err)

@@ -218,6 +218,29 @@ func TestADrainingWorkerTakesNoAward(t *testing.T) {
 	})
 }
 
+func TestAWorkerWithoutRoomOnItsDiskNeitherBidsNorTakesAnAward(t *testing.T) {
+	const full = marketv1.DeclineReason_DECLINE_REASON_FULL
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		room := uint64(1 << 40) // more than there was when the machine was measured
+		b.room = func() uint64 { return room }
+		b.start()
+		defer b.stop()
+		a := b.prepare(requesterKey, "exit 0")
+		for _, room = range []uint64{job.LeastDisk - 1, 0} {
+			if answer, err := b.Ask(b.announce(requesterKey, b.spec())); answer.GetDecline().GetReason() != full {
+				t.Errorf("asked with room for %d bytes: %v, %v; want full", room, answer, err)
+			}
+			if d := b.award(requesterKey, a.request()).GetRefused(); d.GetReason() != full {
+				t.Errorf("awarded with room for %d bytes: %v; want full", room, d)
+			}
+		}
+		room = job.LeastDisk
+		b.lease(a.request())
+		b.clear()
+	})
+}
+
 func TestOffersAreNumberedUpwardsOverARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

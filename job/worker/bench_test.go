@@ -53,6 +53,7 @@ type bench struct {
 	strangers market.Strangers
 	policy    worker.Policy
 	crowd     int
+	room      func() uint64 // for a task's disk; nil: as much as the machine has
 	standing  standing
 	wrap      func(runtime.Runtime) runtime.Runtime // what the worker sees of the runtime; may be nil
 	image     runtime.Image
@@ -83,7 +84,7 @@ func (b *bench) start() {
 		b.t.Fatal(err)
 	}
 	b.Worker = worker.New(worker.Config{
-		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, SamplesDir: b.samples, Now: time.Now,
+		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, Room: b.room, SamplesDir: b.samples, Now: time.Now,
 		Policy:  b.ownersPolicy(),
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
 		Cards:   b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept, Standing: &b.standing, Crowd: func() int { return b.crowd },

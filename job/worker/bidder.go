@@ -180,6 +180,7 @@ func (w *Worker) standing() market.Worker {
 		Network:        w.Network,
 		Floor:          w.Policy.Floor,
 		Machine:        w.Machine,
+		DiskTaken:      w.diskTaken(),
 		Devices:        w.Config.Devices.All(),
 		Lent:           w.Config.Devices.Lent(),
 		Free:           w.Config.Devices.Free(),
@@ -193,6 +194,14 @@ func (w *Worker) standing() market.Worker {
 		Access:         w.Policy.Access,
 		Images:         w.Policy.Images,
 	}
+}
+
+// diskTaken is how much of the machine's disk a further task cannot have.
+func (w *Worker) diskTaken() uint64 {
+	if w.Room == nil {
+		return 0
+	}
+	return w.Machine.GetDiskBytes() - min(w.Machine.GetDiskBytes(), w.Room())
 }
 
 // Offer signs a fresh offer.

@@ -50,6 +50,9 @@ type Config struct {
 	Machine *marketv1.Machine
 	Devices *gpu.Reservations
 	Dir     string // of the tasks' folders
+	// Room is how many bytes a further task may have for its disk at this moment, 0 when none can be
+	// made; nil: as many as the machine was measured with.
+	Room func() uint64
 	// Boot names this boot of the machine: what was written and not synced before the last one may be gone.
 	Boot string
 	// SamplesDir holds what was sampled of tasks, a file for each lease.

@@ -91,15 +91,22 @@ func (r *Runtime) makeDisk(ctx context.Context, image string, bytes uint64) erro
 // roomForDisk gives the size of a disk, and refuses one that could not be filled because
 // of what other tasks were promised.
 func (r *Runtime) roomForDisk(bytes uint64) (size int64, err error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(r.cfg.DataDir, &st); err != nil {
+	free, err := runtime.RoomUnder(r.cfg.DataDir)
+	if err != nil {
 		return 0, err
 	}
-	free, promised := int64(st.Bavail)*int64(st.Bsize), r.promised()
-	if size = diskSize(bytes, free-promised); free-promised < size {
-		err = fmt.Errorf("%w: a disk of %d MiB where %d MiB are free and %d MiB of them promised to other tasks", runtime.ErrNoSpace, size>>20, free>>20, promised>>20)
+	promised := r.promised()
+	if size = diskSize(bytes, free.Bytes-promised); free.Bytes-promised < size {
+		err = fmt.Errorf("%w: a disk of %d MiB where %d MiB are free and %d MiB of them promised to other tasks", runtime.ErrNoSpace, size>>20, free.Bytes>>20, promised>>20)
 	}
 	return size, err
+}
+
+// Room is what a further task may have: what is free and not promised to others.
+func (r *Runtime) Room() (runtime.Room, error) {
+	room, err := runtime.RoomUnder(r.cfg.DataDir)
+	room.Bytes = max(0, room.Bytes-r.promised())
+	return room, err
 }
 
 // promised is what the disks of tasks that run may still grow by.

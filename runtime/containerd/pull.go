@@ -15,7 +15,6 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -205,14 +204,11 @@ func (p *pull) missing(ctx context.Context, m ocispec.Manifest) (n int64) {
 
 // roomFor refuses at once what cannot fit. What a layer unpacks to is not known here.
 func (p *pull) roomFor(n int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(p.r.cfg.DataDir, &st); err != nil {
-		return err
+	room, err := runtime.RoomUnder(p.r.cfg.DataDir)
+	if err == nil && room.Bytes < n {
+		err = fmt.Errorf("%w: %d bytes for an image of %d", runtime.ErrNoSpace, room.Bytes, n)
 	}
-	if free := int64(st.Bavail) * int64(st.Bsize); free < n {
-		return fmt.Errorf("%w: %d bytes for an image of %d", runtime.ErrNoSpace, free, n)
-	}
-	return nil
+	return err
 }
 
 // unpack names the image, which keeps its blobs from then on, and makes snapshots of

@@ -19,7 +19,6 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/containerd/record"
@@ -314,23 +313,15 @@ func (r *Runtime) discard(ctx context.Context, id string) error {
 	return r.releaseUsers(id)
 }
 
-// How little room means that the lack of room was the reason.
-const (
-	leastFree  = 16 << 20 // bytes
-	leastFiles = 64
-)
-
 // orNoSpace adds ErrNoSpace when the disk is full, of bytes or of files: gRPC carries no
 // such error.
 func (r *Runtime) orNoSpace(err error) error {
-	var st unix.Statfs_t
-	if unix.Statfs(r.cfg.DataDir, &st) != nil {
+	switch free, looked := runtime.RoomUnder(r.cfg.DataDir); {
+	case looked != nil:
 		return err
-	}
-	switch noFiles := st.Files > 0 && st.Ffree < leastFiles; { // btrfs and its like count none
-	case noFiles:
+	case free.NoFiles():
 		return fmt.Errorf("%w for files: %w", runtime.ErrNoSpace, err)
-	case st.Bavail*uint64(st.Bsize) < leastFree:
+	case free.Full():
 		return fmt.Errorf("%w: %w", runtime.ErrNoSpace, err)
 	}
 	return err

@@ -60,10 +60,10 @@ func (n *network) must(name string, args ...string) {
 var kinds = []struct {
 	name string
 	fill func(n *network)
-	told string // to the requester of a worker that has no room
+	told string // to the worker's owner
 }{
-	{"files", (*network).fillFiles, "the worker's disk has no room"},
-	{"bytes", (*network).fillBytes, "too little CPU, memory or disk"}, // not even for an award
+	{"files", (*network).fillFiles, "no more files fit on the disk"},
+	{"bytes", (*network).fillBytes, "is full"},
 }
 
 func (n *network) fillFiles() {
@@ -105,8 +105,9 @@ func (n *network) makeRoom() {
 	}
 }
 
-// A worker whose disk is full says so and stays up, whatever it ran out of; with room it works again.
-func TestAWorkerWithAFullDiskRefusesAndRecovers(t *testing.T) {
+// A worker whose disk is full bids on nothing, tells requesters and its owner why, and stays up,
+// whatever it ran out of; with room it works again.
+func TestAWorkerWithAFullDiskDeclinesAndRecovers(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			n := prepare(t, binary)
@@ -114,11 +115,14 @@ func TestAWorkerWithAFullDiskRefusesAndRecovers(t *testing.T) {
 			n.startWorker()
 			kind.fill(n)
 			r := n.run("--disk", "16MiB", "--wait", "10s", "oci-archive:busybox.tar", "true")
-			if r.code != 125 || !strings.Contains(r.stderr, kind.told) {
+			if r.code != 125 || !strings.Contains(r.stderr, "1 no room on the worker's disk") {
 				t.Errorf("exit code %d, and its requester is told: %s", r.code, r.stderr)
 			}
-			if r := n.rigmesh("status", "--data", attic); r.code != 0 || ended(n.worker) {
-				t.Errorf("the worker does not answer: %s", r.stderr)
+			if r := n.rigmesh("status", "--data", attic); r.code != 0 || !strings.Contains(r.stdout, kind.told) {
+				t.Errorf("its owner is told: %s%s", r.stdout, r.stderr)
+			}
+			if ended(n.worker) {
+				t.Error("the worker did not stay up")
 			}
 			n.makeRoom()
 			if r := n.run("--disk", "16MiB", "oci-archive:busybox.tar", "sh", "-c", "exit 7"); r.code != 7 {

@@ -53,6 +53,7 @@ const (
 	DeclineReason_DECLINE_REASON_STAMP       DeclineReason = 31 // the announcement's hash begins with too few zero bits; nearest: stamp_bits
 	DeclineReason_DECLINE_REASON_STANDING    DeclineReason = 32 // this requester awarded before and never came
 	DeclineReason_DECLINE_REASON_IMAGE       DeclineReason = 33 // not one that the owner runs; nearest: image_bytes, image_layers
+	DeclineReason_DECLINE_REASON_FULL        DeclineReason = 34 // no room on the machine's disk at the moment
 )
 
 // Enum value maps for DeclineReason.
@@ -83,6 +84,7 @@ var (
 		31: "DECLINE_REASON_STAMP",
 		32: "DECLINE_REASON_STANDING",
 		33: "DECLINE_REASON_IMAGE",
+		34: "DECLINE_REASON_FULL",
 	}
 	DeclineReason_value = map[string]int32{
 		"DECLINE_REASON_UNSPECIFIED": 0,
@@ -110,6 +112,7 @@ var (
 		"DECLINE_REASON_STAMP":       31,
 		"DECLINE_REASON_STANDING":    32,
 		"DECLINE_REASON_IMAGE":       33,
+		"DECLINE_REASON_FULL":        34,
 	}
 )
 
@@ -2446,7 +2449,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\n" +
 	"withdrawal\x18\x01 \x01(\v2\x19.rigmesh.market.v1.SignedR\n" +
 	"withdrawal\"\x0f\n" +
-	"\rLetGoReceived*\xbf\x05\n" +
+	"\rLetGoReceived*\xd8\x05\n" +
 	"\rDeclineReason\x12\x1e\n" +
 	"\x1aDECLINE_REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DECLINE_REASON_PRICE\x10\x01\x12\x18\n" +
@@ -2473,7 +2476,8 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x15DECLINE_REASON_REGION\x10\x1e\x12\x18\n" +
 	"\x14DECLINE_REASON_STAMP\x10\x1f\x12\x1b\n" +
 	"\x17DECLINE_REASON_STANDING\x10 \x12\x18\n" +
-	"\x14DECLINE_REASON_IMAGE\x10!B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
+	"\x14DECLINE_REASON_IMAGE\x10!\x12\x17\n" +
+	"\x13DECLINE_REASON_FULL\x10\"B5Z3github.com/rigmesh/rigmesh/proto/market/v1;marketv1b\x06proto3"
 
 var (
 	file_market_v1_market_proto_rawDescOnce sync.Once
