@@ -36,6 +36,7 @@ type Machine struct {
 	files   journal.FS
 	devices *node.Machine
 	images  worker.Registry
+	quiet   bool
 	cancel  context.CancelFunc
 	done    chan error
 	over    chan struct{} // closed when the node has ended by itself or was stopped
@@ -53,6 +54,7 @@ type Setting struct {
 	Owner   func(*config.Config)
 	// Registry has public images; nil: none is reached.
 	Registry worker.Registry
+	Quiet    bool // says nothing: what a test says is kept until its end
 }
 
 // Network makes one machine for each setting, connected through the first, and
@@ -84,7 +86,7 @@ func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
 	if s.Owner != nil {
 		s.Owner(&cfg)
 	}
-	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New(), images: s.Registry}
+	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New(), images: s.Registry, quiet: s.Quiet}
 }
 
 // Start runs a node on this machine.
@@ -110,6 +112,9 @@ func (m *Machine) Start() {
 }
 
 func (m *Machine) log(h *p2p.Host) *slog.Logger {
+	if m.quiet {
+		return slog.New(slog.DiscardHandler)
+	}
 	text := slog.NewTextHandler(m.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})
 	return slog.New(text).With("node", fmt.Sprint(h.ID())[46:])
 }
