@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/rigmesh/rigmesh/job"
@@ -114,8 +115,12 @@ func check(p receipt.Policy, file []byte) (finding, error) {
 
 // refusal words why a file is not accepted.
 func refusal(err error) error {
-	if errors.Is(err, receipt.ErrQuorum) {
+	switch {
+	case errors.Is(err, receipt.ErrQuorum):
 		return hint(fmt.Errorf("a valid receipt, but %w", err), "who counts and how many is up to you: --witness and --quorum")
+	case errors.Is(err, receipt.ErrNotReceipt):
+		return hint(fmt.Errorf("this receipt proves nothing: %w", err),
+			"a receipt is the file that rigmesh receipt export writes; what --json prints, and copied text, have no signatures to check")
 	}
 	return hint(fmt.Errorf("this receipt proves nothing: %w", err), "ask whoever gave it to you for the original file; a receipt cannot be edited")
 }
@@ -155,8 +160,8 @@ func verdict(w io.Writer, found finding) error {
 	if s.Simulated {
 		fmt.Fprintln(w, "Simulated: no real GPU was lent.")
 	}
-	_, err := fmt.Fprintf(w, "%s credits for %s, from %s for %s, lease %s\n",
-		credits(s.Amount), spanMS(s.CreditMS), shortPeer(s.Worker), shortPeer(s.Requester), s.LeaseID)
+	_, err := fmt.Fprintf(w, "%s credits for %s, from %s for %s, lease %s of network %s\n",
+		credits(s.Amount), spanMS(s.CreditMS), shortPeer(s.Worker), shortPeer(s.Requester), s.LeaseID, s.Network)
 	return err
 }
 
@@ -202,10 +207,13 @@ func fetchLease(c *cli.Context, k console, id string) ([]byte, error) {
 // asks the node for.
 func fileOr(c *cli.Context, k console, name string, fetch func(*cli.Context, console, string) ([]byte, error)) ([]byte, error) {
 	file, err := readReceipt(name, k)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fetch(c, k, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return file, err
 	}
-	return file, err
+	if strings.Trim(name, "0123456789abcdef") != "" || name == "" {
+		return nil, hint(err, "nor is %q the beginning of the id of a lease or a job: rigmesh receipt list shows those of this node", name)
+	}
+	return fetch(c, k, name)
 }
 
 func readReceipt(name string, k console) ([]byte, error) {

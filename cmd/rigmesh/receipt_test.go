@@ -43,7 +43,7 @@ func TestMonthIsATableOfExactAmounts(t *testing.T) {
 		t.Fatalf("%v, %v", rows, err)
 	}
 	want := []string{
-		"worker", "2027-01-15T08:00:01Z", "2027-01-15T08:00:15Z", "1", "14250", "0.35", "0.001385", "1385", "0.000", "0",
+		"worker", "2027-01-15T08:00:01Z", "2027-01-15T08:00:15Z", "1", "14250", "0.35", "0.001385", "1385", "0.000722", "0",
 		"the task ended by itself", "signed by both", "false", "false",
 	}
 	if got := append(rows[1][2:3:3], rows[1][4:]...); !slices.Equal(got, want) {

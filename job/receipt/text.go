@@ -64,6 +64,7 @@ func (a Audit) Text(w io.Writer) error {
 // facts are who, what and when. Models are what the devices are, if that is known.
 func (s Summary) facts(p *page, models string) {
 	p.line("lease", "%s", s.LeaseID)
+	p.line("network", "%s", s.Network)
 	p.line("worker", "%s, who lent", s.Worker)
 	p.line("requester", "%s, who rented", s.Requester)
 	gpu := fmt.Sprintf("%s, %s", cmp.Or(models, many(uint64(len(s.GPUs)), "device")), strings.Join(shortened(s.GPUs), " "))
@@ -111,7 +112,7 @@ func (g Gap) String() string {
 // sums are what it comes to, how it ended, and what that rests on.
 func (s Summary) sums(p *page) {
 	if m := s.Measured; m != nil {
-		p.line("energy", "%s kWh, measured by the worker's machine", KWh(m.EnergyMJ))
+		p.line("energy", "%s, measured by the worker's machine", energy(m.EnergyMJ))
 		p.line("GPU busy", "as much as %s at full load", span(m.BusyMS))
 	}
 	p.line("amount", "%s credits, at %s per GPU-hour", job.FormatPrice(s.Amount), job.FormatPrice(s.Price))
@@ -180,11 +181,19 @@ func (e *Exit) String() string {
 	return fmt.Sprint(e.Code)
 }
 
-// KWh writes millijoules as kilowatt-hours with three decimals, rounded down.
+// KWh writes millijoules as kilowatt-hours with six decimals, rounded down.
 func KWh(mj uint64) string {
-	const perWattHour = 3_600_000
-	wh := mj / perWattHour
-	return fmt.Sprintf("%d.%03d", wh/1000, wh%1000)
+	const perMilliwattHour = 3_600
+	mwh := mj / perMilliwattHour
+	return fmt.Sprintf("%d.%06d", mwh/1_000_000, mwh%1_000_000)
+}
+
+// energy writes millijoules for people: what is much in kilowatt-hours, the rest in watt-hours.
+func energy(mj uint64) string {
+	if wh := float64(mj) / 3_600_000; wh < 1000 {
+		return fmt.Sprintf("%.1f Wh", wh)
+	}
+	return fmt.Sprintf("%.3f kWh", float64(mj)/3_600_000_000)
 }
 
 func span(ms uint64) string {

@@ -155,7 +155,7 @@ func TestTextSaysWhatIsNotProved(t *testing.T) {
 		has  []string
 	}{
 		"receipt": {func(b *strings.Builder) error { return plain.Text(b) }, []string{
-			"amount     0.001385 credits, at 0.35 per GPU-hour\n", "energy     0.000 kWh", "proof      signed by both\n",
+			"amount     0.001385 credits, at 0.35 per GPU-hour\n", "energy     0.7 Wh", "proof      signed by both\n",
 			"times are the signers' own", "that a GPU did the work",
 		}},
 		"audit":   {func(b *strings.Builder) error { return audit.Text(b) }, []string{"seals      3 of 4 heartbeats, 1024 squarings", "a floor and not a clock", "samples    none of"}},
@@ -173,9 +173,9 @@ func TestTextSaysWhatIsNotProved(t *testing.T) {
 	}
 }
 
-func TestEnergyIsWrittenInWholeWattHours(t *testing.T) {
+func TestEnergyIsWrittenToTheMilliwattHour(t *testing.T) {
 	for mj, want := range map[uint64]string{
-		0: "0.000", 3_599_999: "0.000", 3_600_000: "0.001", 3_600_000_000: "1.000", 43_199_999_999: "11.999", 1<<64 - 1: "5124095576.030",
+		0: "0.000000", 3_599: "0.000000", 3_600: "0.000001", 3_600_000_000: "1.000000", 43_199_999_999: "11.999999", 1<<64 - 1: "5124095576.030431",
 	} {
 		if got := receipt.KWh(mj); got != want {
 			t.Errorf("%d mJ: %s, not %s", mj, got, want)
