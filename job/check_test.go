@@ -454,3 +454,26 @@ func FuzzCheckStatements(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCheckExecFrame: a program never gets a signal or a terminal that there cannot be.
+func FuzzCheckExecFrame(f *testing.F) {
+	for _, m := range []*leasev1.ExecFrame{
+		{Frame: &leasev1.ExecFrame_Stdin{Stdin: []byte("a")}}, {Frame: &leasev1.ExecFrame_Signal{Signal: 15}},
+		{Frame: &leasev1.ExecFrame_Size{Size: &leasev1.WindowSize{Rows: 24, Columns: 80}}}, {Frame: &leasev1.ExecFrame_StdinEnd{}},
+	} {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var m leasev1.ExecFrame
+		if proto.Unmarshal(b, &m) != nil || CheckExecFrame(&m) != nil {
+			return
+		}
+		if m.GetSignal() > 31 || m.GetSize().GetRows() > math.MaxUint16 || m.GetSize().GetColumns() > math.MaxUint16 || m.GetStart() != nil {
+			t.Errorf("valid: %v", &m)
+		}
+	})
+}

@@ -87,3 +87,18 @@ func TestPeersWithoutAnEd25519KeyAreRefused(t *testing.T) {
 		t.Error("PeerID took 31 bytes")
 	}
 }
+
+// FuzzIDs: an id has one text.
+func FuzzIDs(f *testing.F) {
+	f.Add("3f2a")
+	f.Add(strings.Repeat("0a", 16))
+	f.Add(strings.Repeat("0a", 32))
+	f.Fuzz(func(t *testing.T, text string) {
+		if id, err := ParseID(text); err == nil && id.String() != text {
+			t.Errorf("%q is job %s", text, id)
+		}
+		if id, err := ParseLeaseID(text); err == nil && id.String() != text {
+			t.Errorf("%q is lease %s", text, id)
+		}
+	})
+}

@@ -249,3 +249,26 @@ func FuzzShown(f *testing.F) {
 		}
 	})
 }
+
+// FuzzWatch: nobody has a witness watch what two did not sign.
+func FuzzWatch(f *testing.F) {
+	a := agreement("GPU-1", public(witness))
+	terms := func(signature []byte) *marketv1.Signed {
+		return &marketv1.Signed{Type: string(statement.TypeTerms), Payload: a.Payload, Signature: signature}
+	}
+	f.Add(must(proto.Marshal(&leasev1.Watch{WorkerTerms: terms(a.WorkerSig), RequesterTerms: terms(a.RequesterSig)})))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m := &leasev1.Watch{}
+		if proto.Unmarshal(b, m) != nil {
+			return
+		}
+		got, err := lease.NewAgreement(m.WorkerTerms, m.RequesterTerms)
+		if err != nil {
+			return
+		}
+		if w, err := attest.Begin(got, public(witness), epoch, random(7)); err == nil && w.ID() != a.ID() {
+			t.Errorf("watches %v", m)
+		}
+	})
+}

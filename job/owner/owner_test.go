@@ -332,3 +332,21 @@ func TestEveryDecisionHasAReasonAndEndsWithItsCause(t *testing.T) {
 		}
 	})
 }
+
+// FuzzSchedule: a schedule that was read covers what it says, whenever one asks.
+func FuzzSchedule(f *testing.F) {
+	for _, text := range []string{"mon-fri 22:00-07:00", "sat", "Sun 10:00-24:00", "sat,sun 00:00-00:01", "fri-mon"} {
+		f.Add(text, int64(0))
+	}
+	f.Fuzz(func(t *testing.T, text string, minute int64) {
+		s, err := ParseSchedule([]string{text})
+		if err != nil {
+			return
+		}
+		again, err := ParseSchedule(s.Windows())
+		at := monday.Add(time.Duration(minute%(7*24*60)) * time.Minute)
+		if err != nil || again.Covers(at) != s.Covers(at) {
+			t.Errorf("%q and %q differ at %s: %v", text, s.Windows(), at, err)
+		}
+	})
+}

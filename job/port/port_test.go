@@ -1,12 +1,14 @@
 package port_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job/port"
@@ -110,4 +112,42 @@ func TestWhatIsNoDataCutsAConnection(t *testing.T) {
 	if _, err := port.New(frames{near}).Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("a second answer was taken as %v", err)
 	}
+}
+
+// script is a link on which comes what is in a file, each frame behind its length.
+type script struct {
+	port.Link
+	frames []byte
+}
+
+func (s *script) Recv(m *leasev1.PortFrame) error {
+	b, n := protowire.ConsumeBytes(s.frames)
+	if n < 0 {
+		return io.ErrUnexpectedEOF
+	}
+	s.frames = s.frames[n:]
+	return proto.Unmarshal(b, m)
+}
+
+// FuzzFrames: a connection gives what came before its end, and never takes a cut for one.
+func FuzzFrames(f *testing.F) {
+	data, end := []byte("\x03\x22\x01a"), []byte("\x02\x2a\x00")
+	f.Add(append(data, end...))
+	f.Add(data)
+	f.Add([]byte("\x02\x12\x00"))
+	f.Fuzz(func(t *testing.T, frames []byte) {
+		got, err := io.ReadAll(port.New(&script{frames: frames}))
+		var want []byte
+		ended := false
+		for s := (&script{frames: frames}); !ended; {
+			var m leasev1.PortFrame
+			if s.Recv(&m) != nil || m.GetData() == nil && m.GetEnd() == nil {
+				break
+			}
+			want, ended = append(want, m.GetData()...), m.GetEnd() != nil
+		}
+		if !bytes.Equal(got, want) || (err == nil) != ended {
+			t.Errorf("got %q, %v; want %q, ended %t", got, err, want, ended)
+		}
+	})
 }

@@ -21,7 +21,7 @@ func board(at *time.Time) *Board {
 	return New(Config{Network: "test", Now: func() time.Time { return *at }})
 }
 
-func announcement(t *testing.T, author string, change func(*marketv1.Announcement)) []byte {
+func announcement(t testing.TB, author string, change func(*marketv1.Announcement)) []byte {
 	t.Helper()
 	key := sessiontest.Key(author)
 	a := &marketv1.Announcement{
@@ -223,4 +223,31 @@ func TestAnAnnouncementIsPassedOnOnceInEachTopic(t *testing.T) {
 	if v := b.validate("jobs/24g/1/0", "forwarder", announcement(t, "author", nil)); v == gossip.Accept {
 		t.Error("one more than its author may say at once")
 	}
+}
+
+// FuzzMessage: what a board says of a message before it verifies it is what it finds afterwards.
+func FuzzMessage(f *testing.F) {
+	f.Add(announcement(f, "anna", nil))
+	f.Add(announcement(f, "anna", func(a *marketv1.Announcement) { a.Regions = []string{"eu"} }))
+	f.Add([]byte{})
+	key := sessiontest.Key("anna")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, _ = open(b)
+		var signed marketv1.Signed
+		if proto.Unmarshal(b, &signed) != nil {
+			return
+		}
+		signed = marketv1.Signed{Type: signed.Type, Payload: signed.Payload, Signature: statement.SignPayload(key, statement.Type(signed.Type), signed.Payload).Signature}
+		honest, err := proto.Marshal(&signed)
+		if err != nil {
+			return // a type that is no text
+		}
+		s, err := open(honest)
+		if err != nil || s.announcement.Signed() == nil {
+			return
+		}
+		if hash, author := claimed(honest); hash != s.announcement.Hash() || !bytes.Equal(author, sessiontest.Public(key)) {
+			t.Errorf("claimed %x of %x, and is %x", hash, author, s.announcement.Hash())
+		}
+	})
 }

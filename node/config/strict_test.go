@@ -28,3 +28,15 @@ func FuzzFileNeverPanics(f *testing.F) {
 		_ = DecodeStrict("config.yaml", text, &into)
 	})
 }
+
+// FuzzAddr: an address that is taken has a peer exactly where one is wanted.
+func FuzzAddr(f *testing.F) {
+	f.Add("/ip4/192.0.2.7/tcp/4001")
+	f.Add("/ip4/192.0.2.7/udp/4001/quic-v1/p2p/12D3KooWPJMiEvJ35ads69T4zVAVvihYwqvsA3HwPG47xhFPpUXQ")
+	f.Add("/dns/example.org/tcp/1/p2p-circuit")
+	f.Fuzz(func(t *testing.T, text string) {
+		if checkAddr(text, true) == nil && checkAddr(text, false) == nil {
+			t.Errorf("%q both names a peer and does not", text)
+		}
+	})
+}

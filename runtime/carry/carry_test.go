@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -247,6 +248,35 @@ func FuzzUnpackStaysWhereItIs(f *testing.F) {
 			if path != "dest" && !filepath.IsLocal(path) || filepath.Dir(path) == "." && path != "dest" {
 				t.Errorf("made %s", path)
 			}
+		}
+	})
+}
+
+// FuzzUnpackArchive: an archive of any bytes makes nothing but where it may, and no more than it may.
+func FuzzUnpackArchive(f *testing.F) {
+	dir := f.TempDir()
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "a/b"), 0o755), os.WriteFile(filepath.Join(dir, "a/b/x"), []byte("x"), 0o600),
+		os.Symlink("b/x", filepath.Join(dir, "a/l"))); err != nil {
+		f.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := Pack(&b, filepath.Join(dir, "a"), nil); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add(b.Bytes()[:1024])
+	f.Fuzz(func(t *testing.T, archive []byte) {
+		dir := t.TempDir()
+		_ = Unpack(bytes.NewReader(archive), filepath.Join(dir, "dest"), ".", Options{Bytes: 1 << 16, Entries: 8})
+		var size, entries int64
+		for path, text := range files(t, dir) {
+			if entries++; path != "dest" && !strings.HasPrefix(path, "dest/") {
+				t.Errorf("made %s", path)
+			}
+			size += int64(len(text))
+		}
+		if size > 1<<17 || entries > 10 {
+			t.Errorf("%d bytes in %d entries", size, entries)
 		}
 	})
 }

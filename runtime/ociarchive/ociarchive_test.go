@@ -26,11 +26,11 @@ import (
 
 // archive is a tar file in the making.
 type archive struct {
-	t     *testing.T
+	t     testing.TB
 	files map[string][]byte
 }
 
-func newArchive(t *testing.T) archive {
+func newArchive(t testing.TB) archive {
 	return archive{t, map[string][]byte{"oci-layout": []byte(`{"imageLayoutVersion":"1.0.0"}`)}}
 }
 
@@ -192,6 +192,9 @@ func TestUnusableArchivesAreRefusedWithTheReason(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte("no tar"))
+	good := newArchive(f)
+	good.index(good.image("amd64", "layer"))
+	f.Add(good.bytes())
 	f.Fuzz(func(t *testing.T, content []byte) {
 		a, err := open(t, content, "")
 		if err != nil {

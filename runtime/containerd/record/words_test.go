@@ -3,6 +3,7 @@
 package record
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,4 +34,28 @@ func TestWordsThatAreNoJobAreRefused(t *testing.T) {
 			t.Errorf("%q is %+v", words, job)
 		}
 	}
+}
+
+// FuzzWords: whatever an init is given is a job with a program, or refused.
+func FuzzWords(f *testing.F) {
+	words, err := Job{Args: []string{"sh", "-c", "true"}, Env: []string{"A=1"}, UID: 7}.Words()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(strings.Join(words, "\x00"))
+	f.Add(`{"variables":-1}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		job, err := ParseWords(strings.Split(text, "\x00"))
+		if err != nil {
+			return
+		}
+		words, err := job.Words()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseWords(words)
+		if err != nil || len(job.Args) == 0 || !cmp.Equal(again, job) {
+			t.Errorf("%+v became %+v, %v", job, again, err)
+		}
+	})
 }
