@@ -66,16 +66,22 @@ func (r *Runtime) exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	}
 	x := &execution{Exec: e, id: "exec-" + strings.ToLower(rand.Text()), output: newQuiet(), over: make(chan struct{})}
 	defer close(x.over)
-	defer r.execs.lock(x.id)()
+	unlock := r.execs.lock(x.id)
 	dir := filepath.Join(r.paths.execs(id), x.id)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return runtime.Exit{}, err
+	err = os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = x.begin(ctx, task, job, dir)
 	}
-	defer os.RemoveAll(dir)
-	if err := x.begin(ctx, task, job, dir); err != nil {
-		return runtime.Exit{}, err
+	var exit runtime.Exit
+	if err == nil {
+		exit, err = x.run(ctx)
 	}
-	return x.run(ctx)
+	go func() { // the shim waits ten seconds for what the program left behind to let go of its pipes
+		x.letGo(context.WithoutCancel(ctx))
+		_ = os.RemoveAll(dir)
+		unlock()
+	}()
+	return exit, err
 }
 
 // jobBeside is e as the user of a task's job, with its environment.
@@ -231,14 +237,22 @@ func (x *execution) run(ctx context.Context) (runtime.Exit, error) {
 		return runtime.Exit{}, err
 	}
 	x.output.await(ctx, x.process.IO().Wait)
-	clean, cancel := context.WithTimeout(after, cleanWithin)
-	defer cancel()
-	_, _ = x.process.Delete(clean) // it has ended: what is left of it goes with the task
 	exit := runtime.Exit{Code: int(status.ExitCode()), Started: x.started, Ended: status.ExitTime()}
 	if exit.Code > 128 {
 		exit.Signal = exit.Code - 128
 	}
 	return exit, nil
+}
+
+// letGo removes what containerd holds of a program that has ended. What that left behind
+// goes with the task.
+func (x *execution) letGo(ctx context.Context) {
+	if x.process == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, cleanWithin)
+	defer cancel()
+	_, _ = x.process.Delete(ctx)
 }
 
 // attend passes sizes and signals on until the program has ended. When ctx ends, the

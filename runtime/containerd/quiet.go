@@ -14,6 +14,7 @@ type quiet struct {
 	mu      sync.Mutex
 	writing int
 	last    time.Time
+	over    bool // what comes now is nobody's
 }
 
 func newQuiet() *quiet { return &quiet{last: time.Now()} }
@@ -32,26 +33,35 @@ type watchedWriter struct {
 }
 
 func (w watchedWriter) Write(p []byte) (int, error) {
-	w.q.note(1)
+	if !w.q.note(1) {
+		return len(p), nil
+	}
 	defer w.q.note(-1)
 	return w.w.Write(p)
 }
 
-func (q *quiet) note(begun int) {
+// note says whether somebody still wants what is written.
+func (q *quiet) note(begun int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.over && begun > 0 {
+		return false
+	}
 	q.writing += begun
 	q.last = time.Now()
+	return true
 }
 
-// left is for how long nothing more has to come.
+// left is for how long nothing more has to come. With nothing left it is over.
 func (q *quiet) left() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.writing > 0 {
 		return quietFor
 	}
-	return quietFor - time.Since(q.last)
+	left := quietFor - time.Since(q.last)
+	q.over = left <= 0
+	return left
 }
 
 // await returns when copied has, or nothing was written for a while, or ctx has ended.
