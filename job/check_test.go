@@ -440,8 +440,8 @@ func FuzzCheckStatements(f *testing.F) {
 			_ = CheckBid(&d)
 		}
 		var x leasev1.ExecStart
-		if proto.Unmarshal(b, &x) == nil && CheckExec(&x) == nil && len(x.GetArgs()) == 0 {
-			t.Errorf("a valid request to run nothing: %v", &x)
+		if proto.Unmarshal(b, &x) == nil && CheckExec(&x) == nil && (len(x.GetArgs()) == 0) != (x.GetProgram() == leasev1.ExecProgram_EXEC_PROGRAM_ATTACH) {
+			t.Errorf("a valid request to run nothing, or something else than what runs: %v", &x)
 		}
 		var w marketv1.Withdrawal
 		if proto.Unmarshal(b, &w) == nil && CheckWithdrawal(&w) == nil && len(w.GetAnnouncementHash()) != HashSize {

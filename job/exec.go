@@ -16,6 +16,9 @@ func CheckExec(s *leasev1.ExecStart) error {
 		p.want(n == 1, "args", "want one path")
 	case leasev1.ExecProgram_EXEC_PROGRAM_UNPACK:
 		p.want(n == 2, "args", "want a path and a name")
+	case leasev1.ExecProgram_EXEC_PROGRAM_ATTACH:
+		p.want(n == 0, "args", "want none: it runs already")
+		p.want(len(s.GetEnv()) == 0 && s.GetWorkdir() == "", "program", "want no variables and no folder: it runs already")
 	default:
 		p.add("program", "want one that is known, not %d", s.GetProgram())
 	}
@@ -35,7 +38,7 @@ func CheckExecFrame(f *leasev1.ExecFrame) error {
 	switch f := f.GetFrame().(type) {
 	case *leasev1.ExecFrame_Stdin:
 		p.want(len(f.Stdin) <= MaxExecPiece, "stdin", "want at most %d bytes, not %d", MaxExecPiece, len(f.Stdin))
-	case *leasev1.ExecFrame_StdinEnd:
+	case *leasev1.ExecFrame_StdinEnd, *leasev1.ExecFrame_Detach:
 	case *leasev1.ExecFrame_Size:
 		p.windowSize("size", f.Size)
 	case *leasev1.ExecFrame_Signal:

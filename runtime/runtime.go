@@ -98,6 +98,8 @@ type Spec struct {
 	Egress     Egress
 	// ReadOnlyRoot leaves writable only mounts, the image's volumes, /tmp and /dev/shm.
 	ReadOnlyRoot bool
+	Stdin        bool // its program reads what Attach gives it; without, it finds nothing
+	Terminal     bool // its program runs on a terminal; all that it writes there is on Stdout
 }
 
 // State is where a task stands.
@@ -186,6 +188,11 @@ type Runtime interface {
 	// task, and with ctx. A program that is missing or not executable is no error: it exits
 	// with 127 or 126. ErrNotFound, ErrNotRunning.
 	Exec(ctx context.Context, id string, e Exec) (Exit, error)
+	// Attach connects to the input of a task's own program, and to its terminal if it has
+	// one, until ctx ends or the task lets go: because it has ended, or because what it wrote
+	// was not taken for some seconds, for which no task waits. Several may do so at once, and
+	// one after the other. ErrNotFound, ErrNotRunning, ErrNoInput.
+	Attach(ctx context.Context, id string, a Attachment) error
 	// Dial connects to a TCP port that something in the task listens on, at the task's own
 	// loopback address. ErrNotFound, ErrNotRunning, ErrNotListening.
 	Dial(ctx context.Context, id string, port uint16) (Conn, error)

@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/rigmesh/rigmesh/runtime/carry"
 	"github.com/rigmesh/rigmesh/runtime/containerd/record"
 )
 
 // own are the init's own programs beside a job: as the job's user, and as confined.
-var own = map[string]func(args []string) error{record.PackWord: pack, record.UnpackWord: unpack, record.StayWord: stay}
+var own = map[string]func(args []string) error{record.PackWord: pack, record.UnpackWord: unpack}
 
 var errWords = errors.New("other arguments are wanted")
 
@@ -32,14 +30,6 @@ func unpack(args []string) error {
 		return errWords
 	}
 	return carry.Unpack(os.Stdin, args[0], args[1], carry.Options{Bytes: math.MaxInt64, Entries: math.MaxInt, OutsideLinks: true})
-}
-
-// stay is the job of somebody who works in its task by other programs: it waits to be ended.
-func stay([]string) error {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGTERM, os.Interrupt)
-	<-ended
-	return nil
 }
 
 func leftOut(why string) func(name string) {

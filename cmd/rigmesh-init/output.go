@@ -14,17 +14,13 @@ import (
 // output copies one output of the job from a pipe to a file. The job gets a
 // pipe and not the file, so that `> /dev/stdout` cannot cut off what is there.
 type output struct {
-	from  *os.File
+	from  io.Reader
 	to    *os.File
 	limit int64
 	done  chan struct{}
 }
 
 func newOutput(dir, name string, limit int64) (*output, *os.File, error) {
-	to, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -33,7 +29,17 @@ func newOutput(dir, name string, limit int64) (*output, *os.File, error) {
 	if err := w.Chmod(0o666); err != nil {
 		return nil, nil, fmt.Errorf("open the pipe of %s to the job: %w", name, err)
 	}
-	return &output{from: r, to: to, limit: limit, done: make(chan struct{})}, w, nil
+	o, err := outputOf(r, dir, name, limit)
+	return o, w, err
+}
+
+// outputOf is an output that comes from somewhere.
+func outputOf(from io.Reader, dir, name string, limit int64) (*output, error) {
+	to, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &output{from: from, to: to, limit: limit, done: make(chan struct{})}, nil
 }
 
 // copy runs until every writer is gone. A full disk or a full quota loses output

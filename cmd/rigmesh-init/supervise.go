@@ -25,22 +25,24 @@ func supervise(dir string) record.Exit {
 	signal.Notify(signals) // before anything else: PID 1 loses a signal that it has no handler for
 	reserveThreads()
 	exit := record.Exit{Started: time.Now()}
-	pid, outs, refusal, err := launch(dir)
+	j, err := launch(dir)
 	if err != nil {
 		return failed(exit, err)
 	}
-	status, told := reap(pid, signals)
+	status, told := reap(j.pid, signals)
 	_ = unix.Kill(-1, unix.SIGKILL) // the rest of the job: nobody is left to want it
-	for _, o := range outs {
+	j.desk.hangUp()
+	for _, o := range j.outs {
 		<-o.done
 	}
+	j.desk.end()
 	exit.Ended, exit.Told = time.Now(), told
 	exit.Code = status.ExitStatus()
 	if status.Signaled() {
 		exit.Signal = int(status.Signal())
 		exit.Code = 128 + exit.Signal
 	}
-	if r := <-refusal; r.Code != 0 {
+	if r := <-j.refusal; r.Code != 0 {
 		exit.Code, exit.Signal, exit.Error = r.Code, 0, r.Error
 	}
 	exit.OOM = exit.Code != 0 && oomKills() > 0
@@ -70,44 +72,90 @@ func failed(exit record.Exit, err error) record.Exit {
 	return exit
 }
 
-// launch starts the second stage, which becomes the job. refusal gives one value
-// when the job has begun or could not.
-func launch(dir string) (pid int, outs []*output, refusal <-chan refused, err error) {
+// running is a job that was started.
+type running struct {
+	pid     int
+	outs    []*output
+	desk    *desk          // nil: it reads nothing and has no terminal
+	refusal <-chan refused // gives one value when the job has begun or could not
+}
+
+// launch starts the second stage, which becomes the job.
+func launch(dir string) (*running, error) {
 	var job record.Job
 	if ok, err := record.Read(dir, record.JobFile, &job); !ok || err != nil {
-		return 0, nil, nil, fmt.Errorf("read what to run: %v", err)
+		return nil, fmt.Errorf("read what to run: %v", err)
 	}
-	null, err := os.Open(os.DevNull)
+	j := &running{}
+	files, err := j.connect(dir, job)
 	if err != nil {
-		return 0, nil, nil, err
-	}
-	defer null.Close()
-	files := []uintptr{null.Fd()}
-	for _, name := range []string{record.StdoutFile, record.StderrFile} {
-		o, w, err := newOutput(dir, name, job.OutputBytes)
-		if err != nil {
-			return 0, nil, nil, err
-		}
-		defer w.Close()
-		outs, files = append(outs, o), append(files, w.Fd())
+		return nil, err
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return 0, nil, nil, err
+		return nil, err
 	}
-	defer w.Close()
+	files = append(files, w)
 	if err := record.Mark(dir, record.StartedFile); err != nil {
-		return 0, nil, nil, err
+		return nil, err
 	}
-	pid, err = syscall.ForkExec("/proc/self/exe", []string{"rigmesh-init", stage2}, &syscall.ProcAttr{
-		Env: []string{"GOMAXPROCS=2"}, Files: append(files, w.Fd())})
+	attr := syscall.ProcAttr{Env: []string{"GOMAXPROCS=2"}}
+	if job.Terminal {
+		attr.Sys = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	}
+	for _, f := range files {
+		attr.Files = append(attr.Files, f.Fd())
+	}
+	j.pid, err = syscall.ForkExec("/proc/self/exe", []string{"rigmesh-init", stage2}, &attr)
+	for _, f := range files {
+		_ = f.Close() // the job's
+	}
 	if err != nil {
-		return 0, nil, nil, fmt.Errorf("start the second stage: %w", err)
+		return nil, fmt.Errorf("start the second stage: %w", err)
 	}
-	for _, o := range outs {
+	for _, o := range j.outs {
 		go o.copy()
 	}
-	return pid, outs, readRefusal(r), keepOnlyKill()
+	j.desk.open()
+	j.refusal = readRefusal(r)
+	return j, keepOnlyKill()
+}
+
+// connect makes the job's first three files.
+func (j *running) connect(dir string, job record.Job) (files []*os.File, err error) {
+	if job.Terminal {
+		return j.connectTerminal(dir, job)
+	}
+	in, err := os.Open(os.DevNull)
+	if job.Stdin && err == nil {
+		j.desk, in, err = newPipe(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, in)
+	for _, name := range []string{record.StdoutFile, record.StderrFile} {
+		o, w, err := newOutput(dir, name, job.OutputBytes)
+		if err != nil {
+			return nil, err
+		}
+		j.outs, files = append(j.outs, o), append(files, w)
+	}
+	return files, nil
+}
+
+// connectTerminal makes them one terminal.
+func (j *running) connectTerminal(dir string, job record.Job) ([]*os.File, error) {
+	d, slave, err := newTerminal(dir)
+	if err != nil {
+		return nil, err
+	}
+	o, err := outputOf(d, dir, record.StdoutFile, job.OutputBytes)
+	if err != nil {
+		return nil, err
+	}
+	j.desk, j.outs = d, []*output{o}
+	return []*os.File{slave, slave, slave}, nil
 }
 
 // reap collects every process that ends until the job itself has, and passes

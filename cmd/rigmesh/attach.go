@@ -11,10 +11,12 @@ func attachCommand(k console) *cli.Command {
 		Category:  categoryRent,
 		ArgsUsage: "JOB",
 		Description: "Shows the job from its beginning and ends with its exit code. Ctrl-C stops the task, as in run;\n" +
-			"rigmesh logs -f only looks.\n\n" + examples("rigmesh attach 3f2a", "rigmesh attach -o /out:./out 3f2a"),
+			"rigmesh logs -f only looks. A job that has a terminal (run -it) has this one, to which every key goes; it shows\n" +
+			"what was written last, and Ctrl-P Ctrl-Q leaves it again.\n\n" + examples("rigmesh attach 3f2a", "rigmesh attach -o /out:./out 3f2a"),
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "output", Aliases: []string{"o"}, Usage: "`/path:DIR` comes back into a new DIR when the task has ended; repeatable", KeepSpace: true},
 			&cli.BoolFlag{Name: "overwrite", Usage: "let outputs replace files in a DIR that is not empty", DisableDefaultText: true},
+			leaveFlag(),
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print nothing but the task's own output", DisableDefaultText: true},
 		},
 		Action: func(c *cli.Context) error { return ours(attach(c, k)) },
@@ -38,5 +40,15 @@ func attach(c *cli.Context, k console) error {
 		return err
 	}
 	defer client.Close()
-	return follow(c.Context, client, k, newView(k, c.Bool("quiet")), c.Args().First(), outputs)
+	explained, err := client.ExplainJob(c.Context, c.Args().First())
+	if err != nil {
+		return hint(err, "rigmesh ps --all lists the jobs")
+	}
+	var s *sitting
+	if spec := explained.Submission.GetSpec(); spec.GetTerminal() {
+		if s, err = sittingOf(c, k, spec.GetStdin() && isTerminal(k.in), true); err != nil {
+			return err
+		}
+	}
+	return look(c.Context, client, k, newView(k, c.Bool("quiet")), explained.JobId, s, outputs)
 }

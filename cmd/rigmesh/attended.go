@@ -13,65 +13,85 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
-// staying is the task of a job that somebody works in: it waits to be ended. Every image
-// has it, because the worker brings it.
-var staying = words{"/.rigmesh/init", "stay"}
-
-// attended makes a job one that somebody works in, and gives the program for that.
-func attended(j *jobFile, p plan) ([]string, error) {
-	if p.detach {
-		return nil, usagef("-d leaves the job alone, and -i and -t do not")
-	}
-	args := append(append([]string(nil), j.Entrypoint...), j.Command...)
-	if len(args) == 0 {
-		return nil, hint(usagef("-i and -t want a COMMAND"), "such as: rigmesh run -it %s sh", j.Image)
-	}
-	j.Entrypoint, j.Command = staying, nil
-	return args, p.sit.check()
-}
-
-// follow shows a job until its task is there, runs a program in it in front of this
-// terminal, ends the job with the program, and returns the program's exit code as an error.
-func (s *sitting) follow(ctx context.Context, client *control.Client, v *view, id string, args []string, outputs []outputDir) error {
-	waiting, stopWaiting := context.WithCancel(ctx)
-	defer stopWaiting()
+// follow shows a job whose program has a terminal: this one, while it runs. Then it brings the
+// outputs here and returns the job's exit code as an error. Whoever leaves the terminal
+// leaves the job running.
+func (s *sitting) follow(ctx context.Context, client *control.Client, v *view, id string, outputs []outputDir) error {
 	interrupts := make(chan os.Signal, 2)
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM) // from outside: keys go to the program
 	defer signal.Stop(interrupts)
-	go stopOnInterrupt(waiting, client, v, id, interrupts)
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go stopOnInterrupt(watching, client, v, id, interrupts)
 
 	var ended *leasev1.JobEnded
-	var program error // how it ended
 	sat := false
-	for item, err := range client.Watch(ctx, &controlv1.WatchJobRequest{JobId: id, Follow: true, EventsOnly: true}) {
+	for item, err := range client.Watch(watching, &controlv1.WatchJobRequest{JobId: id, Follow: true, EventsOnly: true}) {
 		if err != nil {
 			v.clear()
-			return hint(err, "the job goes on without this terminal: rigmesh exec -it %s %s", short(id), args[0])
+			return hint(err, "the job goes on without this terminal: rigmesh attach %s", short(id))
 		}
 		e := item.GetEvent()
 		v.event(e)
 		if ended = e.GetEnded(); ended != nil {
 			break
 		}
-		if sat || e.GetProgress().GetPhase() != leasev1.Phase_PHASE_RUNNING {
+		if e.GetProgress().GetPhase() != leasev1.Phase_PHASE_RUNNING {
 			continue
 		}
 		v.clear()
-		stopWaiting()
-		signal.Stop(interrupts)
-		sat = true
-		if program = s.run(ctx, client, id, &leasev1.ExecStart{Args: args}); errors.Is(program, control.ErrCut) {
-			return hint(program, "the job goes on: rigmesh exec -it %s %s; rigmesh stop %s ends it", short(id), args[0], short(id))
+		switch err := s.attach(ctx, client, id); {
+		case err == nil:
+			sat = true
+		case errors.Is(err, errDetached):
+			v.say("the job goes on: rigmesh attach %s comes back, rigmesh stop %s ends it", short(id), short(id))
+			return nil
+		case !errors.Is(err, errNotRunning): // or it has ended, as one of the next events says
+			return hint(err, "the job goes on: rigmesh attach %s comes back, rigmesh stop %s ends it", short(id), short(id))
 		}
-		if err := client.Stop(ctx, id, stopGrace, false); err != nil {
-			return fmt.Errorf("end the job: %w", err)
+	}
+	if !sat && ended != nil {
+		v.clear()
+		if err := s.recall(ctx, client, id); err != nil {
+			return err
 		}
 	}
 	if err := settle(ctx, client, v, id, ended, outputs); err != nil {
 		return err
 	}
-	if sat {
-		return program
-	}
 	return outcome(ended, v)
+}
+
+// attach puts this terminal, or standard input alone, in front of a task's own program. It
+// returns nil when that has ended.
+func (s *sitting) attach(ctx context.Context, client *control.Client, id string) error {
+	return s.run(ctx, client, id, &leasev1.ExecStart{Program: leasev1.ExecProgram_EXEC_PROGRAM_ATTACH})
+}
+
+// recall shows what a program that was over too soon wrote to its terminal.
+func (s *sitting) recall(ctx context.Context, client *control.Client, id string) error {
+	s.tty = newTTY(s.k)
+	defer s.tty.restore()
+	for item, err := range client.Watch(ctx, &controlv1.WatchJobRequest{JobId: id}) {
+		if err != nil {
+			return err
+		}
+		if err := s.tty.earlier(item.GetChunk().GetData()); err != nil {
+			return fmt.Errorf("write the task's output: %w", err)
+		}
+	}
+	return nil
+}
+
+// give gives standard input to a task's own program, which is read by the way of its output.
+// Input that breaks off ends the job, which would wait for the rest.
+func (s *sitting) give(ctx context.Context, client *control.Client, v *view, id string) {
+	err := s.attach(ctx, client, id)
+	if err == nil || errors.Is(err, errNotRunning) || ctx.Err() != nil {
+		return
+	}
+	v.say("standard input does not reach the task any more: %v", err)
+	if err := client.Stop(ctx, id, stopGrace, false); err != nil && ctx.Err() == nil {
+		v.say("stop: %v", err)
+	}
 }

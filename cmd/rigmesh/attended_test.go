@@ -6,43 +6,67 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/rigmesh/rigmesh/job/session"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
-func TestAJobThatIsWorkedInEndsWithItsProgram(t *testing.T) {
-	f := startFakeNode(t)
-	f.events = []*leasev1.JobEvent{bidEvent(300_000), leaseEvent(), phaseEvent(leasev1.Phase_PHASE_PULLING), phaseEvent(leasev1.Phase_PHASE_RUNNING), beatEvent(42_000, 3500)}
-	f.stopped = []*leasev1.JobEvent{endEvent(leasev1.Outcome_OUTCOME_STOPPED, &leasev1.Exit{})}
-	stdout, stderr, code := f.rigmesh("run", "-i", image(t), "say", "hello\n")
-	if code != 0 || stdout != "hello\n" || !strings.Contains(stderr, "to stderr\n") {
-		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+// fakeAttach is the fake job's own program: it reads to the end, shows a little on its
+// terminal if it has one, and ends.
+func (f *fakeNode) fakeAttach(link *session.PipeEnd, start *leasev1.ExecStart) {
+	end := &leasev1.ExecEnded{TaskEnded: true}
+	for start.Stdin {
+		var in leasev1.ExecFrame
+		if link.Recv(&in) != nil || in.GetStdinEnd() != nil {
+			break
+		}
+		f.typed += string(in.GetStdin())
 	}
-	if diff := cmp.Diff([]string{"/.rigmesh/init", "stay"}, f.submission.Spec.Entrypoint); diff != "" || len(f.submission.Spec.Command) != 0 {
-		t.Errorf("asked for %v, %s", f.submission.Spec, diff)
+	if start.Terminal != nil {
+		_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Earlier{Earlier: []byte("before ")}})
+		_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Stdout{Stdout: []byte("after")}})
 	}
-	if abandon := <-f.stops; abandon {
-		t.Error("the lease was given up instead of ended")
-	}
-	if _, _, code := f.rigmesh("run", "-i", "--entrypoint", "exit", image(t), "42"); code != 42 {
-		t.Errorf("exit code %d", code)
-	}
-	<-f.stops
+	f.stops <- false
+	_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: end}})
 }
 
-func TestAJobThatIsWorkedInIsTypedWithACommandAndATerminal(t *testing.T) {
+func TestAJobIsGivenWhatComesOnStandardInput(t *testing.T) {
 	f := startFakeNode(t)
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"-i", image(t)}, "want a COMMAND"},
-		{[]string{"-it", image(t), "sh"}, "standard input is not a terminal"},
-		{[]string{"-i", "-d", image(t), "sh"}, "-d leaves the job alone"},
-	} {
-		_, stderr, code := f.rigmesh(append([]string{"run"}, c.args...)...)
-		if code != 2 || !strings.Contains(stderr, c.want) {
-			t.Errorf("run %q: %d, %s", c.args, code, stderr)
-		}
+	f.events = []*leasev1.JobEvent{bidEvent(300_000), leaseEvent(), phaseEvent(leasev1.Phase_PHASE_PULLING), phaseEvent(leasev1.Phase_PHASE_RUNNING), beatEvent(42_000, 3500)}
+	f.stopped = []*leasev1.JobEvent{endEvent(leasev1.Outcome_OUTCOME_EXITED, &leasev1.Exit{Code: 5})}
+	f.stdin, f.stdout = "typed\n", "printed\n"
+	stdout, stderr, code := f.rigmesh("run", "-i", image(t))
+	if code != 5 || stdout != "printed\n" || f.typed != "typed\n" {
+		t.Errorf("exit code %d, stdout %q, stderr %q, and the task read %q", code, stdout, stderr, f.typed)
+	}
+	if spec := f.submission.Spec; !spec.Stdin || spec.Terminal {
+		t.Errorf("asked for %v", spec)
+	}
+}
+
+func TestAJobHasTheTerminalFromItsFirstWordToItsLast(t *testing.T) {
+	f := startFakeNode(t)
+	running := []*leasev1.JobEvent{bidEvent(300_000), leaseEvent(), phaseEvent(leasev1.Phase_PHASE_RUNNING)}
+	ended := []*leasev1.JobEvent{endEvent(leasev1.Outcome_OUTCOME_EXITED, &leasev1.Exit{Code: 6})}
+	f.events, f.stopped, f.stdout = running, ended, "before after"
+	if stdout, stderr, code := f.rigmesh("run", "-t", image(t), "top"); code != 6 || stdout != "before after" || !f.submission.Spec.Terminal {
+		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	if stdout, stderr, code := f.rigmesh("attach", "3f2a"); code != 6 || stdout != "before after" {
+		t.Errorf("attach: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	f.events, f.stopped = ended, nil // over before anybody could look
+	if stdout, stderr, code := f.rigmesh("attach", "3f2a"); code != 6 || stdout != "before after" {
+		t.Errorf("attach too late: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+func TestAJobThatIsWorkedInIsTypedWithATerminal(t *testing.T) {
+	f := startFakeNode(t)
+	if _, stderr, code := f.rigmesh("run", "-it", image(t), "sh"); code != 2 || !strings.Contains(stderr, "standard input is not a terminal") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	if stdout, stderr, code := f.rigmesh("run", "-dit", image(t), "sh"); code != 0 || stdout != fakeJob+"\n" || !f.submission.Spec.Stdin || !f.submission.Spec.Terminal {
+		t.Errorf("exit code %d, %q, %s", code, stdout, stderr)
 	}
 }
 

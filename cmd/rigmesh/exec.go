@@ -28,6 +28,7 @@ func execCommand(k console) *cli.Command {
 			&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the program a terminal: this one", DisableDefaultText: true},
 			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME=value`, or NAME for this shell's value; repeatable", KeepSpace: true},
 			&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "working `DIR` in the task"},
+			leaveFlag(),
 		},
 		Action: func(c *cli.Context) error { return ours(execIn(c, k)) },
 	}, anyNumber)
@@ -38,8 +39,8 @@ func execIn(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
-	s := sitting{k: k, stdin: c.Bool("interactive"), terminal: c.Bool("tty")}
-	if err := s.check(); err != nil {
+	s, err := sittingOf(c, k, c.Bool("interactive"), c.Bool("tty"))
+	if err != nil {
 		return err
 	}
 	var env variables
@@ -51,7 +52,12 @@ func execIn(c *cli.Context, k console) error {
 		return err
 	}
 	defer client.Close()
-	return s.run(c.Context, client, id, &leasev1.ExecStart{Args: args, Env: env, Workdir: c.String("workdir")})
+	err = s.run(c.Context, client, id, &leasev1.ExecStart{Args: args, Env: env, Workdir: c.String("workdir")})
+	if errors.Is(err, errDetached) {
+		fmt.Fprintf(k.err, "rigmesh: %s goes on until it ends, or the job does; nothing leads back to it\n", args[0])
+		return nil
+	}
+	return err
 }
 
 // execArguments are a job and the words after it. "--" may stand between them.
@@ -70,6 +76,9 @@ func execArguments(c *cli.Context) (id string, args []string, err error) {
 	return given[0], given[1:], nil
 }
 
+// errNotRunning: the task has not begun, or has ended.
+var errNotRunning = errors.New("the worker did not run it")
+
 // refusedExec turns a worker's refusal into an error.
 func refusedExec(r *leasev1.ExecRefused) error {
 	why := job.CleanText(r.Sentence)
@@ -77,6 +86,9 @@ func refusedExec(r *leasev1.ExecRefused) error {
 		why = "it does not say why"
 	}
 	err := fmt.Errorf("the worker did not run it: %s", why)
+	if r.Reason == leasev1.ExecRefusal_EXEC_REFUSAL_NOT_RUNNING {
+		err = fmt.Errorf("%w: %s", errNotRunning, why)
+	}
 	switch r.Reason {
 	case leasev1.ExecRefusal_EXEC_REFUSAL_FROZEN:
 		return hint(err, "a frozen task does nothing; rigmesh describe JOB says why it stands still")

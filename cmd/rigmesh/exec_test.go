@@ -22,6 +22,10 @@ func (f *fakeNode) Exec(_ context.Context, id string, start *leasev1.ExecStart) 
 	near, far := session.Pipe("", "")
 	go func() {
 		defer far.Close()
+		if start.Program == leasev1.ExecProgram_EXEC_PROGRAM_ATTACH {
+			f.fakeAttach(far, start)
+			return
+		}
 		fakeProgram(far, start)
 	}()
 	return near, nil
@@ -159,6 +163,56 @@ func TestATerminalIsUsedForWhatTerminalsAreForAndLeftAsItWas(t *testing.T) {
 		}
 		if whole.String() != c.out || split.String() != c.out || s.undo() != c.undo || s2.undo() != c.undo {
 			t.Errorf("%q: %q and in pieces %q, undone by %q, want %q and %q", c.in, &whole, &split, s.undo(), c.out, c.undo)
+		}
+	}
+}
+
+func TestNothingShownAgainMakesTheTerminalAnswer(t *testing.T) {
+	var out bytes.Buffer
+	tty := newTTY(console{out: io.Discard})
+	tty.w = &safeWriter{w: &out, rules: tty.screen}
+	if err := tty.earlier([]byte("a\x1b[6n\x1b[c\x1b[>0c\x1b[?u\x1b[>0q\x1bZ\x1b[2 q\x1b[1mb")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tty.Write([]byte("\x1b[6n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); got != "a\x1b[2 q\x1b[1mb\x1b[6n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSomeKeysLeaveAProgramAlone(t *testing.T) {
+	for _, c := range []struct {
+		keys  string
+		typed []string
+		kept  string
+		left  bool
+	}{
+		{usualLeave, []string{"ls\r\x10\x11rest"}, "ls\r", true},
+		{usualLeave, []string{"\x10", "\x11"}, "", true},
+		{usualLeave, []string{"\x10", "\x10x\x11"}, "\x10\x10x\x11", false},
+		{usualLeave, []string{"\x10\x10\x11"}, "\x10", true},
+		{"ctrl-a,d", []string{"d\x01", "d"}, "d", true},
+		{"ctrl-]", []string{"x\x1d"}, "x", true},
+		{"", []string{"\x10\x11"}, "\x10\x11", false},
+	} {
+		l, err := parseLeaver(c.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kept, left = "", false
+		for _, typed := range c.typed {
+			b, now := l.pass([]byte(typed))
+			kept, left = kept+string(b), left || now
+		}
+		if kept != c.kept || left != c.left {
+			t.Errorf("%q, typed %q: %q, %v", c.keys, c.typed, kept, left)
+		}
+	}
+	for _, bad := range []string{"ctrl-", "ctrl-1", "ctrl-p,", "shift-x", ","} {
+		if _, err := parseLeaver(bad); err == nil {
+			t.Errorf("%q was taken", bad)
 		}
 	}
 }

@@ -46,6 +46,7 @@ type fakeNode struct {
 	events         []*leasev1.JobEvent
 	stopped        []*leasev1.JobEvent // told after the first stop, when set
 	stdout, stderr string
+	stdin, typed   string // of a command, and what came of it
 	offers         []*controlv1.SeenOffer
 	config         []byte // config.yaml
 	words          []controlv1.Word
@@ -96,7 +97,7 @@ func (f *fakeNode) server() *control.Server {
 // rigmesh runs a command line against the fake node.
 func (f *fakeNode) rigmesh(args ...string) (stdout, stderr string, code int) {
 	var out, errs bytes.Buffer
-	k := console{in: strings.NewReader(""), out: &out, err: &errs, getenv: func(name string) string {
+	k := console{in: strings.NewReader(f.stdin), out: &out, err: &errs, getenv: func(name string) string {
 		return map[string]string{"RIGMESH_DATA": f.dir}[name]
 	}}
 	err := run(context.Background(), k, append([]string{"rigmesh"}, args...))

@@ -19,9 +19,17 @@ import (
 // stopGrace is what a task gets between Ctrl-C and being killed.
 const stopGrace = 10 * time.Second
 
+// look shows a job until it ends, in front of whoever sits there; nil: nobody does.
+func look(ctx context.Context, client *control.Client, k console, v *view, id string, s *sitting, outputs []outputDir) error {
+	if s != nil && s.terminal {
+		return s.follow(ctx, client, v, id, outputs)
+	}
+	return follow(ctx, client, k, v, id, s, outputs)
+}
+
 // follow shows a job until it ends, brings its outputs here, and returns its exit code as
-// an error. Leaving in any other way leaves the job running.
-func follow(ctx context.Context, client *control.Client, k console, v *view, id string, outputs []outputDir) error {
+// an error. Leaving in any other way leaves the job running. in gives it standard input; nil: none.
+func follow(ctx context.Context, client *control.Client, k console, v *view, id string, in *sitting, outputs []outputDir) error {
 	interrupts := make(chan os.Signal, 2)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
@@ -49,6 +57,10 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 		v.event(item.GetEvent())
 		if item.GetEvent().GetLease() != nil {
 			v.explained()
+		}
+		if in != nil && item.GetEvent().GetProgress().GetPhase() == leasev1.Phase_PHASE_RUNNING {
+			go in.give(watching, client, v, id)
+			in = nil // once: what was read is gone
 		}
 		ended = item.GetEvent().GetEnded()
 	}

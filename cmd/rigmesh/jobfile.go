@@ -24,6 +24,8 @@ type jobFile struct {
 	User       string          `yaml:"user,omitempty"`
 	Egress     egress          `yaml:"egress,omitempty"`
 	ReadOnly   bool            `yaml:"read-only,omitempty"`
+	Stdin      bool            `yaml:"stdin,omitempty"`
+	Terminal   bool            `yaml:"terminal,omitempty"`
 	Resources  resources       `yaml:"resources"`
 	Inputs     []string        `yaml:"inputs,omitempty"`
 	Outputs    []string        `yaml:"outputs,omitempty"`

@@ -34,8 +34,8 @@ func runCommand(k console) *cli.Command {
 			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +
 			"rigmesh attach JOB looks again. -v copies a folder, a file, a file of the web or what another node shares\n" +
 			"(rigmesh share) to the worker, which is another machine.\n\n" +
-			"With -it COMMAND has this terminal, and the job ends when it does. Should the way to it be cut, the job goes\n" +
-			"on: rigmesh exec -it JOB COMMAND is the way back, and rigmesh stop JOB the end.\n\n" +
+			"With -it the task has this terminal. Ctrl-P Ctrl-Q leaves it, and so does a cut connection: the job goes on, and\n" +
+			"rigmesh attach JOB comes back to the same terminal. With -i alone standard input goes to the task.\n\n" +
 			examples(
 				"rigmesh run -it --vram 24GiB pytorch/pytorch:2.8 bash",
 				"rigmesh run --vram 24GiB -v ./data:/data:ro -o /out:./out pytorch/pytorch:2.8 python train.py",
@@ -62,10 +62,8 @@ func runJob(c *cli.Context, k console) error {
 	if p.forget && p.detach {
 		return hint(usagef("--rm forgets a job whose end it sees, and -d does not wait for it"), "rigmesh rm JOB forgets it later")
 	}
-	var args []string
-	if c.Bool("interactive") || c.Bool("tty") {
-		p.sit = &sitting{k: k, stdin: c.Bool("interactive"), terminal: c.Bool("tty")}
-		if args, err = attended(&j, p); err != nil {
+	if (j.Stdin || j.Terminal) && !p.detach && !c.Bool("dry-run") {
+		if p.sit, err = sittingOf(c, k, j.Stdin, j.Terminal); err != nil {
 			return err
 		}
 	}
@@ -78,7 +76,7 @@ func runJob(c *cli.Context, k console) error {
 		fmt.Fprint(k.out, text)
 		return err
 	}
-	return ours(rent(c, k, j, p, args, inputs, outputs))
+	return ours(rent(c, k, j, p, inputs, outputs))
 }
 
 // ours gives a failure the exit code of run's own.
@@ -95,7 +93,7 @@ func ours(err error) error {
 }
 
 // rent brings the job to the node and follows it.
-func rent(c *cli.Context, k console, j jobFile, p plan, args []string, inputs []input, outputs []outputDir) error {
+func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs []outputDir) error {
 	for _, in := range inputs {
 		if err := in.check(); err != nil {
 			return err
@@ -126,11 +124,7 @@ func rent(c *cli.Context, k console, j jobFile, p plan, args []string, inputs []
 		v.say("%s", l)
 	}
 	v.want, v.explain = wantsOf(j), p.explain
-	if p.sit != nil {
-		err = p.sit.follow(c.Context, client, v, id, args, outputs)
-	} else {
-		err = follow(c.Context, client, k, v, id, outputs)
-	}
+	err = look(c.Context, client, k, v, id, p.sit, outputs)
 	if p.forget {
 		err = forget(c.Context, client, id, err)
 	}

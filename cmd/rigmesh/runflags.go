@@ -54,8 +54,8 @@ func taskFlags() []cli.Flag {
 		text(box, "egress", "what it may reach of the internet: `public`, or hosts such as pypi.org,*.pythonhosted.org (default: nothing)"),
 		yes(box, "read-only", "a root that cannot be written; outputs, inputs, the image's volumes, /tmp and /dev/shm can"),
 		text(box, "timeout", "end the task after `TIME` (exit code 124)"),
-		yes(mine, "interactive", "pass standard input on to COMMAND, which is run once the task is there", "i"),
-		yes(mine, "tty", "give COMMAND a terminal: this one", "t"),
+		yes(box, "interactive", "give the task standard input", "i"),
+		yes(box, "tty", "give the task a terminal: this one", "t"),
 		yes(mine, "rm", "forget the job when it has ended: its output is only what was printed, and what -o brought"),
 		text(how, "wait", "keep asking for `TIME` when nobody bids"),
 		yes(how, "broadcast", "announce to everybody at once, beside asking known workers"),
@@ -69,6 +69,7 @@ func taskFlags() []cli.Flag {
 		yes(mine, "detach", "print the job's id and leave it running", "d"),
 		yes(mine, "quiet", "print nothing but the task's own output", "q"),
 		yes(mine, "overwrite", "let outputs replace files in a DIR that is not empty"),
+		&cli.StringFlag{Category: mine, Name: "detach-keys", Usage: leaveUsage, Value: usualLeave},
 	}
 }
 
@@ -102,6 +103,8 @@ func jobOf(c *cli.Context, k console) (jobFile, error) {
 	j.Resources.GPU.NVLink = j.Resources.GPU.NVLink || c.Bool("nvlink")
 	j.Resources.GPU.Exclusive = j.Resources.GPU.Exclusive || c.Bool("exclusive")
 	j.ReadOnly = j.ReadOnly || c.Bool("read-only")
+	j.Stdin = j.Stdin || c.Bool("interactive")
+	j.Terminal = j.Terminal || c.Bool("tty")
 	if c.IsSet("entrypoint") {
 		j.Entrypoint = words{c.String("entrypoint")}
 	}
@@ -176,7 +179,7 @@ type plan struct {
 	worker    string
 	detach    bool
 	quiet     bool
-	sit       *sitting // COMMAND runs in front of this terminal, or these pipes; nil: by itself
+	sit       *sitting // in front of the task; nil: nobody
 	explain   bool
 	overwrite bool
 	forget    bool

@@ -14,6 +14,7 @@ import (
 // titles read back, which would be typed.
 type screen struct {
 	left map[string]string // what is not as it was, and the sequence that undoes it
+	mute bool              // nothing may be asked that the terminal would answer
 }
 
 func newScreen() *screen { return &screen{left: make(map[string]string)} }
@@ -58,6 +59,8 @@ func (s *screen) escape(sequence []byte) bool {
 		s.note(kind == '=', "keypad", "\x1b>")
 	case '(':
 		s.note(string(sequence) != "\x1b(B", "letters", "\x1b(B")
+	case 'Z':
+		return !s.mute
 	case 'c': // all is as it was when the terminal was made
 		clear(s.left)
 	}
@@ -71,6 +74,8 @@ func (s *screen) control(sequence []byte) bool {
 	switch string(between) + string(final) {
 	case "t", "i":
 		return false
+	case "n", "c": // where is the cursor, what are you
+		return !s.mute
 	case "m":
 		s.style(body)
 	case "r":
@@ -79,6 +84,13 @@ func (s *screen) control(sequence []byte) bool {
 		s.modes(body, final == 'h')
 	case "u":
 		s.keyboard(body)
+		if s.mute && bytes.HasPrefix(body, []byte("?")) {
+			return false
+		}
+	case "q":
+		if s.mute && bytes.HasPrefix(body, []byte(">")) {
+			return false
+		}
 	}
 	return len(between) == 0 || string(between) == " " || string(between) == "!"
 }

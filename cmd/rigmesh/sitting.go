@@ -14,25 +14,34 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/node/control"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+	"github.com/urfave/cli/v2"
 )
 
 // sitting is this terminal, or these pipes, in front of a program in a task.
 type sitting struct {
 	k        console
-	stdin    bool // pass ours on
-	terminal bool // the program has one
+	stdin    bool    // pass ours on
+	terminal bool    // the program has one
+	leave    *leaver // keys that leave it alone; nil: none do
 
-	tty     *tty // this terminal; nil when the program has none
-	x       *control.Execution
-	sending sync.Mutex // one message at a time
+	attached bool // to the task's own program
+	tty      *tty // this terminal; nil when the program has none
+	x        *control.Execution
+	sending  sync.Mutex // one message at a time
 }
 
-// check says what cannot be before anybody is asked.
-func (s *sitting) check() error {
-	if s.terminal && s.stdin && !isTerminal(s.k.in) {
-		return hint(usagef("standard input is not a terminal"), "leave -t out to pass a file or a pipe on")
+// sittingOf is one as a command's flags have it.
+func sittingOf(c *cli.Context, k console, stdin, terminal bool) (*sitting, error) {
+	s := &sitting{k: k, stdin: stdin, terminal: terminal}
+	if !stdin || !terminal {
+		return s, nil
 	}
-	return nil
+	if !isTerminal(k.in) {
+		return nil, hint(usagef("standard input is not a terminal"), "leave -t out to pass a file or a pipe on")
+	}
+	var err error
+	s.leave, err = parseLeaver(c.String("detach-keys"))
+	return s, err
 }
 
 // run runs a program in a job's task, and returns its exit code as an error.
@@ -40,9 +49,13 @@ func (s *sitting) run(ctx context.Context, client *control.Client, jobID string,
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	start.Stdin = s.stdin
+	s.attached = start.Program == leasev1.ExecProgram_EXEC_PROGRAM_ATTACH
 	if s.terminal {
 		s.tty = newTTY(s.k)
-		start.Terminal, start.Env = s.tty.size(), s.tty.environment(start.Env)
+		start.Terminal = s.tty.size()
+		if !s.attached {
+			start.Env = s.tty.environment(start.Env)
+		}
 		if s.stdin {
 			if err := s.tty.raw(); err != nil {
 				return err
@@ -51,8 +64,10 @@ func (s *sitting) run(ctx context.Context, client *control.Client, jobID string,
 		defer s.tty.restore()
 	}
 	interrupts := make(chan os.Signal, 8)
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(interrupts)
+	if !s.attached { // or they mean the job
+		signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(interrupts)
+	}
 	var err error
 	if s.x, err = client.Exec(ctx, jobID, start); err != nil {
 		return execProblem(err)
@@ -77,9 +92,14 @@ func (s *sitting) feed(end context.CancelCauseFunc) {
 		return
 	}
 	for {
-		buf := make([]byte, job.MaxExecPiece)
+		buf := make([]byte, job.MaxExecPiece/2) // keys that were held back may come on top
 		n, err := s.k.in.Read(buf)
-		if n > 0 && s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Stdin{Stdin: buf[:n]}}) != nil {
+		b, left := s.leave.pass(buf[:n])
+		if len(b) > 0 && s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Stdin{Stdin: b}}) != nil {
+			return
+		}
+		if left {
+			_ = s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Detach{Detach: &leasev1.Detach{}}})
 			return
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -131,15 +151,22 @@ func (s *sitting) show(ctx context.Context) error {
 			if errors.Is(context.Cause(ctx), errInterrupted) {
 				return &exitError{exitInterrupted, nil}
 			}
-			return cmp.Or(context.Cause(ctx), execProblem(err)) // ours first: it is what broke the stream
+			if !s.attached {
+				err = execProblem(err)
+			}
+			return cmp.Or(context.Cause(ctx), err) // ours first: it is what broke the stream
 		}
 		switch r := r.Reply.(type) {
+		case *leasev1.ExecReply_Earlier:
+			if s.tty != nil {
+				err = s.tty.earlier(r.Earlier)
+			}
 		case *leasev1.ExecReply_Stdout:
 			_, err = out.out.Write(r.Stdout)
 		case *leasev1.ExecReply_Stderr:
 			_, err = out.err.Write(r.Stderr)
 		case *leasev1.ExecReply_Ended:
-			return programEnd(r.Ended)
+			return s.ended(r.Ended)
 		case *leasev1.ExecReply_Refused:
 			return refusedExec(r.Refused)
 		}
@@ -151,10 +178,23 @@ func (s *sitting) show(ctx context.Context) error {
 
 var errInterrupted = errors.New("interrupted twice")
 
-// programEnd is the end of a program as this command's.
-func programEnd(e *leasev1.ExecEnded) error {
+var (
+	// errDetached: whoever sat here has left, and what runs goes on.
+	errDetached = errors.New("left alone")
+	// errLetGo: the task did not wait for this terminal.
+	errLetGo = errors.New("the task went on without this terminal: what it wrote was not taken in time")
+)
+
+// ended is the end of a program, or of a sitting in front of it, as this command's.
+func (s *sitting) ended(e *leasev1.ExecEnded) error {
 	code := int(e.Code)
 	switch {
+	case e.Detached:
+		return errDetached
+	case s.attached && !e.TaskEnded:
+		return errLetGo
+	case s.attached:
+		return nil // the job's end says the rest
 	case e.TaskEnded:
 		return &exitError{code, errors.New("the task has ended, and the program with it")}
 	case code == 0:

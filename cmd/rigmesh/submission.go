@@ -94,6 +94,8 @@ func (j jobFile) spec(image *marketv1.Image, inputs []*marketv1.Input) *marketv1
 
 		Egress:       j.Egress.message(),
 		ReadOnlyRoot: j.ReadOnly,
+		Stdin:        j.Stdin,
+		Terminal:     j.Terminal,
 		TimeoutMs:    time.Duration(j.Timeout).Milliseconds(),
 		Name:         j.Name,
 	}

@@ -35,6 +35,15 @@ func newTTY(k console) *tty {
 // Write lets through what a program may do to its terminal.
 func (t *tty) Write(p []byte) (int, error) { return t.w.Write(p) }
 
+// earlier shows what was written before somebody looked: what it asks of a terminal has been
+// answered, and would be typed.
+func (t *tty) earlier(p []byte) error {
+	t.screen.mute = true
+	_, err := t.w.Write(p)
+	t.screen.mute = false
+	return err
+}
+
 // raw has every key go to the program.
 func (t *tty) raw() error {
 	before, err := term.MakeRaw(int(t.in.Fd()))

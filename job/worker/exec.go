@@ -26,37 +26,56 @@ const (
 	killedCode = 128 + 9
 )
 
-// Exec runs one more program in the task of a lease, for its requester. start was the
-// first frame on link. It ends with the program, the link or the lease.
+// Exec runs one more program in the task of a lease, for its requester, or connects that to
+// the task's own. start was the first frame on link. It ends with the program, the link or
+// the lease; a program that is left alone goes on.
 func (w *Worker) Exec(ctx context.Context, start *leasev1.ExecStart, link session.Link) error {
 	s, err := w.tenancy(start.GetLeaseId(), link.Peer())
 	if err != nil {
 		return err
 	}
-	p := &program{s: s, link: link, signals: make(chan int), resized: make(chan runtime.Size)}
+	p := &program{s: s, link: link, signals: make(chan int), resized: make(chan runtime.Size), alone: make(chan struct{})}
 	if s.execs.Add(1) > maxExecs {
 		s.execs.Add(-1)
 		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_BUSY, fmt.Errorf("%d programs run in this task already", maxExecs))
 	}
-	defer s.execs.Add(-1)
+	done := make(chan error, 1)
+	go func() {
+		err := p.begin(ctx, start)
+		s.execs.Add(-1)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-p.alone:
+		return nil
+	}
+}
+
+// begin runs the program unless it cannot be.
+func (p *program) begin(ctx context.Context, start *leasev1.ExecStart) error {
 	if err := job.CheckExec(start); err != nil {
 		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_INVALID, err)
 	}
-	switch phase := s.board.phase(); {
+	switch phase := p.s.board.phase(); {
 	case phase == leasev1.Phase_PHASE_FROZEN:
-		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_FROZEN, errors.New("the task stands still"))
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_FROZEN, errStandsStill)
 	case phase != leasev1.Phase_PHASE_RUNNING:
-		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_NOT_RUNNING, fmt.Errorf("the task is not running: %s", phaseWord(phase)))
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_NOT_RUNNING, notRunning(phase))
 	}
 	return p.run(ctx, start)
 }
 
-// phaseWord says in words where a task stands that does not run.
-func phaseWord(p leasev1.Phase) string {
+// errStandsStill: nothing can be begun in a frozen task.
+var errStandsStill = errors.New("the task stands still")
+
+// notRunning says in words where a task stands that does not run.
+func notRunning(p leasev1.Phase) error {
 	if p > leasev1.Phase_PHASE_RUNNING {
-		return "it has ended"
+		return errors.New("the task has ended")
 	}
-	return "it has not begun yet"
+	return errors.New("the task has not begun yet")
 }
 
 // program is one program beside the job of a lease.
@@ -64,13 +83,15 @@ type program struct {
 	s       *tenancy
 	signals chan int
 	resized chan runtime.Size
+	alone   chan struct{} // closed when it was left alone
 
 	mu   sync.Mutex
-	link session.Link
+	link session.Link // nil: nobody listens
 }
 
 func (p *program) run(ctx context.Context, start *leasev1.ExecStart) error {
-	ctx, cancel := context.WithCancel(ctx)
+	caller := ctx
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	e := runtime.Exec{
 		Program: programs[start.Program], Args: start.Args, Env: start.Env, Workdir: start.Workdir, Signals: p.signals, Resized: p.resized,
@@ -85,18 +106,49 @@ func (p *program) run(ctx context.Context, start *leasev1.ExecStart) error {
 		e.Stdin = unread
 	}
 	go func() {
-		defer cancel()
-		p.s.log.Debug("exec stream", "err", p.receive(ctx, stdin))
-	}()
-	go func() {
-		select {
-		case <-p.s.session.Done():
+		err := p.receive(ctx, stdin)
+		p.s.log.Debug("exec stream", "err", err)
+		if !errors.Is(err, errLeftAlone) || start.Program == leasev1.ExecProgram_EXEC_PROGRAM_ATTACH {
 			cancel()
-		case <-ctx.Done():
 		}
 	}()
+	go p.guard(ctx, caller, cancel)
+	if start.Program == leasev1.ExecProgram_EXEC_PROGRAM_ATTACH {
+		return p.attach(ctx, e)
+	}
 	exit, err := p.s.w.Runtime.Exec(ctx, taskID(p.s.id), e)
 	return p.ended(ctx, exit, err)
+}
+
+// guard ends the program with its lease, and with its caller unless that left it alone.
+func (p *program) guard(ctx, caller context.Context, end func()) {
+	defer end()
+	select {
+	case <-p.s.session.Done():
+		return
+	case <-ctx.Done():
+		return
+	case <-p.alone:
+	case <-caller.Done():
+		return
+	}
+	select {
+	case <-p.s.session.Done():
+	case <-ctx.Done():
+	}
+}
+
+// attach connects the caller to the task's own program.
+func (p *program) attach(ctx context.Context, e runtime.Exec) error {
+	a := runtime.Attachment{Earlier: pieceWriter{p, earlier}, Stdout: e.Stdout, Stdin: e.Stdin, Size: e.Terminal, Resized: e.Resized}
+	err := p.s.w.Runtime.Attach(ctx, taskID(p.s.id), a)
+	switch {
+	case errors.Is(err, runtime.ErrNoInput):
+		return p.refuse(leasev1.ExecRefusal_EXEC_REFUSAL_INVALID, runtime.ErrNoInput)
+	case err == nil && !p.leaseOver():
+		return p.end(0, p.taskEnds(ctx))
+	}
+	return p.ended(ctx, runtime.Exit{}, err)
 }
 
 // programs are what runs for each word of a request.
@@ -157,18 +209,44 @@ func (p *program) refuse(reason leasev1.ExecRefusal, err error) error {
 		Refused: &leasev1.ExecRefused{Reason: reason, Sentence: job.CleanText(err.Error())}}})
 }
 
+// send says something to the caller, unless nobody listens.
 func (p *program) send(m proto.Message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.link == nil {
+		return nil
+	}
 	return p.link.Send(m)
 }
 
-// receive hands the program what its requester sends, until that goes away or breaks the rules.
-func (p *program) receive(ctx context.Context, stdin *io.PipeWriter) error {
-	defer stdin.Close()
+// errLeftAlone: the requester wants the program to go on without it.
+var errLeftAlone = errors.New("left alone")
+
+// leave answers a caller that leaves the program alone.
+func (p *program) leave() error {
+	err := p.send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: &leasev1.ExecEnded{Detached: true}}})
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.link = nil
+	close(p.alone)
+	return errLeftAlone
+}
+
+// receive hands the program what its requester sends, until that goes away, leaves it alone
+// or breaks the rules.
+func (p *program) receive(ctx context.Context, stdin *io.PipeWriter) (err error) {
+	defer func() {
+		if !errors.Is(err, errLeftAlone) { // or it would have read all there is
+			_ = stdin.Close()
+		}
+	}()
+	link := p.link
 	for {
 		var f leasev1.ExecFrame
-		if err := p.link.Recv(&f); err != nil {
+		if err := link.Recv(&f); err != nil {
 			return err
 		}
 		if err := job.CheckExecFrame(&f); err != nil {
@@ -179,6 +257,8 @@ func (p *program) receive(ctx context.Context, stdin *io.PipeWriter) error {
 			_, _ = stdin.Write(f.Stdin) // a program that reads no more is no fault
 		case *leasev1.ExecFrame_StdinEnd:
 			_ = stdin.Close()
+		case *leasev1.ExecFrame_Detach:
+			return p.leave()
 		case *leasev1.ExecFrame_Size:
 			pass(ctx, p.resized, runtime.Size{Rows: uint16(f.Size.Rows), Columns: uint16(f.Size.Columns)})
 		case *leasev1.ExecFrame_Signal:
@@ -214,6 +294,11 @@ func (w pieceWriter) Write(b []byte) (int, error) {
 func stdout(b []byte) *leasev1.ExecReply {
 	return &leasev1.ExecReply{Reply: &leasev1.ExecReply_Stdout{Stdout: b}}
 }
+
+func earlier(b []byte) *leasev1.ExecReply {
+	return &leasev1.ExecReply{Reply: &leasev1.ExecReply_Earlier{Earlier: b}}
+}
+
 func stderr(b []byte) *leasev1.ExecReply {
 	return &leasev1.ExecReply{Reply: &leasev1.ExecReply_Stderr{Stderr: b}}
 }

@@ -54,11 +54,7 @@ func TestARequesterRunsProgramsInItsTask(t *testing.T) {
 		s, id := running(b, nil, "sleep 1m")
 		time.Sleep(time.Second)
 		link, done := b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"cat", "exit 7"}, Stdin: true})
-		for _, f := range []*leasev1.ExecFrame{stdin([]byte("one ")), stdin([]byte("two")), {Frame: &leasev1.ExecFrame_StdinEnd{StdinEnd: &leasev1.StdinEnd{}}}} {
-			if err := link.Send(f); err != nil {
-				t.Fatal(err)
-			}
-		}
+		send(t, link, stdin([]byte("one ")), stdin([]byte("two")), &leasev1.ExecFrame{Frame: &leasev1.ExecFrame_StdinEnd{StdinEnd: &leasev1.StdinEnd{}}})
 		if stdout, last := heard(link); stdout != "one two" || last.GetEnded().GetCode() != 7 || last.GetEnded().GetTaskEnded() {
 			t.Errorf("%q, %v", stdout, last)
 		}
@@ -167,4 +163,81 @@ func TestFramesThatBreakTheRulesEndAProgram(t *testing.T) {
 			link.Reset()
 		}
 	})
+}
+
+func TestARequesterSitsAtItsTasksTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer b.stop()
+		defer b.clear()
+		s, id := running(b, func(a *attempt) { a.spec.Stdin, a.spec.Terminal = true, true }, "print ready", "cat", "exit 7")
+		time.Sleep(time.Second)
+		attach := &leasev1.ExecStart{LeaseId: id, Program: leasev1.ExecProgram_EXEC_PROGRAM_ATTACH, Stdin: true}
+		link, done := b.begin("requester", attach)
+		send(t, link, stdin([]byte("one")))
+		synctest.Wait() // it is passed on, and shown
+		send(t, link, &leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Detach{Detach: &leasev1.Detach{}}})
+		if stdout, last := heard(link); stdout != "one" || !last.GetEnded().GetDetached() {
+			t.Errorf("left: %q, %v", stdout, last)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		link, _ = b.begin("requester", attach)
+		var first leasev1.ExecReply
+		if err := link.Recv(&first); err != nil || string(first.GetEarlier()) != "ready\none" {
+			t.Errorf("came back to %v, %v", &first, err)
+		}
+		send(t, link, stdin([]byte("two\x04")))
+		if stdout, last := heard(link); stdout != "two" || !last.GetEnded().GetTaskEnded() {
+			t.Errorf("the task ended: %q, %v", stdout, last)
+		}
+		<-s.Done()
+	})
+}
+
+func TestAProgramThatIsLeftAloneGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer b.stop()
+		defer b.clear()
+		_, id := running(b, nil, "sleep 1h")
+		time.Sleep(time.Second)
+		link, done := b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"sleep 1m"}})
+		send(t, link, &leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Detach{Detach: &leasev1.Detach{}}})
+		if _, last := heard(link); !last.GetEnded().GetDetached() {
+			t.Errorf("left: %v", last)
+		}
+		<-done
+		time.Sleep(30 * time.Second) // it holds its place
+		var links []*session.PipeEnd
+		for range 15 {
+			link, _ := b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"sleep 2h"}})
+			links = append(links, link)
+		}
+		synctest.Wait()
+		link, _ = b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"exit 0"}})
+		if _, last := heard(link); last.GetRefused().GetReason() != leasev1.ExecRefusal_EXEC_REFUSAL_BUSY {
+			t.Errorf("a program that was left alone does not run any more: %v", last)
+		}
+		time.Sleep(time.Minute) // and then does not
+		link, _ = b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"exit 3"}})
+		if _, last := heard(link); last.GetEnded().GetCode() != 3 {
+			t.Errorf("after its end: %v", last)
+		}
+		for _, l := range links {
+			l.Reset()
+		}
+	})
+}
+
+func send(t *testing.T, link *session.PipeEnd, frames ...*leasev1.ExecFrame) {
+	t.Helper()
+	for _, f := range frames {
+		if err := link.Send(f); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -146,7 +146,7 @@ func (t *task) spec() runtime.Spec {
 		Env: s.spec.Env, Workdir: s.spec.Workdir, User: s.spec.User,
 		Limits:       runtime.Limits{CPUMillis: r.GetCpuMillis(), MemoryBytes: r.GetMemoryBytes(), DiskBytes: r.GetDiskBytes(), Pids: r.GetPids()},
 		Egress:       runtime.Egress{Public: s.spec.GetEgress().GetPublic(), Hosts: s.spec.GetEgress().GetHosts()},
-		ReadOnlyRoot: s.spec.ReadOnlyRoot,
+		ReadOnlyRoot: s.spec.ReadOnlyRoot, Stdin: s.spec.Stdin, Terminal: s.spec.Terminal,
 	}
 	for i, in := range s.spec.Inputs {
 		m := runtime.Mount{Source: s.inputDir(i), Target: in.Path, ReadOnly: in.ReadOnly, Private: !in.ReadOnly}

@@ -59,11 +59,9 @@ func (n *tenancy) dial(ctx context.Context, number uint32) (runtime.Conn, leasev
 	case number < 1 || number > 65535:
 		return nil, leasev1.PortRefusal_PORT_REFUSAL_INVALID, fmt.Errorf("port %d: ports are 1 to 65,535", number)
 	case phase == leasev1.Phase_PHASE_FROZEN:
-		return nil, leasev1.PortRefusal_PORT_REFUSAL_FROZEN, errors.New("the task stands still")
-	case phase < leasev1.Phase_PHASE_RUNNING:
-		return nil, leasev1.PortRefusal_PORT_REFUSAL_NOT_RUNNING, errors.New("the task has not begun yet")
-	case phase > leasev1.Phase_PHASE_RUNNING:
-		return nil, leasev1.PortRefusal_PORT_REFUSAL_NOT_RUNNING, errors.New("the task has ended")
+		return nil, leasev1.PortRefusal_PORT_REFUSAL_FROZEN, errStandsStill
+	case phase != leasev1.Phase_PHASE_RUNNING:
+		return nil, leasev1.PortRefusal_PORT_REFUSAL_NOT_RUNNING, notRunning(phase)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()

@@ -158,7 +158,7 @@ func (r *Runtime) prepare(ctx context.Context, c *client.Client, img client.Imag
 	if l.job, l.workdir, user, err = jobOf(spec, config.Config); err != nil {
 		return nil, err
 	}
-	l.job.OutputBytes = r.cfg.OutputBytes
+	l.job.OutputBytes, l.job.Stdin, l.job.Terminal = r.cfg.OutputBytes, spec.Stdin, spec.Terminal
 	if l.users, err = r.claimUsers(spec.ID); err != nil {
 		return nil, err
 	}

@@ -28,12 +28,8 @@ func (m Memory) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.Ex
 	over := make(chan struct{})
 	var steering, outputs sync.WaitGroup
 	steering.Go(func() { x.steer(ctx, t, e.Signals, over) })
-	stderr := e.Stderr
-	if e.Terminal != nil {
-		stderr = e.Stdout
-	}
 	outputs.Go(func() { x.pour(ctx, e.Stdout, runtime.Stdout) })
-	outputs.Go(func() { x.pour(ctx, stderr, runtime.Stderr) })
+	outputs.Go(func() { x.pour(ctx, e.Stderr, runtime.Stderr) })
 	x.run()
 	outputs.Wait()
 	close(over)
@@ -47,7 +43,7 @@ func (m Memory) Exec(ctx context.Context, id string, e runtime.Exec) (runtime.Ex
 // beside is a script that shares a task's environment and folders.
 func (t *task) beside(e runtime.Exec) *task {
 	spec := t.spec
-	spec.Command, spec.Env = e.Args, slices.Concat(spec.Env, e.Env)
+	spec.Command, spec.Env, spec.Terminal = e.Args, slices.Concat(spec.Env, e.Env), e.Terminal != nil
 	switch e.Program {
 	case runtime.Pack, runtime.Unpack:
 		spec.Command = []string{ownVerbs[e.Program] + " " + strings.Join(e.Args, " ")}
@@ -101,12 +97,9 @@ func (t *task) steer(ctx context.Context, within *task, signals <-chan int, over
 
 // pour copies one output of the script to a writer until the script has ended.
 func (t *task) pour(ctx context.Context, to io.Writer, s runtime.Stream) {
-	if to == nil {
-		to = io.Discard
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	_, _ = io.Copy(to, &reader{ctx: ctx, cancel: cancel, task: t, stream: s, follow: true})
+	_, _ = io.Copy(orDiscard(to), &reader{ctx: ctx, cancel: cancel, task: t, stream: s, follow: true})
 }
 
 // cat copies what there is to read, and says whether that went well.

@@ -9,7 +9,7 @@
 //	env NAME         the value of an environment variable to standard output
 //	sleep DURATION   "1.5s"
 //	exit CODE        end
-//	cat              standard input to standard output; a task has none, a program in it may
+//	cat              standard input to standard output, if there is any
 //	copy FROM TO     two paths in the task, through its mounts
 //	await PATH       until a file is there
 //	serve PORT       from here on, give back whatever comes to a TCP port

@@ -51,6 +51,9 @@ func newScript(spec runtime.Spec) *task {
 
 func newTask(spec runtime.Spec) (*task, error) {
 	t := newScript(spec)
+	if spec.Stdin || spec.Terminal {
+		t.stdin = newKeyboard(spec.Terminal)
+	}
 	for i, m := range spec.Mounts {
 		dir := m.Source
 		if dir == "" || m.Private {
@@ -242,6 +245,9 @@ func (t *task) print(s runtime.Stream, line string) { t.write(s, []byte(line+"\n
 func (t *task) write(s runtime.Stream, b []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.spec.Terminal {
+		s = runtime.Stdout
+	}
 	t.output[s] = append(t.output[s], b...)
 	t.changed()
 }
@@ -303,6 +309,9 @@ func (t *task) end(how runtime.Exit) {
 	t.dying = true
 	t.exit.Code, t.exit.Signal, t.exit.Lost = how.Code, how.Signal, how.Lost
 	close(t.killed)
+	if k, ok := t.stdin.(*keyboard); ok {
+		_ = k.Close() // it may be reading
+	}
 	t.changed()
 }
 

@@ -234,15 +234,20 @@ type listed struct {
 	Beats uint64 `json:"beats"`
 }
 
-// ps is how a job stands.
-func (n *network) ps(job string) listed {
+// jobs are all of the requester's.
+func (n *network) jobs() (all []listed) {
 	n.t.Helper()
-	var all []listed
 	r := n.rigmesh("ps", "--data", laptop, "--all", "--json")
 	if err := json.Unmarshal([]byte(r.stdout), &all); err != nil {
 		n.t.Fatalf("ps: %v: %s%s", err, r.stdout, r.stderr)
 	}
-	for _, j := range all {
+	return all
+}
+
+// ps is how a job stands.
+func (n *network) ps(job string) listed {
+	n.t.Helper()
+	for _, j := range n.jobs() {
 		if j.Job == job {
 			return j
 		}

@@ -163,14 +163,70 @@ func TestAShellInATaskHasTheTerminal(t *testing.T) {
 	}
 }
 
-func TestAJobCanBeWorkedInFromTheFirstMoment(t *testing.T) {
+// leave are the keys that leave a terminal.
+const leave = "\x10\x11" // Ctrl-P Ctrl-Q
+
+func TestAJobsTerminalIsLeftAndComeBackTo(t *testing.T) {
 	n := start(t)
 	d := n.sit(30, 90, "run", "--data", laptop, "--bootstrap", n.bootstrap, "--simulated", "--interval", "1s", "-it", "-e", "PS1=at work>",
 		"oci-archive:"+n.Path("busybox.tar"), "sh")
 	d.sees("at work>")
-	d.types("stty size; exit 5\r")
-	d.sees("30 90\r\n")
+	d.types("stty size; tty; x=kept\r")
+	d.sees("30 90\r\n/dev/pts/0\r\n")
+	d.sees("at work>")
+	d.types(leave)
+	d.sees("rigmesh attach")
+	if code := d.leaves(); code != 0 {
+		t.Errorf("left with code %d", code)
+	}
+	job := n.jobs()[0].Job
+	back := func() *desk { return n.sit(50, 120, "attach", "--data", laptop, "--bootstrap", n.bootstrap, job) }
+	d = back()
+	d.sees("at work>") // what was written before
+	d.types("echo $x; stty size\r")
+	d.sees("\r\nkept\r\n50 120\r\n")
+	d.types("echo up; sleep 1000\r")
+	d.sees("\r\nup\r\n")
+	d.types("\x03")
+	d.sees("at work>")
+	// The node dies that the terminal comes from: the terminal itself does not.
+	if err := n.worker.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	d.sees("rigmesh attach")
+	if code := d.leaves(); code != 125 {
+		t.Errorf("cut off with code %d", code)
+	}
+	n.startWorker()
+	n.until(func() bool { return n.exec("", job, "true").code == 0 }, func() string { return "nothing runs in the task any more" })
+	d = back()
+	d.sees("kept")
+	d.types("echo $x again; exit 5\r")
+	d.sees("\r\nkept again\r\n")
 	if code := d.leaves(); code != 5 {
 		t.Errorf("the shell ended with 5, and the command with %d", code)
+	}
+	if out := n.rigmesh("logs", "--data", laptop, job).stdout; !strings.Contains(out, "kept again") {
+		t.Errorf("the log: %q", out)
+	}
+}
+
+func TestAProgramIsLeftAlone(t *testing.T) {
+	n := start(t)
+	job := n.detach("oci-archive:"+n.Path("busybox.tar"), "sh", "-c", "echo ready; sleep 600")
+	n.await(job, "ready")
+	d := n.sit(24, 80, "exec", "--data", laptop, "-it", "--detach-keys", "ctrl-a,d", job, "sh", "-c",
+		"echo here; while [ ! -e /tmp/go ]; do sleep 0.1; done; echo went | tee /tmp/went")
+	d.sees("here\r\n")
+	d.types("\x01d")
+	if code := d.leaves(); code != 0 {
+		t.Errorf("left with code %d", code)
+	}
+	if r := n.exec("", job, "touch", "/tmp/go"); r.code != 0 {
+		t.Fatal(r)
+	}
+	n.until(func() bool { return n.exec("", job, "cat", "/tmp/went").stdout == "went\n" }, func() string { return "the program that was left alone did not go on" })
+	if r := n.rigmesh("stop", "--data", laptop, "--grace", "1s", job); r.code != 0 {
+		t.Errorf("stop: %s", r.stderr)
 	}
 }

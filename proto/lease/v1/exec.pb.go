@@ -30,6 +30,7 @@ const (
 	ExecProgram_EXEC_PROGRAM_UNSPECIFIED ExecProgram = 0 // args
 	ExecProgram_EXEC_PROGRAM_PACK        ExecProgram = 1 // args is a path: what is there comes as a stream of files on standard output
 	ExecProgram_EXEC_PROGRAM_UNPACK      ExecProgram = 2 // args are a path and a name: the stream on standard input is made there as cp would
+	ExecProgram_EXEC_PROGRAM_ATTACH      ExecProgram = 3 // none: connects to the input of the task's own program, and to its terminal when it has one
 )
 
 // Enum value maps for ExecProgram.
@@ -38,11 +39,13 @@ var (
 		0: "EXEC_PROGRAM_UNSPECIFIED",
 		1: "EXEC_PROGRAM_PACK",
 		2: "EXEC_PROGRAM_UNPACK",
+		3: "EXEC_PROGRAM_ATTACH",
 	}
 	ExecProgram_value = map[string]int32{
 		"EXEC_PROGRAM_UNSPECIFIED": 0,
 		"EXEC_PROGRAM_PACK":        1,
 		"EXEC_PROGRAM_UNPACK":      2,
+		"EXEC_PROGRAM_ATTACH":      3,
 	}
 )
 
@@ -142,6 +145,7 @@ type ExecFrame struct {
 	//	*ExecFrame_StdinEnd
 	//	*ExecFrame_Size
 	//	*ExecFrame_Signal
+	//	*ExecFrame_Detach
 	Frame         isExecFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -229,6 +233,15 @@ func (x *ExecFrame) GetSignal() uint32 {
 	return 0
 }
 
+func (x *ExecFrame) GetDetach() *Detach {
+	if x != nil {
+		if x, ok := x.Frame.(*ExecFrame_Detach); ok {
+			return x.Detach
+		}
+	}
+	return nil
+}
+
 type isExecFrame_Frame interface {
 	isExecFrame_Frame()
 }
@@ -253,6 +266,10 @@ type ExecFrame_Signal struct {
 	Signal uint32 `protobuf:"varint,5,opt,name=signal,proto3,oneof"` // for the program; 1-31, as Linux numbers them
 }
 
+type ExecFrame_Detach struct {
+	Detach *Detach `protobuf:"bytes,6,opt,name=detach,proto3,oneof"` // last: the program goes on, and nobody hears of it any more
+}
+
 func (*ExecFrame_Start) isExecFrame_Frame() {}
 
 func (*ExecFrame_Stdin) isExecFrame_Frame() {}
@@ -262,6 +279,8 @@ func (*ExecFrame_StdinEnd) isExecFrame_Frame() {}
 func (*ExecFrame_Size) isExecFrame_Frame() {}
 
 func (*ExecFrame_Signal) isExecFrame_Frame() {}
+
+func (*ExecFrame_Detach) isExecFrame_Frame() {}
 
 // ExecStart says what to run in a task, beside what it was started with.
 type ExecStart struct {
@@ -393,6 +412,43 @@ func (*StdinEnd) Descriptor() ([]byte, []int) {
 	return file_lease_v1_exec_proto_rawDescGZIP(), []int{2}
 }
 
+// Detach leaves a program alone: it goes on to its end, or that of its task.
+type Detach struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Detach) Reset() {
+	*x = Detach{}
+	mi := &file_lease_v1_exec_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Detach) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Detach) ProtoMessage() {}
+
+func (x *Detach) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_exec_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Detach.ProtoReflect.Descriptor instead.
+func (*Detach) Descriptor() ([]byte, []int) {
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{3}
+}
+
 // WindowSize is that of a terminal, in characters.
 type WindowSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -404,7 +460,7 @@ type WindowSize struct {
 
 func (x *WindowSize) Reset() {
 	*x = WindowSize{}
-	mi := &file_lease_v1_exec_proto_msgTypes[3]
+	mi := &file_lease_v1_exec_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +472,7 @@ func (x *WindowSize) String() string {
 func (*WindowSize) ProtoMessage() {}
 
 func (x *WindowSize) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_exec_proto_msgTypes[3]
+	mi := &file_lease_v1_exec_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +485,7 @@ func (x *WindowSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WindowSize.ProtoReflect.Descriptor instead.
 func (*WindowSize) Descriptor() ([]byte, []int) {
-	return file_lease_v1_exec_proto_rawDescGZIP(), []int{3}
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *WindowSize) GetRows() uint32 {
@@ -455,6 +511,7 @@ type ExecReply struct {
 	//	*ExecReply_Stderr
 	//	*ExecReply_Ended
 	//	*ExecReply_Refused
+	//	*ExecReply_Earlier
 	Reply         isExecReply_Reply `protobuf_oneof:"reply"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -462,7 +519,7 @@ type ExecReply struct {
 
 func (x *ExecReply) Reset() {
 	*x = ExecReply{}
-	mi := &file_lease_v1_exec_proto_msgTypes[4]
+	mi := &file_lease_v1_exec_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +531,7 @@ func (x *ExecReply) String() string {
 func (*ExecReply) ProtoMessage() {}
 
 func (x *ExecReply) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_exec_proto_msgTypes[4]
+	mi := &file_lease_v1_exec_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +544,7 @@ func (x *ExecReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecReply.ProtoReflect.Descriptor instead.
 func (*ExecReply) Descriptor() ([]byte, []int) {
-	return file_lease_v1_exec_proto_rawDescGZIP(), []int{4}
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExecReply) GetReply() isExecReply_Reply {
@@ -533,6 +590,15 @@ func (x *ExecReply) GetRefused() *ExecRefused {
 	return nil
 }
 
+func (x *ExecReply) GetEarlier() []byte {
+	if x != nil {
+		if x, ok := x.Reply.(*ExecReply_Earlier); ok {
+			return x.Earlier
+		}
+	}
+	return nil
+}
+
 type isExecReply_Reply interface {
 	isExecReply_Reply()
 }
@@ -553,6 +619,10 @@ type ExecReply_Refused struct {
 	Refused *ExecRefused `protobuf:"bytes,4,opt,name=refused,proto3,oneof"` // last: it did not
 }
 
+type ExecReply_Earlier struct {
+	Earlier []byte `protobuf:"bytes,5,opt,name=earlier,proto3,oneof"` // first: the end of what was written to the terminal before
+}
+
 func (*ExecReply_Stdout) isExecReply_Reply() {}
 
 func (*ExecReply_Stderr) isExecReply_Reply() {}
@@ -561,18 +631,21 @@ func (*ExecReply_Ended) isExecReply_Reply() {}
 
 func (*ExecReply_Refused) isExecReply_Reply() {}
 
+func (*ExecReply_Earlier) isExecReply_Reply() {}
+
 // ExecEnded is how a program in a task ended.
 type ExecEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          int32                  `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`                            // 0-255; 128+n when signal n ended it; 126 and 127 as for a task
 	TaskEnded     bool                   `protobuf:"varint,2,opt,name=task_ended,json=taskEnded,proto3" json:"task_ended,omitempty"` // it was ended with its task
+	Detached      bool                   `protobuf:"varint,3,opt,name=detached,proto3" json:"detached,omitempty"`                    // it goes on: this is the answer to Detach
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExecEnded) Reset() {
 	*x = ExecEnded{}
-	mi := &file_lease_v1_exec_proto_msgTypes[5]
+	mi := &file_lease_v1_exec_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +657,7 @@ func (x *ExecEnded) String() string {
 func (*ExecEnded) ProtoMessage() {}
 
 func (x *ExecEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_exec_proto_msgTypes[5]
+	mi := &file_lease_v1_exec_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +670,7 @@ func (x *ExecEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecEnded.ProtoReflect.Descriptor instead.
 func (*ExecEnded) Descriptor() ([]byte, []int) {
-	return file_lease_v1_exec_proto_rawDescGZIP(), []int{5}
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExecEnded) GetCode() int32 {
@@ -614,6 +687,13 @@ func (x *ExecEnded) GetTaskEnded() bool {
 	return false
 }
 
+func (x *ExecEnded) GetDetached() bool {
+	if x != nil {
+		return x.Detached
+	}
+	return false
+}
+
 // ExecRefused says why a program was not run.
 type ExecRefused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -625,7 +705,7 @@ type ExecRefused struct {
 
 func (x *ExecRefused) Reset() {
 	*x = ExecRefused{}
-	mi := &file_lease_v1_exec_proto_msgTypes[6]
+	mi := &file_lease_v1_exec_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +717,7 @@ func (x *ExecRefused) String() string {
 func (*ExecRefused) ProtoMessage() {}
 
 func (x *ExecRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_exec_proto_msgTypes[6]
+	mi := &file_lease_v1_exec_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +730,7 @@ func (x *ExecRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRefused.ProtoReflect.Descriptor instead.
 func (*ExecRefused) Descriptor() ([]byte, []int) {
-	return file_lease_v1_exec_proto_rawDescGZIP(), []int{6}
+	return file_lease_v1_exec_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ExecRefused) GetReason() ExecRefusal {
@@ -671,13 +751,14 @@ var File_lease_v1_exec_proto protoreflect.FileDescriptor
 
 const file_lease_v1_exec_proto_rawDesc = "" +
 	"\n" +
-	"\x13lease/v1/exec.proto\x12\x10rigmesh.lease.v1\"\xea\x01\n" +
+	"\x13lease/v1/exec.proto\x12\x10rigmesh.lease.v1\"\x9e\x02\n" +
 	"\tExecFrame\x123\n" +
 	"\x05start\x18\x01 \x01(\v2\x1b.rigmesh.lease.v1.ExecStartH\x00R\x05start\x12\x16\n" +
 	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x129\n" +
 	"\tstdin_end\x18\x03 \x01(\v2\x1a.rigmesh.lease.v1.StdinEndH\x00R\bstdinEnd\x122\n" +
 	"\x04size\x18\x04 \x01(\v2\x1c.rigmesh.lease.v1.WindowSizeH\x00R\x04size\x12\x18\n" +
-	"\x06signal\x18\x05 \x01(\rH\x00R\x06signalB\a\n" +
+	"\x06signal\x18\x05 \x01(\rH\x00R\x06signal\x122\n" +
+	"\x06detach\x18\x06 \x01(\v2\x18.rigmesh.lease.v1.DetachH\x00R\x06detachB\a\n" +
 	"\x05frame\"\xef\x01\n" +
 	"\tExecStart\x12\x19\n" +
 	"\blease_id\x18\x01 \x01(\fR\aleaseId\x12\x12\n" +
@@ -688,28 +769,32 @@ const file_lease_v1_exec_proto_rawDesc = "" +
 	"\bterminal\x18\x06 \x01(\v2\x1c.rigmesh.lease.v1.WindowSizeR\bterminal\x127\n" +
 	"\aprogram\x18\a \x01(\x0e2\x1d.rigmesh.lease.v1.ExecProgramR\aprogram\"\n" +
 	"\n" +
-	"\bStdinEnd\":\n" +
+	"\bStdinEnd\"\b\n" +
+	"\x06Detach\":\n" +
 	"\n" +
 	"WindowSize\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\rR\x04rows\x12\x18\n" +
-	"\acolumns\x18\x02 \x01(\rR\acolumns\"\xb8\x01\n" +
+	"\acolumns\x18\x02 \x01(\rR\acolumns\"\xd4\x01\n" +
 	"\tExecReply\x12\x18\n" +
 	"\x06stdout\x18\x01 \x01(\fH\x00R\x06stdout\x12\x18\n" +
 	"\x06stderr\x18\x02 \x01(\fH\x00R\x06stderr\x123\n" +
 	"\x05ended\x18\x03 \x01(\v2\x1b.rigmesh.lease.v1.ExecEndedH\x00R\x05ended\x129\n" +
-	"\arefused\x18\x04 \x01(\v2\x1d.rigmesh.lease.v1.ExecRefusedH\x00R\arefusedB\a\n" +
-	"\x05reply\">\n" +
+	"\arefused\x18\x04 \x01(\v2\x1d.rigmesh.lease.v1.ExecRefusedH\x00R\arefused\x12\x1a\n" +
+	"\aearlier\x18\x05 \x01(\fH\x00R\aearlierB\a\n" +
+	"\x05reply\"Z\n" +
 	"\tExecEnded\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x1d\n" +
 	"\n" +
-	"task_ended\x18\x02 \x01(\bR\ttaskEnded\"`\n" +
+	"task_ended\x18\x02 \x01(\bR\ttaskEnded\x12\x1a\n" +
+	"\bdetached\x18\x03 \x01(\bR\bdetached\"`\n" +
 	"\vExecRefused\x125\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1d.rigmesh.lease.v1.ExecRefusalR\x06reason\x12\x1a\n" +
-	"\bsentence\x18\x02 \x01(\tR\bsentence*[\n" +
+	"\bsentence\x18\x02 \x01(\tR\bsentence*t\n" +
 	"\vExecProgram\x12\x1c\n" +
 	"\x18EXEC_PROGRAM_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11EXEC_PROGRAM_PACK\x10\x01\x12\x17\n" +
-	"\x13EXEC_PROGRAM_UNPACK\x10\x02*\xac\x01\n" +
+	"\x13EXEC_PROGRAM_UNPACK\x10\x02\x12\x17\n" +
+	"\x13EXEC_PROGRAM_ATTACH\x10\x03*\xac\x01\n" +
 	"\vExecRefusal\x12\x1c\n" +
 	"\x18EXEC_REFUSAL_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18EXEC_REFUSAL_NOT_RUNNING\x10\x01\x12\x17\n" +
@@ -731,32 +816,34 @@ func file_lease_v1_exec_proto_rawDescGZIP() []byte {
 }
 
 var file_lease_v1_exec_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lease_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_lease_v1_exec_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_lease_v1_exec_proto_goTypes = []any{
 	(ExecProgram)(0),    // 0: rigmesh.lease.v1.ExecProgram
 	(ExecRefusal)(0),    // 1: rigmesh.lease.v1.ExecRefusal
 	(*ExecFrame)(nil),   // 2: rigmesh.lease.v1.ExecFrame
 	(*ExecStart)(nil),   // 3: rigmesh.lease.v1.ExecStart
 	(*StdinEnd)(nil),    // 4: rigmesh.lease.v1.StdinEnd
-	(*WindowSize)(nil),  // 5: rigmesh.lease.v1.WindowSize
-	(*ExecReply)(nil),   // 6: rigmesh.lease.v1.ExecReply
-	(*ExecEnded)(nil),   // 7: rigmesh.lease.v1.ExecEnded
-	(*ExecRefused)(nil), // 8: rigmesh.lease.v1.ExecRefused
+	(*Detach)(nil),      // 5: rigmesh.lease.v1.Detach
+	(*WindowSize)(nil),  // 6: rigmesh.lease.v1.WindowSize
+	(*ExecReply)(nil),   // 7: rigmesh.lease.v1.ExecReply
+	(*ExecEnded)(nil),   // 8: rigmesh.lease.v1.ExecEnded
+	(*ExecRefused)(nil), // 9: rigmesh.lease.v1.ExecRefused
 }
 var file_lease_v1_exec_proto_depIdxs = []int32{
 	3, // 0: rigmesh.lease.v1.ExecFrame.start:type_name -> rigmesh.lease.v1.ExecStart
 	4, // 1: rigmesh.lease.v1.ExecFrame.stdin_end:type_name -> rigmesh.lease.v1.StdinEnd
-	5, // 2: rigmesh.lease.v1.ExecFrame.size:type_name -> rigmesh.lease.v1.WindowSize
-	5, // 3: rigmesh.lease.v1.ExecStart.terminal:type_name -> rigmesh.lease.v1.WindowSize
-	0, // 4: rigmesh.lease.v1.ExecStart.program:type_name -> rigmesh.lease.v1.ExecProgram
-	7, // 5: rigmesh.lease.v1.ExecReply.ended:type_name -> rigmesh.lease.v1.ExecEnded
-	8, // 6: rigmesh.lease.v1.ExecReply.refused:type_name -> rigmesh.lease.v1.ExecRefused
-	1, // 7: rigmesh.lease.v1.ExecRefused.reason:type_name -> rigmesh.lease.v1.ExecRefusal
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	6, // 2: rigmesh.lease.v1.ExecFrame.size:type_name -> rigmesh.lease.v1.WindowSize
+	5, // 3: rigmesh.lease.v1.ExecFrame.detach:type_name -> rigmesh.lease.v1.Detach
+	6, // 4: rigmesh.lease.v1.ExecStart.terminal:type_name -> rigmesh.lease.v1.WindowSize
+	0, // 5: rigmesh.lease.v1.ExecStart.program:type_name -> rigmesh.lease.v1.ExecProgram
+	8, // 6: rigmesh.lease.v1.ExecReply.ended:type_name -> rigmesh.lease.v1.ExecEnded
+	9, // 7: rigmesh.lease.v1.ExecReply.refused:type_name -> rigmesh.lease.v1.ExecRefused
+	1, // 8: rigmesh.lease.v1.ExecRefused.reason:type_name -> rigmesh.lease.v1.ExecRefusal
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_exec_proto_init() }
@@ -770,12 +857,14 @@ func file_lease_v1_exec_proto_init() {
 		(*ExecFrame_StdinEnd)(nil),
 		(*ExecFrame_Size)(nil),
 		(*ExecFrame_Signal)(nil),
+		(*ExecFrame_Detach)(nil),
 	}
-	file_lease_v1_exec_proto_msgTypes[4].OneofWrappers = []any{
+	file_lease_v1_exec_proto_msgTypes[5].OneofWrappers = []any{
 		(*ExecReply_Stdout)(nil),
 		(*ExecReply_Stderr)(nil),
 		(*ExecReply_Ended)(nil),
 		(*ExecReply_Refused)(nil),
+		(*ExecReply_Earlier)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -783,7 +872,7 @@ func file_lease_v1_exec_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_exec_proto_rawDesc), len(file_lease_v1_exec_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

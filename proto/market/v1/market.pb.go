@@ -1137,6 +1137,8 @@ type Spec struct {
 	Name          string                 `protobuf:"bytes,13,opt,name=name,proto3" json:"name,omitempty"`
 	Egress        *Egress                `protobuf:"bytes,14,opt,name=egress,proto3" json:"egress,omitempty"`
 	ReadOnlyRoot  bool                   `protobuf:"varint,15,opt,name=read_only_root,json=readOnlyRoot,proto3" json:"read_only_root,omitempty"` // writable stay outputs, inputs, the image's volumes, /tmp and /dev/shm
+	Stdin         bool                   `protobuf:"varint,16,opt,name=stdin,proto3" json:"stdin,omitempty"`                                     // the requester will give it something to read; without, it finds nothing
+	Terminal      bool                   `protobuf:"varint,17,opt,name=terminal,proto3" json:"terminal,omitempty"`                               // it runs on a terminal; all that it writes there is standard output
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1272,6 +1274,20 @@ func (x *Spec) GetEgress() *Egress {
 func (x *Spec) GetReadOnlyRoot() bool {
 	if x != nil {
 		return x.ReadOnlyRoot
+	}
+	return false
+}
+
+func (x *Spec) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
+	}
+	return false
+}
+
+func (x *Spec) GetTerminal() bool {
+	if x != nil {
+		return x.Terminal
 	}
 	return false
 }
@@ -2333,7 +2349,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\vlink_target\x18\x05 \x01(\tR\n" +
 	"linkTarget\x12\x1c\n" +
 	"\tdirectory\x18\x06 \x01(\bR\tdirectory\x12\x10\n" +
-	"\x03url\x18\a \x01(\tR\x03url\"\x90\x04\n" +
+	"\x03url\x18\a \x01(\tR\x03url\"\xc2\x04\n" +
 	"\x04Spec\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12.\n" +
 	"\x05image\x18\x02 \x01(\v2\x18.rigmesh.market.v1.ImageR\x05image\x12\x1e\n" +
@@ -2353,7 +2369,9 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"timeout_ms\x18\f \x01(\x03R\ttimeoutMs\x12\x12\n" +
 	"\x04name\x18\r \x01(\tR\x04name\x121\n" +
 	"\x06egress\x18\x0e \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12$\n" +
-	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\"\xa8\x05\n" +
+	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\x12\x14\n" +
+	"\x05stdin\x18\x10 \x01(\bR\x05stdin\x12\x1a\n" +
+	"\bterminal\x18\x11 \x01(\bR\bterminal\"\xa8\x05\n" +
 	"\fAnnouncement\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +

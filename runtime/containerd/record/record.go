@@ -30,6 +30,7 @@ const (
 	ExitFile    = "exit.json"
 	StdoutFile  = "stdout"
 	StderrFile  = "stderr"
+	InputSocket = "input" // of a job that reads, or has a terminal
 )
 
 // InitID is the user and group of the init inside the task. No job may have it.
@@ -56,6 +57,8 @@ type Job struct {
 	Own         bool     `json:"own,omitempty"`     // Args are the init's own program's
 	Workdir     string   `json:"workdir,omitempty"` // empty: where its parent is
 	OutputBytes int64    `json:"outputBytes"`       // of each output; what is over it is dropped
+	Stdin       bool     `json:"stdin,omitempty"`   // it reads what comes by InputSocket
+	Terminal    bool     `json:"terminal,omitempty"`
 }
 
 // Exit is how the job ended, as its init saw it.

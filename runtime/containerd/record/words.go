@@ -17,9 +17,8 @@ const RunningInit = "/proc/1/exe"
 const EnterWord = "enter"
 
 // First arguments of the init's own programs, which an image need not have: a path to
-// pack, or one to unpack at and a name, or nothing.
+// pack, or one to unpack at and a name.
 const (
-	StayWord   = "stay"
 	PackWord   = "pack"
 	UnpackWord = "unpack"
 )
