@@ -123,6 +123,11 @@ func (h *Host) Protect(id peer.ID, tag string) { h.host.ConnManager().Protect(id
 // Unprotect takes back one Protect.
 func (h *Host) Unprotect(id peer.ID, tag string) { h.host.ConnManager().Unprotect(id, tag) }
 
+// Direct says whether there is a connection to a peer that no relay carries.
+func (h *Host) Direct(id peer.ID) bool {
+	return h.host.Network().Connectedness(id) == network.Connected
+}
+
 func (h *Host) connected(id peer.ID) bool {
 	switch h.host.Network().Connectedness(id) {
 	case network.Connected, network.Limited:

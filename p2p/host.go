@@ -91,7 +91,7 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use identity key: %w", err)
 	}
-	r := newReach()
+	r := newReach(cfg.Log)
 	if cfg.MapPorts && !onLoopback(cfg.Listen) {
 		r.mapper = &portMapper{}
 	}
@@ -113,15 +113,17 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, errors.Join(err, lh.Close())
 	}
-	stop, err := r.watch(lh)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("watch our own addresses: %w", err), h.Close())
+	for _, watch := range []func(host.Host) (func(), error){r.watch, r.puncher.watch} {
+		stop, err := watch(lh)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("watch how we are reached: %w", err), h.Close())
+		}
+		h.OnClose(stop)
 	}
 	h.reach = r
 	if cfg.PSK == nil {
 		h.quicOnly = gate
 	}
-	h.OnClose(stop)
 	return h, nil
 }
 

@@ -30,24 +30,27 @@ const (
 // natView is where others saw our listening ports, by protocol and host of the other.
 type natView map[int]map[string]ma.Multiaddr
 
-// observe notes where a peer sees us. Connections from other ports than those we
-// listen on say nothing about these.
-func (v natView) observe(listening []ma.Multiaddr, c network.Conn, seen ma.Multiaddr) {
+// observe notes where a peer sees us, and says whether it is the first of its protocol.
+// Connections from other ports than those we listen on say nothing about these.
+func (v natView) observe(listening []ma.Multiaddr, c network.Conn, seen ma.Multiaddr) (first bool) {
 	at := c.RemoteMultiaddr()
 	from, ok := hostOf(at)
 	if !ok || seen == nil || isRelayed(at) || !manet.IsPublicAddr(at) || !manet.IsPublicAddr(seen) {
-		return
+		return false
 	}
 	protocol, port := portOf(c.LocalMultiaddr())
 	if !slices.ContainsFunc(listening, func(l ma.Multiaddr) bool { p, n := portOf(l); return p == protocol && n == port }) {
-		return
+		return false
 	}
 	if v[protocol] == nil {
 		v[protocol] = map[string]ma.Multiaddr{}
 	}
-	if len(v[protocol]) < maxHosts {
-		v[protocol][from] = endpoint(seen)
+	if len(v[protocol]) >= maxHosts {
+		return false
 	}
+	first = len(v[protocol]) == 0
+	v[protocol][from] = endpoint(seen)
+	return first
 }
 
 // kind judges one protocol. own are the addresses of this machine.

@@ -58,7 +58,7 @@ func options(cfg Config, key crypto.PrivKey, r *reach, gate *quicOnly) ([]libp2p
 		libp2p.EnableAutoNATv2(),
 		libp2p.AddrsFactory(r.advertise),
 		libp2p.ConnectionGater(gate),
-		libp2p.EnableHolePunching(holepunch.WithTracer(r), holepunch.DirectDialTimeout(punchTimeout)),
+		libp2p.EnableHolePunching(holepunch.WithTracer(r), holepunch.DirectDialTimeout(punchTimeout), r.puncher.capture),
 	}
 	opts = append(opts, relayOptions(r, cfg.RelayBytes, cfg.ConnsPerIP)...)
 	if cfg.PSK != nil {

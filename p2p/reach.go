@@ -2,6 +2,8 @@ package p2p
 
 import (
 	"context"
+	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 
@@ -62,6 +64,7 @@ type reach struct {
 	attached chan struct{} // closed when host is set
 	host     host.Host
 	mapper   *portMapper // nil: not asked for
+	puncher  *puncher
 
 	mu        sync.Mutex
 	said      network.Reachability // last
@@ -73,9 +76,9 @@ type reach struct {
 	punches   map[peer.ID]punch
 }
 
-func newReach() *reach {
+func newReach(log *slog.Logger) *reach {
 	return &reach{
-		attached: make(chan struct{}), mapping: natView{},
+		attached: make(chan struct{}), puncher: newPuncher(log), mapping: natView{},
 		dialled: map[string]bool{}, strangers: map[string]bool{}, punches: map[peer.ID]punch{},
 	}
 }
@@ -146,7 +149,10 @@ func (r *reach) heed(e any) {
 	case event.EvtAutoRelayAddrsUpdated:
 		r.relays = slices.Clone(e.RelayAddrs)
 	case event.EvtPeerIdentificationCompleted:
-		r.mapping.observe(r.host.Network().ListenAddresses(), e.Conn, e.ObservedAddr)
+		if r.mapping.observe(r.host.Network().ListenAddresses(), e.Conn, e.ObservedAddr) {
+			maps.DeleteFunc(r.punches, func(_ peer.ID, p punch) bool { return !p.done }) // in vain without it says nothing
+			r.puncher.seen()
+		}
 	}
 }
 

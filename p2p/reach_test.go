@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +120,7 @@ func addrs(texts ...string) []ma.Multiaddr {
 func TestWhereOthersMerelySawUsIsNotGivenAwayWhileRelaysLeadHere(t *testing.T) {
 	const home, seen, sure = "/ip4/192.168.1.2/tcp/4001", "/ip4/80.1.1.1/tcp/4001", "/ip4/80.1.1.1/tcp/5001"
 	place := "/ip4/8.8.8.8/tcp/1/p2p/" + testID + "/p2p-circuit"
-	r := newReach()
+	r := newReach(slog.New(slog.DiscardHandler))
 	all := addrs(home, seen, sure)
 	if got := r.advertise(all); len(got) != 3 {
 		t.Errorf("before anything is known: %v", got)
@@ -142,12 +143,12 @@ func (noHost) Network() network.Network { return nil }
 
 const testID = "12D3KooWGjMCbqYMdJXmPXpXBZCpTNHPvCxq4UuMQ1HXGWqJpYg1"
 
-func TestWhoWaitsForAPunchIsToldThatNobodyTriesAgain(t *testing.T) {
+func TestWhoWaitsForAPunchIsToldWhenItWasInVain(t *testing.T) {
 	id, err := peer.Decode(testID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newReach()
+	r := newReach(slog.New(slog.DiscardHandler))
 	for range punchAttempts {
 		if r.punch(id).failed {
 			t.Fatal("given up too early")

@@ -69,7 +69,7 @@ type punch struct {
 	attempts int
 	done     bool // there was a relayed connection when the direct one came
 	reversed bool // which is because this node or the peer could be dialled
-	failed   bool // nobody tries again
+	failed   bool // enough was tried for nobody to wait for more
 }
 
 func (p punch) through() punch {
@@ -77,7 +77,8 @@ func (p punch) through() punch {
 	return p
 }
 
-// punchAttempts is how many libp2p makes.
+// punchAttempts is how many libp2p makes at a time. An error of the protocol is none: one
+// of the two does not know yet where it is seen.
 const punchAttempts = 3
 
 // Trace implements holepunch.EventTracer.
@@ -92,8 +93,6 @@ func (r *reach) Trace(e *holepunch.Event) {
 		p.reversed = p.reversed || evt.Success
 	case *holepunch.EndHolePunchEvt:
 		p.failed = !p.done && p.attempts >= punchAttempts
-	case *holepunch.ProtocolErrorEvt:
-		p.failed = !p.done
 	}
 	r.punches[e.Remote] = p
 }

@@ -70,7 +70,14 @@ func (b *body) fill() error {
 	return b.err
 }
 
+// worthMoving is how much must be left for a body to break off on a relay, so that whoever
+// reads goes on over the direct connection that has come up.
+const worthMoving = 1 << 20
+
 func (b *body) receive() error {
+	if b.left > worthMoving && b.r.overtaken(b.c) {
+		return fmt.Errorf("leave the relay for a direct connection: %w", stream.ErrReset)
+	}
 	frame, err := b.c.RecvFrame()
 	if err != nil {
 		return noEOF(err)

@@ -169,14 +169,20 @@ func (r *Remote) Close() error {
 func (r *Remote) take() *stream.Conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := len(r.idle)
-	if n == 0 {
-		return nil
+	for n := len(r.idle); n > 0; n = len(r.idle) {
+		c := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		if !r.overtaken(c) {
+			return c
+		}
+		_ = c.Close()
 	}
-	c := r.idle[n-1]
-	r.idle = r.idle[:n-1]
-	return c
+	return nil
 }
+
+// overtaken says whether a stream runs through a relay though there is a direct
+// connection by now, which a new one would take.
+func (r *Remote) overtaken(c *stream.Conn) bool { return c.Limited() && r.h.Direct(r.peer) }
 
 // keep holds on to a stream; requests made meanwhile may have opened too many.
 func (r *Remote) keep(c *stream.Conn) {

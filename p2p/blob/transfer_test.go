@@ -132,6 +132,67 @@ func TestAStaleKeptStreamIsReplaced(t *testing.T) {
 	}
 }
 
+// Content that is on its way through a relay goes on over the direct connection, once
+// there is one.
+func TestBulkLeavesARelayForADirectConnection(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		hosts := p2ptest.Simulated(t, 3, p2ptest.Link{})
+		from, to, via := hosts[0], hosts[1], hosts[2]
+		s := open(t, t.TempDir())
+		blob.Serve(from, s, everybody)
+		content := random(8 << 20)
+		digest := put(t, s, content)
+		small := put(t, s, []byte("small"))
+		r := blob.Source(to, from.ID(), lease)
+		t.Cleanup(func() { _ = r.Close() })
+		p2ptest.Relayed(t, to, from, via)
+		readAll(t, r, small, 0) // leaves a kept stream
+		var got bytes.Buffer
+		whole := direct{r, func() { p2ptest.GoDirect(t, to, from) }}
+		if n, err := blob.Copy(t.Context(), whole, digest, &got, 0); err != nil || !bytes.Equal(got.Bytes(), content) {
+			t.Fatalf("%d bytes of %d: %v", n, len(content), err)
+		}
+		if through := relayed(to, "blob"); through != 0 {
+			t.Errorf("%d streams still run through the relay", through)
+		}
+		if n := streams(to, "blob"); n == 0 {
+			t.Error("no stream was kept: this test proves nothing")
+		}
+	})
+}
+
+// direct adds a direct connection after the first bytes.
+type direct struct {
+	blob.Blobs
+	connect func()
+}
+
+func (d direct) Blob(ctx context.Context, digest string, offset int64) (io.ReadCloser, error) {
+	body, err := d.Blobs.Blob(ctx, digest, offset)
+	if offset > 0 || err != nil {
+		return body, err
+	}
+	first := make([]byte, 100)
+	_, err = io.ReadFull(body, first)
+	d.connect()
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(first), body), body}, err
+}
+
+// relayed counts the streams of a protocol that run through a relay.
+func relayed(h *p2p.Host, name string) (n int) {
+	for _, c := range h.Libp2p().Network().Conns() {
+		for _, s := range c.GetStreams() {
+			if c.Stat().Limited && s.Protocol() == h.Protocol(name) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 func TestCancellingEndsARead(t *testing.T) {
 	s, r, _ := served(t, everybody)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -10,9 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"go.uber.org/goleak"
 
 	"github.com/rigmesh/rigmesh/p2p"
@@ -426,23 +424,10 @@ func TestOnePeerCannotTakeAllStreams(t *testing.T) {
 }
 
 func TestARelayedConnectionCarriesStreams(t *testing.T) {
-	relay, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.EnableRelayService(),
-		libp2p.ForceReachabilityPublic(), libp2p.DisableMetrics())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer relay.Close()
-	hosts := p2ptest.Loopback(t, 2)
+	hosts := p2ptest.Loopback(t, 3)
 	a, b := hosts[0], hosts[1]
-	at := peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()}
-	if _, err := client.Reserve(t.Context(), b.Libp2p(), at); err != nil {
-		t.Fatal(err)
-	}
 	stream.Serve(b, "echo", stream.Limits{}, echo)
-	through := at.Addrs[0].String() + "/p2p/" + at.ID.String() + "/p2p-circuit/p2p/" + b.ID().String()
-	if _, err := a.ConnectAddr(t.Context(), through); err != nil {
-		t.Fatal(err)
-	}
+	p2ptest.Relayed(t, a, b, hosts[2])
 	c, err := stream.Open(t.Context(), a, b.ID(), "echo")
 	if err != nil {
 		t.Fatal(err)
