@@ -86,6 +86,7 @@ type Node struct {
 	trimming  sync.Mutex // one at a time makes room in the store
 	images    *images    // public ones, and who else has them
 	commons   *commons   // what is shared by its digest
+	uploaded  *blob.Meter
 	receipts  *receipts
 	offers    *offers
 	board     *announce.Board
@@ -223,6 +224,7 @@ func (n *Node) makeNetwork() error {
 	n.standing = openStanding(n.path("standing.json"), n.receipts, n.now, n.log)
 	n.images = openImages(n)
 	n.commons = openCommons(n)
+	n.uploaded = blob.NewMeter(n.cfg.Reach.UploadMax)
 	return nil
 }
 

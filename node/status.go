@@ -23,6 +23,7 @@ func (n *Node) Status(context.Context) *controlv1.StatusResponse {
 	st := &controlv1.StatusResponse{
 		PeerId: n.ID(), Network: n.cfg.Network, Addresses: n.Addrs(), ConnectedPeers: uint32(len(n.host.Peers())),
 		Worker: n.worker != nil, StartedMs: n.started.UnixMilli(), Leases: uint32(n.requester.Live()),
+		UploadedBytes: n.uploaded.Sent(), UploadMax: n.cfg.Reach.UploadMax,
 	}
 	if n.worker != nil {
 		st.Leases += uint32(n.worker.Live())

@@ -56,7 +56,7 @@ func (n *Node) serve() {
 			return (n.worker != nil && n.images.public(digest)) || n.commons.shares.Has(digest)
 		}
 		return n.requester.MayFetch(from, leaseID, digest) || (n.worker != nil && n.worker.MayFetch(from, leaseID, digest))
-	})
+	}, n.uploaded)
 	if n.worker == nil {
 		return
 	}

@@ -75,9 +75,21 @@ func describe(k console, st *controlv1.StatusResponse) {
 	for i, a := range st.Addresses {
 		line([]string{"address", ""}[min(i, 1)], "%s", a)
 	}
+	if st.UploadedBytes > 0 || st.UploadMax > 0 {
+		line("uploaded", "%s", uploads(st))
+	}
 	if st.StartedMs > 0 {
 		line("up for", "%s", span(time.Since(time.UnixMilli(st.StartedMs))))
 	}
+}
+
+// uploads says what others had of this node's images and files, and what they may have.
+func uploads(st *controlv1.StatusResponse) string {
+	text := size(st.UploadedBytes)
+	if st.UploadMax > 0 {
+		text += ", at most " + size(st.UploadMax) + " a second"
+	}
+	return text
 }
 
 // statusView is the status as --json prints it.
@@ -94,6 +106,8 @@ type statusView struct {
 	DataDir    string          `json:"data_dir"`
 	Version    string          `json:"version"`
 	Started    string          `json:"started"`
+	Uploaded   uint64          `json:"uploaded_bytes"`
+	UploadMax  uint64          `json:"upload_max,omitempty"`
 	Conditions []conditionView `json:"conditions"`
 }
 
@@ -109,7 +123,7 @@ func viewStatus(st *controlv1.StatusResponse) statusView {
 	v := statusView{
 		PeerID: st.PeerId, Network: st.Network, Addresses: append([]string{}, st.Addresses...), Peers: st.ConnectedPeers,
 		Worker: st.Worker, Devices: deviceViews(st.Devices), Free: st.FreeDevices, Leases: st.Leases, PID: st.Pid,
-		DataDir: st.DataDir, Version: st.Version, Started: rfc3339(st.StartedMs), Conditions: []conditionView{},
+		DataDir: st.DataDir, Version: st.Version, Started: rfc3339(st.StartedMs), Uploaded: st.UploadedBytes, UploadMax: st.UploadMax, Conditions: []conditionView{},
 	}
 	for _, c := range st.Conditions {
 		v.Conditions = append(v.Conditions, conditionView{c.Code, c.Severity, c.Sentence, c.Remedy})

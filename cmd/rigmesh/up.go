@@ -30,6 +30,7 @@ func upCommand(k console) *cli.Command {
 			&cli.StringSliceFlag{Name: "listen", Usage: "`ADDRESS` such as /ip4/0.0.0.0/tcp/4001; repeatable (default: every interface, a free port)"},
 			mdnsFlag(), portMapFlag(),
 			&cli.StringFlag{Name: "relay", Usage: "carry `SIZE` at most each way on a connection of two others, when strangers reach this machine; 0: relay nothing (default: 16MiB)"},
+			&cli.StringFlag{Name: "upload-max", Usage: "give others images and files at `SIZE` a second at most, such as 2MiB; 0: no bound (default: 0)"},
 			&cli.StringFlag{Name: "containerd", Usage: "run jobs in the system's containerd at `SOCKET` (default: one of our own)"},
 			&cli.StringFlag{Name: "egress", Usage: "what a job may reach of the internet: none, `hosts` that it lists, or public (default: none)"},
 			&cli.StringFlag{Name: "max-duration", Usage: "the longest lease, as `TIME` (default: 24h)"},
@@ -83,6 +84,7 @@ func nodeSettings(c *cli.Context, k console) (config.Config, error) {
 		flagValue{"egress", &cfg.Egress},
 		flagValue{"max-duration", (*config.Duration)(&cfg.MaxDuration)},
 		flagValue{"relay", (*config.Bytes)(&cfg.Reach.RelayBytes)},
+		flagValue{"upload-max", (*config.Bytes)(&cfg.Reach.UploadMax)},
 		flagValue{"idle-exit", (*config.Duration)(&cfg.IdleExit)})
 	if err != nil {
 		return cfg, err

@@ -34,6 +34,7 @@ stranger-leases: 2
 stranger-budget: 90m
 mdns: false
 relay: 2GiB
+upload-max: 2MiB
 psk: /etc/rigmesh.psk
 images: {share: false}
 store: {max: 50GiB}
@@ -48,7 +49,7 @@ store: {max: 50GiB}
 	want := Config{
 		DataDir: dir, Network: "other", Listen: []string{"/ip4/0.0.0.0/tcp/4001"}, Bootstrap: []string{"/a", "/b"},
 		Price: 350_000, MaxDuration: 48 * time.Hour, AbsentGrace: 5 * time.Minute, StrangerLeases: 3, StrangerBudget: 90 * time.Minute, LogLevel: "debug",
-		Lending: defaultLending(), Reach: Reach{MDNS: false, PortMap: true, RelayBytes: 1 << 30, PSK: "/etc/rigmesh.psk"},
+		Lending: defaultLending(), Reach: Reach{MDNS: false, PortMap: true, RelayBytes: 1 << 30, UploadMax: 2 << 20, PSK: "/etc/rigmesh.psk"},
 		Images: Images{Registries: true, MaxBytes: 100 << 30, MaxLayers: 128}, FetchInputs: true, Store: Store{Max: 50 << 30},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

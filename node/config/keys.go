@@ -46,6 +46,7 @@ var keys = []Key{
 	{Name: "mdns", Help: "look for nodes on the local network: true or false", get: func(c Config) string { return strconv.FormatBool(c.Reach.MDNS) }},
 	{Name: "port-map", Help: "have the router forward our ports, by UPnP or NAT-PMP: true or false", get: func(c Config) string { return strconv.FormatBool(c.Reach.PortMap) }},
 	{Name: "relay", Help: "the most a connection of two others through this node may carry each way; 0: relay nothing", get: func(c Config) string { return Bytes(c.Reach.RelayBytes).exact() }},
+	{Name: "upload-max", Help: "the most that images and files take of your line towards others, a second, such as 2MiB; 0B: no bound", get: func(c Config) string { return Bytes(c.Reach.UploadMax).exact() }},
 	{Name: "psk", Help: "file with the key of a private network; empty: an open one", get: func(c Config) string { return c.Reach.PSK }},
 	{Name: "simulate-gpu", Help: "devices to make up, such as rtx-4090:2 or flaky:rtx-4090", get: func(c Config) string { return c.SimulateGPU }},
 	{Name: "region", Help: "where the machine is, such as eu-west; requesters may ask for it", get: func(c Config) string { return c.Market.Region }},

@@ -43,10 +43,11 @@ type file struct {
 	MinDuration    *Duration `yaml:"min-duration"`
 	StampBits      *int      `yaml:"stamp-bits"`
 
-	MDNS    *bool   `yaml:"mdns"`
-	PortMap *bool   `yaml:"port-map"`
-	Relay   *Bytes  `yaml:"relay"`
-	PSK     *string `yaml:"psk"`
+	MDNS      *bool   `yaml:"mdns"`
+	PortMap   *bool   `yaml:"port-map"`
+	Relay     *Bytes  `yaml:"relay"`
+	UploadMax *Bytes  `yaml:"upload-max"`
+	PSK       *string `yaml:"psk"`
 }
 
 // Load gives the defaults for dataDir, with what its config.yaml and then the environment say
@@ -157,6 +158,7 @@ func environment(c *Config, getenv func(string) string) error {
 	parsed("RIGMESH_MDNS", (*Switch)(&c.Reach.MDNS).Set)
 	parsed("RIGMESH_PORT_MAP", (*Switch)(&c.Reach.PortMap).Set)
 	parsed("RIGMESH_RELAY", (*Bytes)(&c.Reach.RelayBytes).Set)
+	parsed("RIGMESH_UPLOAD_MAX", (*Bytes)(&c.Reach.UploadMax).Set)
 	parsed("RIGMESH_STORE_MAX", (*Bytes)(&c.Store.Max).Set)
 	parsed("RIGMESH_PRICE", (*Price)(&c.Price).Set)
 	parsed("RIGMESH_MAX_DURATION", (*Duration)(&c.MaxDuration).Set)

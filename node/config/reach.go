@@ -14,12 +14,18 @@ type Reach struct {
 	// RelayBytes is what a connection of two others that runs through this node may carry
 	// each way, once strangers can reach it; 0: it relays nothing.
 	RelayBytes uint64
+	// UploadMax is how many bytes a second of images and files others may have from this node,
+	// all of them together; 0: as many as there is room for.
+	UploadMax uint64
 	// PSK is the file with the key of a private network; empty: an open one.
 	PSK string
 }
 
 // defaultReach relays the messages of a lease and its log, not its data.
 func defaultReach() Reach { return Reach{MDNS: true, PortMap: true, RelayBytes: 16 << 20} }
+
+// minUpload is the least that is of use to anybody: a peer with less is left for another.
+const minUpload = 64 << 10
 
 // maxRelayBytes is beyond any lease's data: a connection that is cut is made anew.
 const maxRelayBytes = 1 << 40
@@ -29,6 +35,7 @@ func (f file) reach(r *Reach) {
 	set(&r.MDNS, f.MDNS)
 	set(&r.PortMap, f.PortMap)
 	set((*Bytes)(&r.RelayBytes), f.Relay)
+	set((*Bytes)(&r.UploadMax), f.UploadMax)
 	set(&r.PSK, f.PSK)
 }
 
@@ -36,6 +43,9 @@ func (f file) reach(r *Reach) {
 func (r Reach) check(wrong func(format string, args ...any)) {
 	if r.RelayBytes > maxRelayBytes {
 		wrong("relay %s: at most %s", Bytes(r.RelayBytes), Bytes(maxRelayBytes))
+	}
+	if r.UploadMax > 0 && r.UploadMax < minUpload {
+		wrong("upload-max %s: want at least %s a second, or 0 for no bound", Bytes(r.UploadMax), Bytes(minUpload))
 	}
 	if r.PSK != "" && !filepath.IsAbs(r.PSK) {
 		wrong("psk %q: want the absolute path of a file", r.PSK)

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -26,14 +27,17 @@ const room = binary.MaxVarintLen32 + 1 + binary.MaxVarintLen32
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, room+chunk); return &b }}
 
-// sendContent sends n bytes of r in frames.
-func sendContent(c *stream.Conn, r io.Reader, n int64) error {
+// send sends n bytes of r in frames.
+func (m *Meter) send(ctx context.Context, c *stream.Conn, r io.Reader, n int64) error {
 	b := chunks.Get().(*[]byte)
 	defer chunks.Put(b)
 	for n > 0 {
-		size := int(min(n, chunk))
+		size := int(min(n, m.chunk))
 		if _, err := io.ReadFull(r, (*b)[room:room+size]); err != nil {
 			return fmt.Errorf("read content: %w", err)
+		}
+		if err := m.take(ctx, size); err != nil {
+			return err
 		}
 		if err := c.SendFrames(dataFrame(*b, size)); err != nil {
 			return err

@@ -35,13 +35,18 @@ type Authorize func(from peer.ID, leaseID []byte, digest string) bool
 type server struct {
 	content Content
 	may     Authorize
+	meter   *Meter
 	log     *slog.Logger
 }
 
 // Serve answers peers' requests for content until the server it returns, or the
-// host, is closed. The authorize callback is called once per request.
-func Serve(h *p2p.Host, content Content, authorize Authorize) *stream.Server {
-	s := &server{content: content, may: authorize, log: h.Log()}
+// host, is closed. The authorize callback is called once per request. All that is
+// served goes through the meter, unless that is nil.
+func Serve(h *p2p.Host, content Content, authorize Authorize, meter *Meter) *stream.Server {
+	if meter == nil {
+		meter = NewMeter(0)
+	}
+	s := &server{content: content, may: authorize, meter: meter, log: h.Log()}
 	return stream.Accept(h, protocolName, limits, s.serve)
 }
 
@@ -54,7 +59,7 @@ func (s *server) serve(ctx context.Context, c *stream.Conn) {
 			return
 		}
 		if err == nil {
-			err = s.answer(c, &req)
+			err = s.answer(ctx, c, &req)
 		}
 		if err != nil {
 			s.log.Debug("blob stream ended", "peer", c.Peer(), "err", err)
@@ -64,7 +69,7 @@ func (s *server) serve(ctx context.Context, c *stream.Conn) {
 	}
 }
 
-func (s *server) answer(c *stream.Conn, req *leasev1.BlobRequest) error {
+func (s *server) answer(ctx context.Context, c *stream.Conn, req *leasev1.BlobRequest) error {
 	r, size, err := s.open(c.Peer(), req)
 	if err != nil {
 		return c.Send(&leasev1.BlobFrame{Frame: &leasev1.BlobFrame_Error{Error: code(err)}})
@@ -73,7 +78,7 @@ func (s *server) answer(c *stream.Conn, req *leasev1.BlobRequest) error {
 	if err := c.Send(&leasev1.BlobFrame{Frame: &leasev1.BlobFrame_SizeBytes{SizeBytes: uint64(size)}}); err != nil {
 		return err
 	}
-	return sendContent(c, r, part(req, size))
+	return s.meter.send(ctx, c, r, part(req, size))
 }
 
 // open refuses what is not for this peer as if it were not there.

@@ -32,7 +32,7 @@ func served(t testing.TB, authorize blob.Authorize) (*blob.Store, *blob.Remote, 
 	hosts := p2ptest.Loopback(t, 2)
 	p2ptest.Introduce(t, hosts[1], hosts[0])
 	s := open(t, t.TempDir())
-	blob.Serve(hosts[0], s, authorize)
+	blob.Serve(hosts[0], s, authorize, nil)
 	r := blob.Source(hosts[1], hosts[0].ID(), lease)
 	t.Cleanup(func() { _ = r.Close() })
 	return s, r, [2]*p2p.Host{hosts[0], hosts[1]}
@@ -237,7 +237,7 @@ func TestFetchGoesOnAfterEveryLoss(t *testing.T) {
 	from, to := open(t, t.TempDir()), open(t, t.TempDir())
 	content := random(3 << 20)
 	digest := put(t, from, content)
-	blob.Serve(hosts[0], cutting{from, hosts[0], 1 << 20}, everybody)
+	blob.Serve(hosts[0], cutting{from, hosts[0], 1 << 20}, everybody, nil)
 	src := blob.Source(hosts[1], hosts[0].ID(), lease)
 	if err := blob.Fetch(t.Context(), src, digest, to); err != nil {
 		t.Fatal(err)
@@ -270,7 +270,7 @@ func (l liar) Size(string) (int64, error) { return 4, nil }
 func TestFetchRefusesContentWithAnotherDigest(t *testing.T) {
 	hosts := p2ptest.Loopback(t, 2)
 	p2ptest.Introduce(t, hosts[1], hosts[0])
-	blob.Serve(hosts[0], liar{}, everybody)
+	blob.Serve(hosts[0], liar{}, everybody, nil)
 	src := blob.Source(hosts[1], hosts[0].ID(), lease)
 	to := open(t, t.TempDir())
 	digest := blob.Digest([]byte("abcd"))

@@ -28,7 +28,7 @@ func serve(t testing.TB, h *p2p.Host, content []byte) {
 	if err := s.Put(t.Context(), blob.Digest(content), bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
-	blob.Serve(h, s, func(_ peer.ID, lease []byte, _ string) bool { return len(lease) == 0 })
+	blob.Serve(h, s, func(_ peer.ID, lease []byte, _ string) bool { return len(lease) == 0 }, nil)
 }
 
 // among is a swarm of hosts that are found at once.

@@ -51,13 +51,14 @@ func (b *bench) bulk(ctx context.Context) (section, error) {
 	if err := link.join(ctx); err != nil {
 		return section{}, err
 	}
-	var raw, blobs, inputs, layer, layers samples
+	var raw, blobs, inputs, layer, layers, slow, slows samples
 	for range bulkRounds {
 		for _, way := range []struct {
 			into *samples
 			once func(context.Context) (time.Duration, error)
 		}{
-			{&raw, link.raw}, {&blobs, link.blob}, {&layer, link.layer(1)}, {&layers, link.layer(crowdSize)},
+			{&raw, link.raw}, {&blobs, link.blob}, {&layer, link.layer(link.peers[:1])}, {&layers, link.layer(link.peers)},
+			{&slow, link.layer(link.bound[:1])}, {&slows, link.layer(link.bound)},
 			{&inputs, func(ctx context.Context) (time.Duration, error) { return b.inputPhase(ctx, input) }},
 		} {
 			took, err := way.once(ctx)
@@ -75,6 +76,8 @@ func (b *bench) bulk(ctx context.Context) (section, error) {
 			against("a blob into another peer's store", blobs, "MiB/s", raw, atLeast(0.9, "≥ 0.9 × floor")),
 			against("a layer of a public image from one other worker", layer, "MiB/s", raw, atLeast(0.9, "≥ 0.9 × floor")),
 			against(fmt.Sprintf("a layer of a public image from %d at once", crowdSize), layers, "MiB/s", raw, limit{}),
+			plain(fmt.Sprintf("a layer from one whose upload-max is %d MiB/s", bound), slow, "MiB/s", limit{}),
+			against(fmt.Sprintf("a layer from %d such at once", crowdSize), slows, "MiB/s", slow, atLeast(2, "≥ 2 × one")),
 			against("a job's input, from lease to unpacked on the worker", inputs, "MiB/s", raw, limit{}),
 		},
 	}, nil
@@ -98,6 +101,7 @@ type link struct {
 	from, to *p2p.Host
 	store    *blob.Store // from's
 	peers    []*p2p.Host // from and others that have the file too
+	bound    []*p2p.Host // that have it too, and give it at so much a second
 	dir      string
 	file     string
 	digest   string
@@ -141,14 +145,14 @@ func newLink(ctx context.Context, dir, file string) (*link, error) {
 	if err := store.Put(ctx, l.digest, f); err != nil {
 		return nil, err
 	}
-	blob.Serve(l.from, store, func(peer.ID, []byte, string) bool { return true })
+	blob.Serve(l.from, store, func(peer.ID, []byte, string) bool { return true }, nil)
 	return l, nil
 }
 
 func (l *link) close() {
 	_ = l.to.Close()
 	_ = l.from.Close()
-	for _, h := range l.peers {
+	for _, h := range append(l.peers, l.bound...) {
 		_ = h.Close() // from twice, which is no harm
 	}
 }

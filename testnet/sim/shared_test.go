@@ -213,3 +213,34 @@ func TestNobodyFindsWhatNobodySharesAndNobodySharesWhatIsNotThere(t *testing.T) 
 		}
 	})
 }
+
+// TestABoundOnUploadsHoldsNoHeartbeatUp has a requester give an input a hundred times slower
+// than its line is.
+func TestABoundOnUploadsHoldsNoHeartbeatUp(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		const perSecond = 128 << 10
+		m := Network(t, Setting{Owner: func(c *config.Config) { c.Reach.UploadMax = perSecond }}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		dir, large := dataset(t)
+		packed, err := tree.PackDir(t.Context(), dir, tree.ToStore(m[0].Store()), tree.PackOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub := submission(t, m[0], "copy /in/small /out/copied")
+		sub.Spec.Inputs = []*marketv1.Input{{Manifest: packed.Manifest, Path: "/in", ReadOnly: true, TotalBytes: packed.Bytes}}
+		sub.Spec.Outputs = []string{"/out"}
+		began := time.Now()
+		_, events := finish(t, m[0], sub)
+		came(t, m[0], exited(t, events, 0))
+		least := len(large) / perSecond // seconds, and so heartbeats
+		if took := time.Since(began); took < time.Duration(least-1)*time.Second {
+			t.Errorf("it came in %s, want at least %d s", took, least)
+		}
+		if n := beats(events); n < least-5 || len(troubles(events)) > 0 {
+			t.Errorf("%d heartbeats in %d s, and troubles %v", n, least, troubles(events))
+		}
+		if st := m[0].Status(t.Context()); st.UploadedBytes < uint64(len(large)) || st.UploadMax != perSecond {
+			t.Errorf("%d bytes were counted", st.UploadedBytes)
+		}
+	})
+}

@@ -76,6 +76,8 @@ type StatusResponse struct {
 	DataDir        string                 `protobuf:"bytes,11,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
 	Conditions     []*Condition           `protobuf:"bytes,12,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	StartedMs      int64                  `protobuf:"varint,13,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"`
+	UploadedBytes  uint64                 `protobuf:"varint,14,opt,name=uploaded_bytes,json=uploadedBytes,proto3" json:"uploaded_bytes,omitempty"` // of images and files, since then
+	UploadMax      uint64                 `protobuf:"varint,15,opt,name=upload_max,json=uploadMax,proto3" json:"upload_max,omitempty"`             // bytes a second; 0: no bound
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -197,6 +199,20 @@ func (x *StatusResponse) GetConditions() []*Condition {
 func (x *StatusResponse) GetStartedMs() int64 {
 	if x != nil {
 		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetUploadedBytes() uint64 {
+	if x != nil {
+		return x.UploadedBytes
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetUploadMax() uint64 {
+	if x != nil {
+		return x.UploadMax
 	}
 	return 0
 }
@@ -1773,7 +1789,7 @@ var File_control_v1_control_proto protoreflect.FileDescriptor
 const file_control_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"\x18control/v1/control.proto\x12\x12rigmesh.control.v1\x1a\x12lease/v1/job.proto\x1a\x14lease/v1/lease.proto\x1a\x15lease/v1/stream.proto\x1a\x16market/v1/market.proto\"\x0f\n" +
-	"\rStatusRequest\"\xb7\x03\n" +
+	"\rStatusRequest\"\xfd\x03\n" +
 	"\x0eStatusResponse\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +
@@ -1791,7 +1807,10 @@ const file_control_v1_control_proto_rawDesc = "" +
 	"conditions\x18\f \x03(\v2\x1d.rigmesh.control.v1.ConditionR\n" +
 	"conditions\x12\x1d\n" +
 	"\n" +
-	"started_ms\x18\r \x01(\x03R\tstartedMs\"o\n" +
+	"started_ms\x18\r \x01(\x03R\tstartedMs\x12%\n" +
+	"\x0euploaded_bytes\x18\x0e \x01(\x04R\ruploadedBytes\x12\x1d\n" +
+	"\n" +
+	"upload_max\x18\x0f \x01(\x04R\tuploadMax\"o\n" +
 	"\tCondition\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
 	"\bseverity\x18\x02 \x01(\tR\bseverity\x12\x1a\n" +
