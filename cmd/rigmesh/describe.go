@@ -161,6 +161,7 @@ func (d description) history(k console) error {
 	fmt.Fprintln(k.out)
 	t := newTable(k.out, "WHEN", "WHAT")
 	var last leasev1.Phase
+	var layer string
 	for _, e := range d.events {
 		text := ""
 		switch e := e.GetEvent().(type) {
@@ -173,6 +174,9 @@ func (d description) history(k console) error {
 		case *leasev1.JobEvent_Progress:
 			if p := e.Progress.GetPhase(); p != last {
 				last, text = p, phases[p]
+			} else if l := e.Progress.GetLayer(); l != nil && layer != layerName(l) {
+				layer = layerName(l)
+				text = layer
 			}
 		case *leasev1.JobEvent_Trouble:
 			text = e.Trouble.GetSentence()

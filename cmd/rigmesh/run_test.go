@@ -117,6 +117,34 @@ func (f *fakeNode) checkSubmission(t *testing.T) {
 	}
 }
 
+func TestLayersAreToldOfOneByOneAndNotOftener(t *testing.T) {
+	f := startFakeNode(t)
+	part := func(digest string, from leasev1.Origin, done uint64) *leasev1.JobEvent {
+		return &leasev1.JobEvent{Event: &leasev1.JobEvent_Progress{Progress: &leasev1.Progress{
+			Phase: leasev1.Phase_PHASE_PULLING, DoneBytes: done, TotalBytes: 3 << 20,
+			Layer: &leasev1.Layer{Digest: digest, DoneBytes: done, TotalBytes: 1 << 20, Origin: from},
+		}}}
+	}
+	first, second := "sha256:"+strings.Repeat("ab", 32), "sha256:"+strings.Repeat("cd", 32)
+	f.events = []*leasev1.JobEvent{
+		leaseEvent(), phaseEvent(leasev1.Phase_PHASE_PULLING),
+		part(first, leasev1.Origin_ORIGIN_PEERS, 1000), part(first, leasev1.Origin_ORIGIN_PEERS, 500_000),
+		part(first, leasev1.Origin_ORIGIN_REGISTRY, 1<<20), part(second, leasev1.Origin_ORIGIN_REQUESTER, 3<<20),
+		phaseEvent(leasev1.Phase_PHASE_RUNNING), endEvent(leasev1.Outcome_OUTCOME_EXITED, &leasev1.Exit{}),
+	}
+	_, stderr, _ := f.rigmesh("run", image(t), "prog")
+	want := "rigmesh: layer abababab, 1 MiB, from other workers\nrigmesh: layer abababab, 1 MiB, from its registry\nrigmesh: layer cdcdcdcd, 1 MiB, from you\nrigmesh: running\n"
+	if !strings.Contains(stderr, want) {
+		t.Errorf("stderr is\n%s\nwithout\n%s", stderr, want)
+	}
+	stdout, _, _ := f.rigmesh("describe", fakeJob)
+	for _, line := range []string{"layer abababab, 1 MiB, from other workers", "layer cdcdcdcd, 1 MiB, from you"} {
+		if strings.Count(stdout, line) != 1 {
+			t.Errorf("describe has no %q, or oftener:\n%s", line, stdout)
+		}
+	}
+}
+
 func TestExitCodeOfRunIsTheTasksOrSaysWhoFailed(t *testing.T) {
 	for _, test := range []struct {
 		name string

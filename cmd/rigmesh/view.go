@@ -26,6 +26,7 @@ type view struct {
 
 	want    market.Wants // for the words about declines
 	line    string       // the one that changes, as it stands there
+	layer   string       // of the image, that was named last
 	said    string       // the last status that was printed as a plain line
 	answers answers
 	explain bool // print what bids count as
@@ -174,6 +175,10 @@ var phases = map[leasev1.Phase]string{
 
 func (v *view) phase(p *leasev1.Progress) {
 	what, ok := phases[p.GetPhase()]
+	if l := p.GetLayer(); l != nil && p.GetPhase() == leasev1.Phase_PHASE_PULLING {
+		v.layerLocked(p, l)
+		return
+	}
 	switch {
 	case !ok:
 	case p.GetPhase() == leasev1.Phase_PHASE_RUNNING:
@@ -188,6 +193,40 @@ func (v *view) phase(p *leasev1.Progress) {
 		v.said = what
 		v.sayLocked("%s", what)
 	}
+}
+
+// layerLocked shows how far an image and one layer of it are: as bars where lines can change, and
+// elsewhere by a line for each layer.
+func (v *view) layerLocked(p *leasev1.Progress, l *leasev1.Layer) {
+	if v.terminal {
+		v.progressLocked(layerText(l)+", image", int64(p.GetDoneBytes()), int64(p.GetTotalBytes()))
+		return
+	}
+	if key := l.Digest + l.Origin.String(); v.layer != key {
+		v.layer = key
+		v.sayLocked("%s", layerName(l))
+	}
+}
+
+// layerName says which layer comes from where.
+func layerName(l *leasev1.Layer) string {
+	text := fmt.Sprintf("layer %s, %s", short(strings.TrimPrefix(l.GetDigest(), "sha256:")), size(l.GetTotalBytes()))
+	if from := origins[l.GetOrigin()]; from != "" {
+		text += ", from " + from
+	}
+	return text
+}
+
+// layerText is layerName with how much of it is there.
+func layerText(l *leasev1.Layer) string {
+	return fmt.Sprintf("%s: %d%%", layerName(l), int(100*float64(l.GetDoneBytes())/float64(max(1, l.GetTotalBytes()))))
+}
+
+// origins are where layers come from.
+var origins = map[leasev1.Origin]string{
+	leasev1.Origin_ORIGIN_REQUESTER: "you",
+	leasev1.Origin_ORIGIN_REGISTRY:  "its registry",
+	leasev1.Origin_ORIGIN_PEERS:     "other workers",
 }
 
 // end prints the job's last line: how it ended and what it cost, as the receipt has it.

@@ -74,11 +74,15 @@ func (t *tenure) read(link session.Link) (*leasev1.Ended, error) {
 	}
 }
 
-// progress shows a new phase, and how far a fetch has come in steps of a twentieth.
+// progress shows a new phase, each layer of an image, and how far a fetch has come in steps of
+// a twentieth.
 func (t *tenure) progress(p *leasev1.Progress) {
 	t.noticed(p)
+	if !job.ValidDigest(p.Layer.GetDigest()) {
+		p.Layer = nil
+	}
 	before := leasev1.Phase(t.now.Swap(int32(p.Phase)))
-	if before == p.Phase && p.DoneBytes < p.TotalBytes && !t.step.advanced(p.DoneBytes, p.TotalBytes) {
+	if before == p.Phase && p.DoneBytes < p.TotalBytes && !t.step.advanced(p) {
 		return
 	}
 	t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Progress{Progress: p}})
@@ -98,12 +102,16 @@ func (t *tenure) noticed(p *leasev1.Progress) {
 	}
 }
 
-// steps thins out progress: one report for each twentieth.
-type steps struct{ last uint64 }
+// steps thins out progress: one report for each twentieth, and for each layer from each origin.
+type steps struct {
+	last   uint64
+	layer  string
+	origin leasev1.Origin
+}
 
-func (s *steps) advanced(done, total uint64) bool {
-	step := done * 20 / max(total, 1)
-	changed := step != s.last
-	s.last = step
+func (s *steps) advanced(p *leasev1.Progress) bool {
+	next := steps{uint64(float64(p.DoneBytes) / float64(max(p.TotalBytes, 1)) * 20), p.Layer.GetDigest(), p.Layer.GetOrigin()}
+	changed := next != *s
+	*s = next
 	return changed
 }

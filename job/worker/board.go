@@ -44,7 +44,21 @@ func (b *board) set(change func(*snapshot)) {
 }
 
 func (b *board) enter(p leasev1.Phase) {
-	b.set(func(s *snapshot) { s.progress.Phase, s.progress.DoneBytes, s.progress.TotalBytes = p, 0, 0 })
+	b.set(func(s *snapshot) {
+		s.progress.Phase, s.progress.DoneBytes, s.progress.TotalBytes, s.progress.Layer = p, 0, 0, nil
+	})
+}
+
+// layer says how far a layer is. Whoever waits hears of another layer, or another origin, at
+// once, and of more bytes with what was pulled in all.
+func (b *board) layer(l *leasev1.Layer) {
+	b.mu.Lock()
+	was := b.now.progress.Layer
+	b.now.progress.Layer = l
+	b.mu.Unlock()
+	if was.GetDigest() != l.Digest || was.GetOrigin() != l.Origin {
+		b.set(func(*snapshot) {})
+	}
 }
 
 func (b *board) pulled(done, total uint64) {

@@ -58,16 +58,15 @@ func (f *feed) progress(ctx context.Context, outputs func(*sync.WaitGroup)) (*le
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	started := false
-	var last leasev1.Phase
-	var notice string
+	last := &leasev1.Progress{}
 	for {
 		p, ended, changed := f.s.board.look()
 		if !started && exists(p.Phase) {
 			started = true
 			outputs(&sending)
 		}
-		if p.Phase != last || p.TotalBytes > 0 || p.Notice != notice {
-			last, notice = p.Phase, p.Notice
+		if worthTelling(last, p) {
+			last = p
 			if err := f.send(&leasev1.TaskFrame{Frame: &leasev1.TaskFrame_Progress{Progress: p}}); err != nil {
 				return nil, err
 			}
@@ -82,6 +81,19 @@ func (f *feed) progress(ctx context.Context, outputs func(*sync.WaitGroup)) (*le
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// worthTelling says whether progress is other than what was told last: another phase, notice or
+// layer, or the hundredth part of the bytes.
+func worthTelling(last, p *leasev1.Progress) bool {
+	switch {
+	case p.Phase != last.Phase || p.Notice != last.Notice || p.EndMs != last.EndMs:
+		return true
+	case p.Layer.GetDigest() != last.Layer.GetDigest() || p.Layer.GetOrigin() != last.Layer.GetOrigin():
+		return true
+	}
+	return p.TotalBytes != last.TotalBytes || p.DoneBytes != last.DoneBytes &&
+		(p.DoneBytes == p.TotalBytes || p.DoneBytes/(p.TotalBytes/100+1) != last.DoneBytes/(p.TotalBytes/100+1))
 }
 
 // exists says whether a task in this phase has output to read.

@@ -55,6 +55,7 @@ func (t *task) fetchImage(ctx context.Context, requester runtime.BlobSource) err
 	s := t.s
 	from := openSources(s.w.Registry, s.w.Swarm, s.spec.Image, requester)
 	from.proven = s.w.Policy.Images.Proven()
+	from.tell = s.board.layer
 	defer from.Close()
 	began, first, last := s.w.Now(), int64(-1), int64(0)
 	err := t.again(ctx, "image", func() error {

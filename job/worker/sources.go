@@ -7,17 +7,9 @@ import (
 	"io"
 	"sync"
 
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
-)
-
-// origin is where a blob was taken from.
-type origin uint8
-
-const (
-	fromRequester origin = iota + 1
-	fromRegistry
-	fromPeers
 )
 
 // sources are where an image's blobs come from. What a public image is made of is asked of
@@ -26,21 +18,22 @@ const (
 // the requester does.
 type sources struct {
 	requester runtime.BlobSource
-	peers     SwarmImage // nil: not asked
-	image     string     // its digest
-	proven    bool       // its registry, and nobody else, has to give what the digest is of
+	peers     SwarmImage           // nil: not asked
+	image     string               // its digest
+	proven    bool                 // its registry, and nobody else, has to give what the digest is of
+	tell      func(*leasev1.Layer) // of a layer on its way; nil: nobody is told
 
 	mu       sync.Mutex
-	registry RegistryImage     // nil: not, or no longer, asked
-	gave     map[string]origin // by digest, the last
-	lately   bool              // others than the requester gave something since again was asked
+	registry RegistryImage             // nil: not, or no longer, asked
+	gave     map[string]leasev1.Origin // by digest, the last
+	lately   bool                      // others than the requester gave something since again was asked
 }
 
 var _ runtime.LayerSource = (*sources)(nil)
 
 // openSources opens those of an image. registry and swarm may be nil.
 func openSources(registry Registry, swarm Swarm, image *marketv1.Image, requester runtime.BlobSource) *sources {
-	s := &sources{requester: requester, image: image.GetDigest(), gave: make(map[string]origin)}
+	s := &sources{requester: requester, image: image.GetDigest(), gave: make(map[string]leasev1.Origin)}
 	if !image.GetPublic() {
 		return s
 	}
@@ -63,13 +56,21 @@ func (s *sources) Blob(ctx context.Context, digest string, offset int64) (io.Rea
 
 // Layer implements runtime.LayerSource.
 func (s *sources) Layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error) {
+	body, err := s.layer(ctx, digest, size, offset)
+	if err != nil || s.tell == nil {
+		return body, err
+	}
+	return &watchedLayer{body, s, digest, offset, size}, nil
+}
+
+func (s *sources) layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error) {
 	s.repeated(digest, offset)
 	if s.peers == nil {
 		return s.elsewhere(ctx, digest, offset)
 	}
 	body, err := s.peers.Layer(ctx, digest, size, offset)
 	if err == nil {
-		s.note(digest, fromPeers)
+		s.note(digest, leasev1.Origin_ORIGIN_PEERS)
 		return &relay{ReadCloser: body, off: offset, next: func(off int64) (io.ReadCloser, error) {
 			return s.watched(ctx, digest, size, off)
 		}}, nil
@@ -97,7 +98,7 @@ func (s *sources) elsewhere(ctx context.Context, digest string, offset int64) (i
 	if r != nil {
 		body, err := r.Blob(ctx, digest, offset)
 		if err == nil {
-			s.note(digest, fromRegistry)
+			s.note(digest, leasev1.Origin_ORIGIN_REGISTRY)
 			return &guarded{body, s}, nil
 		}
 		if ctx.Err() != nil {
@@ -108,22 +109,22 @@ func (s *sources) elsewhere(ctx context.Context, digest string, offset int64) (i
 	if s.proven && digest == s.image {
 		return nil, fmt.Errorf("%w: the owner of this worker wants it from the registry of its name, which does not give it", runtime.ErrImage)
 	}
-	s.note(digest, fromRequester)
+	s.note(digest, leasev1.Origin_ORIGIN_REQUESTER)
 	return s.requester.Blob(ctx, digest, offset)
 }
 
-func (s *sources) note(digest string, from origin) {
+func (s *sources) note(digest string, from leasev1.Origin) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gave[digest] = from
-	s.lately = s.lately || from != fromRequester
+	s.lately = s.lately || from != leasev1.Origin_ORIGIN_REQUESTER
 }
 
 // repeated looks at a request from a blob's beginning: the runtime makes a second one of a
 // blob only when what it got was wrong, or never began.
 func (s *sources) repeated(digest string, offset int64) {
 	s.mu.Lock()
-	wrong := offset == 0 && s.gave[digest] == fromRegistry
+	wrong := offset == 0 && s.gave[digest] == leasev1.Origin_ORIGIN_REGISTRY
 	s.mu.Unlock()
 	if wrong {
 		s.drop(errWrong)
@@ -150,12 +151,12 @@ func (s *sources) good(image string) []string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gave[image] != fromRegistry {
+	if s.gave[image] != leasev1.Origin_ORIGIN_REGISTRY {
 		return nil
 	}
 	var public []string
 	for digest, from := range s.gave {
-		if from != fromRequester {
+		if from != leasev1.Origin_ORIGIN_REQUESTER {
 			public = append(public, digest)
 		}
 	}
@@ -192,6 +193,24 @@ func (g *guarded) Read(p []byte) (int, error) {
 	if err != nil && err != io.EOF {
 		g.s.drop(err)
 	}
+	return n, err
+}
+
+// watchedLayer tells how far a layer is, and where it comes from by now.
+type watchedLayer struct {
+	io.ReadCloser
+	s         *sources
+	digest    string
+	off, size int64
+}
+
+func (w *watchedLayer) Read(p []byte) (int, error) {
+	n, err := w.ReadCloser.Read(p)
+	w.off += int64(n)
+	w.s.mu.Lock()
+	from := w.s.gave[w.digest]
+	w.s.mu.Unlock()
+	w.s.tell(&leasev1.Layer{Digest: w.digest, DoneBytes: uint64(w.off), TotalBytes: uint64(w.size), Origin: from})
 	return n, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -145,16 +146,25 @@ func TestLayersComeFromPeersFirstAndDocumentsFromTheRegistry(t *testing.T) {
 		"no peer has it":             {&swarm{}, "places", 1},
 		"the peers leave in between": {&swarm{text: "PEE", cut: true}, "PEEces", 1},
 	} {
+		var last *leasev1.Layer
 		s := openSources(whole("places"), c.peers, &marketv1.Image{Public: true, Digest: "image"}, whole("REQUESTER"))
 		if doc, err := readBlob(t, s); doc != "places" || err != nil {
 			t.Errorf("%s: a document is %q, %v", what, doc, err)
 		}
+		s.tell = func(l *leasev1.Layer) { last = l }
 		r, err := s.Layer(t.Context(), "layer", 6, 0)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
 		if b, err := io.ReadAll(r); string(b) != c.want || err != nil || len(c.peers.seen) != c.seen {
 			t.Errorf("%s: %q, %v, and the peers' side saw %v", what, b, err, c.peers.seen)
+		}
+		want := leasev1.Origin_ORIGIN_PEERS
+		if c.seen > 0 {
+			want = leasev1.Origin_ORIGIN_REGISTRY
+		}
+		if last.GetDigest() != "layer" || int(last.GetDoneBytes()) != len(c.want) || last.GetTotalBytes() != 6 || last.GetOrigin() != want {
+			t.Errorf("%s: in the end it is told of %v", what, last)
 		}
 	}
 }

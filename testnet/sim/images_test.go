@@ -74,6 +74,9 @@ func TestAFullStoreLetsGoOfTheImageUsedLongestAgoAndOfNoneInUse(t *testing.T) {
 	})
 }
 
+// slowly is an upload-max, in bytes a second, at which a layer takes long enough to be told of.
+const slowly = 64 << 10
+
 // registry gives everybody the blobs it has, and counts who asks for what.
 type registry struct {
 	blobs runtimetest.Blobs
@@ -115,8 +118,8 @@ func TestAWorkerHasLayersOfPublicImagesFromAnotherThatFetchedThem(t *testing.T) 
 			p2ptest.Bubble(t, func(t *testing.T) {
 				image, blobs := runtimetest.Image("public")
 				r := &registry{blobs: blobs, asked: map[string]int{image.Digest: 0}}
-				lends := Setting{GPUs: "rtx-4090", Price: price, Registry: r, Owner: func(cfg *config.Config) { cfg.Images.Share = c.share }}
-				m := Network(t, Setting{}, lends, lends)
+				lends := Setting{GPUs: "rtx-4090", Price: price, Registry: r, Owner: func(cfg *config.Config) { cfg.Images.Share, cfg.Reach.UploadMax = c.share, slowly }}
+				m := Network(t, Setting{Owner: func(cfg *config.Config) { cfg.Reach.UploadMax = slowly }}, lends, lends)
 				settle()
 				sub := submission(t, m[0], "sleep 5m")
 				sub.Spec.Image.Digest, sub.Spec.Image.SizeBytes, sub.Spec.Image.Public = image.Digest, uint64(image.Size), c.public
@@ -143,12 +146,32 @@ func TestAWorkerHasLayersOfPublicImagesFromAnotherThatFetchedThem(t *testing.T) 
 				if got := strangersGet(t, m[0], m[1], digests); got != (c.public && c.share) {
 					t.Errorf("a stranger gets the image: %v", got)
 				}
-				for _, id := range []string{first, second} {
-					exited(t, follow(t, m[0], id), 0)
+				for i, id := range []string{first, second} {
+					events := follow(t, m[0], id)
+					exited(t, events, 0)
+					from := leasev1.Origin_ORIGIN_UNSPECIFIED // this registry gives a layer in no time
+					if !c.public {
+						from = leasev1.Origin_ORIGIN_REQUESTER
+					} else if i == 1 && c.share {
+						from = leasev1.Origin_ORIGIN_PEERS
+					}
+					if got := layerFrom(events); got != from && from != 0 {
+						t.Errorf("job %d is told of a layer from %v, want %v", i, got, from)
+					}
 				}
 			})
 		})
 	}
+}
+
+// layerFrom is where the last layer came from that a job was told of.
+func layerFrom(events []*leasev1.JobEvent) (from leasev1.Origin) {
+	for _, e := range events {
+		if l := e.GetProgress().GetLayer(); l != nil {
+			from = l.Origin
+		}
+	}
+	return from
 }
 
 // strangersGet says whether somebody without a lease gets all of some blobs.

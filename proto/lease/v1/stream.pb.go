@@ -87,6 +87,59 @@ func (Phase) EnumDescriptor() ([]byte, []int) {
 	return file_lease_v1_stream_proto_rawDescGZIP(), []int{0}
 }
 
+// Origin is where a worker has content from.
+type Origin int32
+
+const (
+	Origin_ORIGIN_UNSPECIFIED Origin = 0
+	Origin_ORIGIN_REQUESTER   Origin = 1
+	Origin_ORIGIN_REGISTRY    Origin = 2
+	Origin_ORIGIN_PEERS       Origin = 3 // other workers
+)
+
+// Enum value maps for Origin.
+var (
+	Origin_name = map[int32]string{
+		0: "ORIGIN_UNSPECIFIED",
+		1: "ORIGIN_REQUESTER",
+		2: "ORIGIN_REGISTRY",
+		3: "ORIGIN_PEERS",
+	}
+	Origin_value = map[string]int32{
+		"ORIGIN_UNSPECIFIED": 0,
+		"ORIGIN_REQUESTER":   1,
+		"ORIGIN_REGISTRY":    2,
+		"ORIGIN_PEERS":       3,
+	}
+)
+
+func (x Origin) Enum() *Origin {
+	p := new(Origin)
+	*p = x
+	return p
+}
+
+func (x Origin) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Origin) Descriptor() protoreflect.EnumDescriptor {
+	return file_lease_v1_stream_proto_enumTypes[1].Descriptor()
+}
+
+func (Origin) Type() protoreflect.EnumType {
+	return &file_lease_v1_stream_proto_enumTypes[1]
+}
+
+func (x Origin) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Origin.Descriptor instead.
+func (Origin) EnumDescriptor() ([]byte, []int) {
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{1}
+}
+
 // BlobError says why a blob is not sent.
 type BlobError int32
 
@@ -121,11 +174,11 @@ func (x BlobError) String() string {
 }
 
 func (BlobError) Descriptor() protoreflect.EnumDescriptor {
-	return file_lease_v1_stream_proto_enumTypes[1].Descriptor()
+	return file_lease_v1_stream_proto_enumTypes[2].Descriptor()
 }
 
 func (BlobError) Type() protoreflect.EnumType {
-	return &file_lease_v1_stream_proto_enumTypes[1]
+	return &file_lease_v1_stream_proto_enumTypes[2]
 }
 
 func (x BlobError) Number() protoreflect.EnumNumber {
@@ -134,7 +187,7 @@ func (x BlobError) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use BlobError.Descriptor instead.
 func (BlobError) EnumDescriptor() ([]byte, []int) {
-	return file_lease_v1_stream_proto_rawDescGZIP(), []int{1}
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{2}
 }
 
 // AwardRequest is the requester's choice of one bid.
@@ -888,6 +941,7 @@ type Progress struct {
 	TotalBytes    uint64                 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
 	Notice        string                 `protobuf:"bytes,4,opt,name=notice,proto3" json:"notice,omitempty"`             // what the worker's owner does to the task, in one sentence; at most 200 bytes
 	EndMs         int64                  `protobuf:"varint,5,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"` // when the task is told to end because of that, Unix time; 0: it is not
+	Layer         *Layer                 `protobuf:"bytes,6,opt,name=layer,proto3" json:"layer,omitempty"`               // of the image, that is being fetched or was fetched last
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -957,6 +1011,82 @@ func (x *Progress) GetEndMs() int64 {
 	return 0
 }
 
+func (x *Progress) GetLayer() *Layer {
+	if x != nil {
+		return x.Layer
+	}
+	return nil
+}
+
+// Layer is one layer of an image on its way to a worker.
+type Layer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        string                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"`
+	DoneBytes     uint64                 `protobuf:"varint,2,opt,name=done_bytes,json=doneBytes,proto3" json:"done_bytes,omitempty"`
+	TotalBytes    uint64                 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	Origin        Origin                 `protobuf:"varint,4,opt,name=origin,proto3,enum=rigmesh.lease.v1.Origin" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Layer) Reset() {
+	*x = Layer{}
+	mi := &file_lease_v1_stream_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Layer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Layer) ProtoMessage() {}
+
+func (x *Layer) ProtoReflect() protoreflect.Message {
+	mi := &file_lease_v1_stream_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Layer.ProtoReflect.Descriptor instead.
+func (*Layer) Descriptor() ([]byte, []int) {
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Layer) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *Layer) GetDoneBytes() uint64 {
+	if x != nil {
+		return x.DoneBytes
+	}
+	return 0
+}
+
+func (x *Layer) GetTotalBytes() uint64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *Layer) GetOrigin() Origin {
+	if x != nil {
+		return x.Origin
+	}
+	return Origin_ORIGIN_UNSPECIFIED
+}
+
 // Ended is sent once, when all output was sent.
 type Ended struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -968,7 +1098,7 @@ type Ended struct {
 
 func (x *Ended) Reset() {
 	*x = Ended{}
-	mi := &file_lease_v1_stream_proto_msgTypes[10]
+	mi := &file_lease_v1_stream_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1110,7 @@ func (x *Ended) String() string {
 func (*Ended) ProtoMessage() {}
 
 func (x *Ended) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_stream_proto_msgTypes[10]
+	mi := &file_lease_v1_stream_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1123,7 @@ func (x *Ended) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ended.ProtoReflect.Descriptor instead.
 func (*Ended) Descriptor() ([]byte, []int) {
-	return file_lease_v1_stream_proto_rawDescGZIP(), []int{10}
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Ended) GetExit() *Exit {
@@ -1022,7 +1152,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_lease_v1_stream_proto_msgTypes[11]
+	mi := &file_lease_v1_stream_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +1164,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_stream_proto_msgTypes[11]
+	mi := &file_lease_v1_stream_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +1177,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_lease_v1_stream_proto_rawDescGZIP(), []int{11}
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Output) GetPath() string {
@@ -1081,7 +1211,7 @@ type Outputs struct {
 
 func (x *Outputs) Reset() {
 	*x = Outputs{}
-	mi := &file_lease_v1_stream_proto_msgTypes[12]
+	mi := &file_lease_v1_stream_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1223,7 @@ func (x *Outputs) String() string {
 func (*Outputs) ProtoMessage() {}
 
 func (x *Outputs) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_stream_proto_msgTypes[12]
+	mi := &file_lease_v1_stream_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1236,7 @@ func (x *Outputs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outputs.ProtoReflect.Descriptor instead.
 func (*Outputs) Descriptor() ([]byte, []int) {
-	return file_lease_v1_stream_proto_rawDescGZIP(), []int{12}
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Outputs) GetOutputs() []*Output {
@@ -1130,7 +1260,7 @@ type BlobRequest struct {
 
 func (x *BlobRequest) Reset() {
 	*x = BlobRequest{}
-	mi := &file_lease_v1_stream_proto_msgTypes[13]
+	mi := &file_lease_v1_stream_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1272,7 @@ func (x *BlobRequest) String() string {
 func (*BlobRequest) ProtoMessage() {}
 
 func (x *BlobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_stream_proto_msgTypes[13]
+	mi := &file_lease_v1_stream_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1285,7 @@ func (x *BlobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobRequest.ProtoReflect.Descriptor instead.
 func (*BlobRequest) Descriptor() ([]byte, []int) {
-	return file_lease_v1_stream_proto_rawDescGZIP(), []int{13}
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BlobRequest) GetLeaseId() []byte {
@@ -1201,7 +1331,7 @@ type BlobFrame struct {
 
 func (x *BlobFrame) Reset() {
 	*x = BlobFrame{}
-	mi := &file_lease_v1_stream_proto_msgTypes[14]
+	mi := &file_lease_v1_stream_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1343,7 @@ func (x *BlobFrame) String() string {
 func (*BlobFrame) ProtoMessage() {}
 
 func (x *BlobFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_lease_v1_stream_proto_msgTypes[14]
+	mi := &file_lease_v1_stream_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1356,7 @@ func (x *BlobFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobFrame.ProtoReflect.Descriptor instead.
 func (*BlobFrame) Descriptor() ([]byte, []int) {
-	return file_lease_v1_stream_proto_rawDescGZIP(), []int{14}
+	return file_lease_v1_stream_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BlobFrame) GetFrame() isBlobFrame_Frame {
@@ -1334,7 +1464,7 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\x05Chunk\x12\x16\n" +
 	"\x06stderr\x18\x01 \x01(\bR\x06stderr\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\xa8\x01\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\xd7\x01\n" +
 	"\bProgress\x12-\n" +
 	"\x05phase\x18\x01 \x01(\x0e2\x17.rigmesh.lease.v1.PhaseR\x05phase\x12\x1d\n" +
 	"\n" +
@@ -1342,7 +1472,15 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\vtotal_bytes\x18\x03 \x01(\x04R\n" +
 	"totalBytes\x12\x16\n" +
 	"\x06notice\x18\x04 \x01(\tR\x06notice\x12\x15\n" +
-	"\x06end_ms\x18\x05 \x01(\x03R\x05endMs\"g\n" +
+	"\x06end_ms\x18\x05 \x01(\x03R\x05endMs\x12-\n" +
+	"\x05layer\x18\x06 \x01(\v2\x17.rigmesh.lease.v1.LayerR\x05layer\"\x91\x01\n" +
+	"\x05Layer\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x1d\n" +
+	"\n" +
+	"done_bytes\x18\x02 \x01(\x04R\tdoneBytes\x12\x1f\n" +
+	"\vtotal_bytes\x18\x03 \x01(\x04R\n" +
+	"totalBytes\x120\n" +
+	"\x06origin\x18\x04 \x01(\x0e2\x18.rigmesh.lease.v1.OriginR\x06origin\"g\n" +
 	"\x05Ended\x12*\n" +
 	"\x04exit\x18\x01 \x01(\v2\x16.rigmesh.lease.v1.ExitR\x04exit\x122\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x18.rigmesh.lease.v1.OutputR\aoutputs\"Y\n" +
@@ -1372,7 +1510,12 @@ const file_lease_v1_stream_proto_rawDesc = "" +
 	"\rPHASE_RUNNING\x10\x04\x12\x10\n" +
 	"\fPHASE_FROZEN\x10\x05\x12\x14\n" +
 	"\x10PHASE_COLLECTING\x10\x06\x12\x0f\n" +
-	"\vPHASE_ENDED\x10\a*U\n" +
+	"\vPHASE_ENDED\x10\a*]\n" +
+	"\x06Origin\x12\x16\n" +
+	"\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10ORIGIN_REQUESTER\x10\x01\x12\x13\n" +
+	"\x0fORIGIN_REGISTRY\x10\x02\x12\x10\n" +
+	"\fORIGIN_PEERS\x10\x03*U\n" +
 	"\tBlobError\x12\x1a\n" +
 	"\x16BLOB_ERROR_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12BLOB_ERROR_UNKNOWN\x10\x01\x12\x14\n" +
@@ -1390,61 +1533,65 @@ func file_lease_v1_stream_proto_rawDescGZIP() []byte {
 	return file_lease_v1_stream_proto_rawDescData
 }
 
-var file_lease_v1_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_lease_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_lease_v1_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_lease_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_lease_v1_stream_proto_goTypes = []any{
 	(Phase)(0),            // 0: rigmesh.lease.v1.Phase
-	(BlobError)(0),        // 1: rigmesh.lease.v1.BlobError
-	(*AwardRequest)(nil),  // 2: rigmesh.lease.v1.AwardRequest
-	(*AwardResponse)(nil), // 3: rigmesh.lease.v1.AwardResponse
-	(*BeatFrame)(nil),     // 4: rigmesh.lease.v1.BeatFrame
-	(*Open)(nil),          // 5: rigmesh.lease.v1.Open
-	(*Resync)(nil),        // 6: rigmesh.lease.v1.Resync
-	(*Stop)(nil),          // 7: rigmesh.lease.v1.Stop
-	(*TaskRequest)(nil),   // 8: rigmesh.lease.v1.TaskRequest
-	(*TaskFrame)(nil),     // 9: rigmesh.lease.v1.TaskFrame
-	(*Chunk)(nil),         // 10: rigmesh.lease.v1.Chunk
-	(*Progress)(nil),      // 11: rigmesh.lease.v1.Progress
-	(*Ended)(nil),         // 12: rigmesh.lease.v1.Ended
-	(*Output)(nil),        // 13: rigmesh.lease.v1.Output
-	(*Outputs)(nil),       // 14: rigmesh.lease.v1.Outputs
-	(*BlobRequest)(nil),   // 15: rigmesh.lease.v1.BlobRequest
-	(*BlobFrame)(nil),     // 16: rigmesh.lease.v1.BlobFrame
-	(*v1.Signed)(nil),     // 17: rigmesh.market.v1.Signed
-	(*v1.Decline)(nil),    // 18: rigmesh.market.v1.Decline
-	(*Seal)(nil),          // 19: rigmesh.lease.v1.Seal
-	(*Exit)(nil),          // 20: rigmesh.lease.v1.Exit
+	(Origin)(0),           // 1: rigmesh.lease.v1.Origin
+	(BlobError)(0),        // 2: rigmesh.lease.v1.BlobError
+	(*AwardRequest)(nil),  // 3: rigmesh.lease.v1.AwardRequest
+	(*AwardResponse)(nil), // 4: rigmesh.lease.v1.AwardResponse
+	(*BeatFrame)(nil),     // 5: rigmesh.lease.v1.BeatFrame
+	(*Open)(nil),          // 6: rigmesh.lease.v1.Open
+	(*Resync)(nil),        // 7: rigmesh.lease.v1.Resync
+	(*Stop)(nil),          // 8: rigmesh.lease.v1.Stop
+	(*TaskRequest)(nil),   // 9: rigmesh.lease.v1.TaskRequest
+	(*TaskFrame)(nil),     // 10: rigmesh.lease.v1.TaskFrame
+	(*Chunk)(nil),         // 11: rigmesh.lease.v1.Chunk
+	(*Progress)(nil),      // 12: rigmesh.lease.v1.Progress
+	(*Layer)(nil),         // 13: rigmesh.lease.v1.Layer
+	(*Ended)(nil),         // 14: rigmesh.lease.v1.Ended
+	(*Output)(nil),        // 15: rigmesh.lease.v1.Output
+	(*Outputs)(nil),       // 16: rigmesh.lease.v1.Outputs
+	(*BlobRequest)(nil),   // 17: rigmesh.lease.v1.BlobRequest
+	(*BlobFrame)(nil),     // 18: rigmesh.lease.v1.BlobFrame
+	(*v1.Signed)(nil),     // 19: rigmesh.market.v1.Signed
+	(*v1.Decline)(nil),    // 20: rigmesh.market.v1.Decline
+	(*Seal)(nil),          // 21: rigmesh.lease.v1.Seal
+	(*Exit)(nil),          // 22: rigmesh.lease.v1.Exit
 }
 var file_lease_v1_stream_proto_depIdxs = []int32{
-	17, // 0: rigmesh.lease.v1.AwardRequest.terms:type_name -> rigmesh.market.v1.Signed
-	17, // 1: rigmesh.lease.v1.AwardRequest.bid:type_name -> rigmesh.market.v1.Signed
-	17, // 2: rigmesh.lease.v1.AwardResponse.countersigned:type_name -> rigmesh.market.v1.Signed
-	18, // 3: rigmesh.lease.v1.AwardResponse.refused:type_name -> rigmesh.market.v1.Decline
-	5,  // 4: rigmesh.lease.v1.BeatFrame.open:type_name -> rigmesh.lease.v1.Open
-	17, // 5: rigmesh.lease.v1.BeatFrame.challenge:type_name -> rigmesh.market.v1.Signed
-	17, // 6: rigmesh.lease.v1.BeatFrame.beat:type_name -> rigmesh.market.v1.Signed
-	17, // 7: rigmesh.lease.v1.BeatFrame.ack:type_name -> rigmesh.market.v1.Signed
-	17, // 8: rigmesh.lease.v1.BeatFrame.close:type_name -> rigmesh.market.v1.Signed
-	6,  // 9: rigmesh.lease.v1.BeatFrame.resync:type_name -> rigmesh.lease.v1.Resync
-	7,  // 10: rigmesh.lease.v1.BeatFrame.stop:type_name -> rigmesh.lease.v1.Stop
-	19, // 11: rigmesh.lease.v1.BeatFrame.seal:type_name -> rigmesh.lease.v1.Seal
-	17, // 12: rigmesh.lease.v1.BeatFrame.attest:type_name -> rigmesh.market.v1.Signed
-	17, // 13: rigmesh.lease.v1.Resync.beat:type_name -> rigmesh.market.v1.Signed
-	17, // 14: rigmesh.lease.v1.Resync.ack:type_name -> rigmesh.market.v1.Signed
-	17, // 15: rigmesh.lease.v1.Resync.slot_beat:type_name -> rigmesh.market.v1.Signed
-	10, // 16: rigmesh.lease.v1.TaskFrame.chunk:type_name -> rigmesh.lease.v1.Chunk
-	11, // 17: rigmesh.lease.v1.TaskFrame.progress:type_name -> rigmesh.lease.v1.Progress
-	12, // 18: rigmesh.lease.v1.TaskFrame.ended:type_name -> rigmesh.lease.v1.Ended
+	19, // 0: rigmesh.lease.v1.AwardRequest.terms:type_name -> rigmesh.market.v1.Signed
+	19, // 1: rigmesh.lease.v1.AwardRequest.bid:type_name -> rigmesh.market.v1.Signed
+	19, // 2: rigmesh.lease.v1.AwardResponse.countersigned:type_name -> rigmesh.market.v1.Signed
+	20, // 3: rigmesh.lease.v1.AwardResponse.refused:type_name -> rigmesh.market.v1.Decline
+	6,  // 4: rigmesh.lease.v1.BeatFrame.open:type_name -> rigmesh.lease.v1.Open
+	19, // 5: rigmesh.lease.v1.BeatFrame.challenge:type_name -> rigmesh.market.v1.Signed
+	19, // 6: rigmesh.lease.v1.BeatFrame.beat:type_name -> rigmesh.market.v1.Signed
+	19, // 7: rigmesh.lease.v1.BeatFrame.ack:type_name -> rigmesh.market.v1.Signed
+	19, // 8: rigmesh.lease.v1.BeatFrame.close:type_name -> rigmesh.market.v1.Signed
+	7,  // 9: rigmesh.lease.v1.BeatFrame.resync:type_name -> rigmesh.lease.v1.Resync
+	8,  // 10: rigmesh.lease.v1.BeatFrame.stop:type_name -> rigmesh.lease.v1.Stop
+	21, // 11: rigmesh.lease.v1.BeatFrame.seal:type_name -> rigmesh.lease.v1.Seal
+	19, // 12: rigmesh.lease.v1.BeatFrame.attest:type_name -> rigmesh.market.v1.Signed
+	19, // 13: rigmesh.lease.v1.Resync.beat:type_name -> rigmesh.market.v1.Signed
+	19, // 14: rigmesh.lease.v1.Resync.ack:type_name -> rigmesh.market.v1.Signed
+	19, // 15: rigmesh.lease.v1.Resync.slot_beat:type_name -> rigmesh.market.v1.Signed
+	11, // 16: rigmesh.lease.v1.TaskFrame.chunk:type_name -> rigmesh.lease.v1.Chunk
+	12, // 17: rigmesh.lease.v1.TaskFrame.progress:type_name -> rigmesh.lease.v1.Progress
+	14, // 18: rigmesh.lease.v1.TaskFrame.ended:type_name -> rigmesh.lease.v1.Ended
 	0,  // 19: rigmesh.lease.v1.Progress.phase:type_name -> rigmesh.lease.v1.Phase
-	20, // 20: rigmesh.lease.v1.Ended.exit:type_name -> rigmesh.lease.v1.Exit
-	13, // 21: rigmesh.lease.v1.Ended.outputs:type_name -> rigmesh.lease.v1.Output
-	13, // 22: rigmesh.lease.v1.Outputs.outputs:type_name -> rigmesh.lease.v1.Output
-	1,  // 23: rigmesh.lease.v1.BlobFrame.error:type_name -> rigmesh.lease.v1.BlobError
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	13, // 20: rigmesh.lease.v1.Progress.layer:type_name -> rigmesh.lease.v1.Layer
+	1,  // 21: rigmesh.lease.v1.Layer.origin:type_name -> rigmesh.lease.v1.Origin
+	22, // 22: rigmesh.lease.v1.Ended.exit:type_name -> rigmesh.lease.v1.Exit
+	15, // 23: rigmesh.lease.v1.Ended.outputs:type_name -> rigmesh.lease.v1.Output
+	15, // 24: rigmesh.lease.v1.Outputs.outputs:type_name -> rigmesh.lease.v1.Output
+	2,  // 25: rigmesh.lease.v1.BlobFrame.error:type_name -> rigmesh.lease.v1.BlobError
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_lease_v1_stream_proto_init() }
@@ -1473,7 +1620,7 @@ func file_lease_v1_stream_proto_init() {
 		(*TaskFrame_Progress)(nil),
 		(*TaskFrame_Ended)(nil),
 	}
-	file_lease_v1_stream_proto_msgTypes[14].OneofWrappers = []any{
+	file_lease_v1_stream_proto_msgTypes[15].OneofWrappers = []any{
 		(*BlobFrame_SizeBytes)(nil),
 		(*BlobFrame_Data)(nil),
 		(*BlobFrame_Error)(nil),
@@ -1483,8 +1630,8 @@ func file_lease_v1_stream_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_lease_v1_stream_proto_rawDesc), len(file_lease_v1_stream_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   15,
+			NumEnums:      3,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
