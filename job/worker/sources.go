@@ -60,7 +60,9 @@ func (s *sources) Layer(ctx context.Context, digest string, size, offset int64) 
 	if err != nil || s.tell == nil {
 		return body, err
 	}
-	return &watchedLayer{body, s, digest, offset, size}, nil
+	w := &watchedLayer{body, s, digest, offset, size}
+	w.told()
+	return w, nil
 }
 
 func (s *sources) layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error) {
@@ -207,11 +209,15 @@ type watchedLayer struct {
 func (w *watchedLayer) Read(p []byte) (int, error) {
 	n, err := w.ReadCloser.Read(p)
 	w.off += int64(n)
+	w.told()
+	return n, err
+}
+
+func (w *watchedLayer) told() {
 	w.s.mu.Lock()
 	from := w.s.gave[w.digest]
 	w.s.mu.Unlock()
 	w.s.tell(&leasev1.Layer{Digest: w.digest, DoneBytes: uint64(w.off), TotalBytes: uint64(w.size), Origin: from})
-	return n, err
 }
 
 // relay is a layer on its way from peers. What breaks off goes on elsewhere at once.
