@@ -139,7 +139,7 @@ func TestBulkLeavesARelayForADirectConnection(t *testing.T) {
 		hosts := p2ptest.Simulated(t, 3, p2ptest.Link{})
 		from, to, via := hosts[0], hosts[1], hosts[2]
 		s := open(t, t.TempDir())
-		blob.Serve(from, s, everybody)
+		blob.Serve(from, s, everybody, nil)
 		content := random(8 << 20)
 		digest := put(t, s, content)
 		small := put(t, s, []byte("small"))
