@@ -86,6 +86,7 @@ type scene struct {
 	last      map[string]message
 	queue     []message
 	dies      Role // crashes in its next step, when it is durable and before anything is done
+	away      Role // is not running
 	running   bool
 	witness   watcher
 	silent    bool   // the worker shows no samples
@@ -127,9 +128,9 @@ func (s *scene) command(words []string) error {
 	case "cut":
 		s.cut = true
 	case "mend":
-		s.cut = false
-		s.pending(Worker)
-		s.pending(Requester)
+		s.mend()
+	case "away":
+		return s.leave(s.role(rest[0]), rest[1])
 	default:
 		return s.happen(verb, rest)
 	}
@@ -283,10 +284,34 @@ func (s *scene) sleep(arg string, ticking bool) error {
 	return nil
 }
 
+// leave has a side not run for so long, and then start again from its journal.
+func (s *scene) leave(r Role, long string) error {
+	s.cut, s.away = true, r
+	if err := s.sleep(long, true); err != nil {
+		return err
+	}
+	s.away = 0
+	if err := s.sides[r].crash(); err != nil {
+		s.t.Fatal(err)
+	}
+	fmt.Fprintf(&s.out, "%s %s starts again\n", s.clock(), r)
+	s.tick(r)
+	s.mend()
+	s.deliver()
+	return nil
+}
+
+// mend puts a new stream between the two.
+func (s *scene) mend() {
+	s.cut = false
+	s.pending(Worker)
+	s.pending(Requester)
+}
+
 func (s *scene) nextDeadline() (r Role, next time.Time) {
 	for _, role := range []Role{Requester, Worker} {
 		d := s.sides[role].lease.Deadline()
-		if !d.IsZero() && (next.IsZero() || d.Before(next)) {
+		if role != s.away && !d.IsZero() && (next.IsZero() || d.Before(next)) {
 			r, next = role, d
 		}
 	}
