@@ -27,15 +27,16 @@ type history struct {
 
 	mu      sync.Mutex
 	loaded  bool // events holds what the file does
+	lacking bool // the file does not hold all of events
 	events  []*leasev1.JobEvent
-	kinds   map[string]int
+	kinds   map[string]int    // of events
 	last    *leasev1.JobEvent // the job's end, once it has ended
 	over    bool
 	changed chan struct{}
 }
 
 func openHistory(path string) *history {
-	return &history{path: path, kinds: map[string]int{}, changed: make(chan struct{})}
+	return &history{path: path, changed: make(chan struct{})}
 }
 
 // load reads what there is, when it is first asked for: most jobs are over, and
@@ -44,7 +45,7 @@ func (h *history) load() {
 	if h.loaded {
 		return
 	}
-	h.loaded = true
+	h.loaded, h.kinds = true, map[string]int{}
 	f, err := os.Open(h.path)
 	if err != nil {
 		return
@@ -66,6 +67,13 @@ func (h *history) load() {
 	_ = os.Truncate(h.path, good)
 }
 
+// unload lets go of what the file holds as well, once nothing more comes. The caller holds mu.
+func (h *history) unload() {
+	if h.over && !h.lacking {
+		h.loaded, h.events, h.kinds = false, nil, nil
+	}
+}
+
 func kindOf(e *leasev1.JobEvent) string { return fmt.Sprintf("%T", e.Event) }
 
 // add appends an event and wakes whoever watches.
@@ -82,11 +90,18 @@ func (h *history) add(e *leasev1.JobEvent) error {
 	}
 	h.events = append(h.events, e)
 	h.wake()
-	f, err := os.OpenFile(h.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	err := appendTo(h.path, b.Bytes())
+	h.lacking = h.lacking || err != nil
+	h.unload()
+	return err
+}
+
+func appendTo(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(b)
 	return errors.Join(err, f.Close())
 }
 
@@ -102,6 +117,7 @@ func (h *history) end(last *leasev1.JobEvent) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.over, h.last = true, last
+	h.unload()
 	h.wake()
 }
 
@@ -109,6 +125,7 @@ func (h *history) from(n int) (events []*leasev1.JobEvent, over bool, changed <-
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.load()
+	defer h.unload()
 	if h.over && (len(h.events) == 0 || h.events[len(h.events)-1].GetEnded() == nil) {
 		h.events = append(h.events, h.last)
 	}

@@ -11,7 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
@@ -222,6 +224,33 @@ func TestOnlyTheLeasesWorkerMayFetchTheJobsContent(t *testing.T) {
 		b.events(id)
 		may(false, "once it is over", b.MayFetch(w.id, leaseID[:], image))
 		may(false, "content is needed once it is over", b.Holds(image))
+	})
+}
+
+// A node may show thousands of jobs that have ended, and shows the same of each as when it ended.
+func TestAJobThatHasEndedIsShownAsBeforeAndHoldsNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, withOutput(price))
+		b.start()
+		defer b.stop()
+		id := b.submit(b.withOutput())
+		told, _ := b.events(id)
+		j, err := b.find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := j.view()
+		time.Sleep(time.Hour) // the worker has our last word
+		synctest.Wait()
+		if diff := cmp.Diff(shown, j.view(), protocmp.Transform()); diff != "" || shown.Beats == 0 {
+			t.Errorf("shown otherwise (-at the end +later):\n%s", diff)
+		}
+		if j.lease() != nil || j.content != nil || j.history.events != nil {
+			t.Error("lease, content or history of the job is still in memory")
+		}
+		if again, _ := b.events(id); len(again) != len(told) {
+			t.Errorf("%d events are told, and %d before", len(again), len(told))
+		}
 	})
 }
 

@@ -256,7 +256,7 @@ func (r *Requester) Holds(digest string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, j := range r.runs {
-		if !j.over() && j.content[digest] {
+		if j.needs(digest) {
 			return true
 		}
 	}

@@ -145,6 +145,7 @@ type pastLease struct {
 	id     job.LeaseID
 	worker peer.ID
 	beats  uint64
+	sealed uint64        // 0 when not known any more
 	grace  time.Duration // how long its worker waits for a silent requester
 }
 

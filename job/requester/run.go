@@ -58,7 +58,7 @@ type run struct {
 	mu       sync.Mutex
 	pending  *leasev1.AwardRequest // sent before a restart, answer unknown
 	tenure   *tenure               // the lease; nil while searching
-	past     *pastLease            // instead of tenure, once nothing is to be said under it any more
+	past     *pastLease            // beside tenure, or instead of it once nothing is to be said under it any more
 	finished *leasev1.JobEnded
 	stopping bool
 	cancel   context.CancelFunc // of the search
@@ -175,8 +175,25 @@ func (j *run) end(ctx context.Context, e *leasev1.JobEnded) error {
 	last := &leasev1.JobEvent{Event: &leasev1.JobEvent_Ended{Ended: e}}
 	j.tell(last)
 	j.history.end(last)
+	j.retire()
 	j.log.Info("job ended", "outcome", e.Outcome, "code", e.GetExit().GetCode())
 	return nil
+}
+
+// retire lets go of what only a live job needs: its worker's right to content, and its lease, once nothing
+// is to be said under it any more. A node may show thousands of jobs that have ended.
+func (j *run) retire() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.finished == nil {
+		return
+	}
+	j.content = nil
+	if t := j.tenure; t != nil && t.settled.Load() {
+		l := t.session.Lease()
+		j.past = &pastLease{id: t.id, worker: t.worker, beats: l.Beats(), sealed: l.Sealed()}
+		j.tenure = nil
+	}
 }
 
 // record makes something about the job durable; with a full disk it waits for room.
@@ -232,24 +249,33 @@ func (j *run) stop(grace time.Duration, abandon bool) error {
 
 // entitles says whether a peer is this job's worker, under this lease, and may fetch a blob.
 func (j *run) entitles(from peer.ID, leaseID []byte, digest string) bool {
-	t := j.lease()
-	return t != nil && !j.over() && t.worker == from && bytes.Equal(t.id[:], leaseID) && j.content[digest]
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := j.tenure
+	return t != nil && t.worker == from && bytes.Equal(t.id[:], leaseID) && j.content[digest]
+}
+
+// needs says whether the job has not ended and needs a blob.
+func (j *run) needs(digest string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.content[digest]
 }
 
 func (j *run) view() View {
 	v := View{ID: j.id, Name: j.sub.Spec.Name, Image: j.sub.Spec.Image.Name, Created: j.created, State: "searching"}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if p := j.past; p != nil {
-		v.Worker, v.LeaseID, v.Beats = p.worker, p.id.String(), p.beats
+		v.Worker, v.LeaseID, v.Beats, v.Sealed = p.worker, p.id.String(), p.beats, p.sealed
 		v.CreditMS, v.Amount = j.finished.CreditMs, j.finished.Amount
 	}
-	if t := j.lease(); t != nil {
+	if t := j.tenure; t != nil {
 		l := t.session.Lease()
 		v.Worker, v.LeaseID = t.worker, t.id.String()
 		v.CreditMS, v.Amount, v.Beats, v.Sealed = l.CreditMS(), l.Amount(), l.Beats(), l.Sealed()
 		v.State = stateWord(l.State(), t.phase())
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	v.Live = j.finished == nil
 	if !v.Live {
 		v.State, v.Exit = outcomeWord(j.finished), j.finished.Exit

@@ -40,6 +40,7 @@ type tenure struct {
 	last     atomic.Value           // the state last told, for trouble and its end
 	differs  string                 // of the session's goroutine: what was told of its worker's evidence
 	stopped  atomic.Bool            // the task was told to end for its worker's evidence
+	settled  atomic.Bool            // nothing is to be said under it any more
 	closing  atomic.Bool            // a close waits for the task's output
 	full     atomic.Bool            // the user was told that the disk is
 	notice   atomic.Pointer[string] // what the worker's owner does to the task, as last heard
@@ -116,6 +117,10 @@ func (t *tenure) hold(ctx context.Context) error {
 	dialer.Wait()
 	if l := t.session.Lease(); l.State().Ended() && len(l.Attests()) > 0 {
 		t.keepReceipt() // a witness may have attested after the end
+	}
+	if err == nil && ctx.Err() == nil {
+		t.settled.Store(true)
+		t.j.retire() // unless the job has not ended yet: then its end does
 	}
 	return err
 }
