@@ -43,17 +43,17 @@ var bugs = []bug{
 		"r.sweepTask(ctx, id), r.unmountAll(id)); err != nil {", "r.sweepTask(ctx, id)); err != nil {"},
 }
 
-// hunts are tried on every bug that their package could have.
+// hunts are tried on every bug that their package could have, the quick ones first.
 var hunts = []*hunt{
 	{by: "rules", pkg: "./job/lease", test: "Transcripts|Refuse|Money|Replay"},
-	{by: "model", pkg: "./job/lease", test: "NoOrderOfEvents"},
-	{by: "power cuts", pkg: "./testnet/sim", test: "PowerCut"},
-	{by: "broken disks", pkg: "./testnet/sim", test: "DiskThatFails"},
-	{by: "simulation", pkg: "./testnet/sim", test: "Lives|ShortCut|LongCut|Winner|Devices|Rents"},
 	{by: "journal", pkg: "./job/journal"},
 	{by: "session", pkg: "./job/session", test: "Nothing|Journal|Guard|Record|Stream|CoSigned|Stopping"},
 	{by: "worker", pkg: "./job/worker"},
 	{by: "gossip", pkg: "./node/announce"},
 	{by: "blobs", pkg: "./p2p/blob"},
 	{by: "containers", pkg: "./runtime/containerd", test: "AWayOut|DeathOfContainerd", root: true},
+	{by: "broken disks", pkg: "./testnet/sim", test: "DiskThatFails"},
+	{by: "power cuts", pkg: "./testnet/sim", test: "PowerCut"},
+	{by: "model", pkg: "./job/lease", test: "NoOrderOfEvents"},
+	{by: "simulation", pkg: "./testnet/sim", test: "Lives|ShortCut|LongCut|Winner|Devices|Rents"},
 }

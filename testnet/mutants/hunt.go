@@ -20,8 +20,8 @@ type hunt struct {
 	test string // which of its tests; empty: all
 	root bool   // they run containers
 
-	deps  []string      // the packages that its tests are built from, once asked
-	takes time.Duration // without a bug
+	deps   []string // the packages that its tests are built from, once asked
+	proved bool     // it passes without a bug
 }
 
 // reaches says whether a hunt's tests run code of a bug's package.
@@ -39,30 +39,25 @@ func (h *hunt) reaches(b bug) bool {
 	return slices.Contains(h.deps, "github.com/rigmesh/rigmesh/"+path.Dir(b.file))
 }
 
-func reachesAny(h *hunt, bugs []bug) bool {
-	return slices.ContainsFunc(bugs, h.reaches)
-}
-
-// prepare runs the hunt on the code as it is, where it must pass.
-func (h *hunt) prepare() error {
-	began := time.Now()
-	end, err := h.run()
-	h.takes = time.Since(began).Round(time.Second)
-	switch {
+// prove runs the hunt once on the code as it is, where it must pass.
+func (h *hunt) prove() error {
+	if h.proved {
+		return nil
+	}
+	switch end, err := h.run(); {
 	case err != nil:
 		return err
 	case end.hung:
-		return fmt.Errorf("it does not end within %s", h.patience())
+		return fmt.Errorf("it does not end within %s", patience)
 	case end.failed:
 		return fmt.Errorf("%s fails", end.test)
-	case end.empty:
-		return fmt.Errorf("%s has no test %q, or skips it", h.pkg, h.test)
 	}
+	h.proved = true
 	return nil
 }
 
-// patience is how long the tests may take: a bug may make them slower, not much.
-func (h *hunt) patience() time.Duration { return max(10*time.Minute, 4*h.takes) }
+// patience is how long the tests of one hunt may take.
+const patience = 10 * time.Minute
 
 // ending is how a hunt came out.
 type ending struct {
@@ -74,7 +69,7 @@ var firstFailed = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
 
 // run runs the tests. What does not compile is no bug, and an error.
 func (h *hunt) run(flags ...string) (ending, error) {
-	args := append([]string{"test", "-count=1", "-failfast", "-v", "-timeout", h.patience().String()}, flags...)
+	args := append([]string{"test", "-count=1", "-failfast", "-v", "-timeout", patience.String()}, flags...)
 	out, err := exec.Command("go", append(args, "-run", h.test, h.pkg)...).CombinedOutput()
 	var exit *exec.ExitError
 	switch {

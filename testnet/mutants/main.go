@@ -1,11 +1,12 @@
 // Command mutants puts known bugs into the code, one at a time, and says which tests find
 // which. A bug that nothing finds is a hole in the tests.
 //
-//	go run ./testnet/mutants            all bugs
-//	go run ./testnet/mutants -bug slot  those with "slot" in their name
+//	go run ./testnet/mutants            all bugs, all hunts
+//	go run ./testnet/mutants -bug slot  bugs with "slot" in their name
+//	go run ./testnet/mutants -first     each bug until something finds it: minutes instead of hours
 //
-// Every hunt is first run on the code as it is: one that fails there, or has no test to run,
-// finds nothing. The tree itself is never changed: the compiler is given other contents for one file.
+// A hunt that finds something is run on the code as it is, too: one that fails there finds nothing.
+// The tree itself is never changed: the compiler is given other contents for one file.
 package main
 
 import (
@@ -20,30 +21,22 @@ import (
 
 func main() {
 	only := flag.String("bug", "", "part of a bug's name")
+	first := flag.Bool("first", false, "look no further for a bug that is found")
 	flag.Parse()
-	if err := run(*only); err != nil {
+	if err := run(*only, *first); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 		os.Exit(1)
 	}
 }
 
-func run(only string) error {
+func run(only string, first bool) error {
 	chosen, err := choose(only)
 	if err != nil {
 		return err
 	}
-	for _, h := range hunts {
-		if !reachesAny(h, chosen) {
-			continue
-		}
-		if err := h.prepare(); err != nil {
-			return fmt.Errorf("hunt %s without a bug: %w", h.by, err)
-		}
-		fmt.Printf("hunt   %-34s passes without a bug in %s\n", h.by, h.takes)
-	}
 	var missed []string
 	for _, b := range chosen {
-		r, err := b.hunted()
+		r, err := b.hunted(first)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
@@ -96,8 +89,8 @@ func (r result) String() string {
 	return s
 }
 
-// hunted tries every hunt that could find a bug.
-func (b bug) hunted() (result, error) {
+// hunted tries the hunts that could find a bug: all, or until the first finds it.
+func (b bug) hunted(first bool) (result, error) {
 	var r result
 	overlay, err := b.overlay()
 	if err != nil {
@@ -105,7 +98,7 @@ func (b bug) hunted() (result, error) {
 	}
 	defer os.RemoveAll(filepath.Dir(overlay))
 	for _, h := range hunts {
-		if !h.reaches(b) {
+		if !h.reaches(b) || first && len(r.by) > 0 {
 			continue
 		}
 		r.tried++
@@ -115,7 +108,12 @@ func (b bug) hunted() (result, error) {
 			return r, err
 		case end.hung:
 			r.hung = append(r.hung, h.by)
+		case end.empty:
+			return r, fmt.Errorf("%s has no test %q, or skips it", h.pkg, h.test)
 		case end.failed:
+			if err := h.prove(); err != nil {
+				return r, fmt.Errorf("hunt %s without a bug: %w", h.by, err)
+			}
 			r.by = append(r.by, h.by+" ("+end.test+")")
 		}
 	}
