@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/leases"
 	"github.com/containerd/errdefs"
@@ -226,7 +227,9 @@ func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	err = client.NewImageWithPlatform(p.c, img, p.matcher).Unpack(ctx, snapshotter)
+	// Synced before containerd counts a layer as unpacked: a power cut would leave it with empty files, and for good.
+	synced := client.WithUnpackApplyOpts(diff.WithSyncFs(true))
+	err = client.NewImageWithPlatform(p.c, img, p.matcher).Unpack(ctx, snapshotter, synced)
 	if err == nil || ctx.Err() != nil || lost(ctx, err) {
 		return err
 	}

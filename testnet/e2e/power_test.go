@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,26 +90,98 @@ func loseRequester(t *testing.T, moment func(*network, string)) {
 	}
 }
 
-// cutPower ends a node and gives it the disk as it was at that instant: the file below its
-// loop device holds what the kernel had written out, and nothing else.
+// cutPower ends a node and gives it the disk as it was at that instant.
 func (n *network) cutPower(p *lab.Process) {
 	n.t.Helper()
 	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil { // what it does from here on it never did
 		n.t.Fatal(err)
 	}
-	image, cut := n.Path(n.disk+".img"), n.Path("cut.img")
-	for before := ""; before != n.written(); { // the copy is of one instant
-		before = n.written()
-		n.must("cp", "--sparse=always", image, cut)
-	}
+	cut := n.diskNow()
 	if err := p.Kill(); err != nil {
 		n.t.Fatal(err)
 	}
 	n.unmount()
-	if err := os.Rename(cut, image); err != nil {
+	n.turnBack(cut)
+}
+
+// diskNow is a copy of the disk as a power cut would leave it: the file below its loop device
+// holds what the kernel has written out, and nothing else.
+func (n *network) diskNow() string {
+	n.t.Helper()
+	cut := n.Path("cut.img")
+	for before := ""; before != n.written(); { // the copy is of one instant
+		before = n.written()
+		n.must("cp", "--sparse=always", n.Path(n.disk+".img"), cut)
+	}
+	return cut
+}
+
+// turnBack mounts such a copy in the place of the disk.
+func (n *network) turnBack(cut string) {
+	n.t.Helper()
+	if err := os.Rename(cut, n.Path(n.disk+".img")); err != nil {
 		n.t.Fatal(err)
 	}
 	n.mount()
+}
+
+// workerMoments at which the worker's power goes, and the codes that its job may then have: 125 is
+// that of a task that vanished.
+var workerMoments = []struct {
+	name  string
+	await func(n *network, job string)
+	codes []int
+}{
+	{"a lease was signed", func(n *network, job string) {
+		n.awaitJob(job, "leased", func(j listed) bool { return j.Lease != "" })
+	}, []int{7, 125}}, // nobody can tell in advance whether the task has begun
+	{"heartbeats were signed", func(n *network, job string) {
+		n.awaitJob(job, "beating", func(j listed) bool { return j.Beats >= 3 })
+	}, []int{125}},
+	{"the exit code was told", func(n *network, job string) { n.follow(job) }, []int{7}},
+}
+
+// The power of a worker's machine goes: its node, its containerd, shims and tasks end at one
+// instant, and the disk forgets what was not synced. Its requester learns that the task is lost, and the
+// worker, once started again, works as if it were new.
+func TestAPowerCutOfAWorkersMachineEndsItsTaskAndNothingElse(t *testing.T) {
+	for _, m := range sampled(workerMoments, 1) {
+		for range max(1, *diskRounds) {
+			t.Run(m.name, func(t *testing.T) { loseWorker(t, m.await, m.codes) })
+		}
+	}
+}
+
+func loseWorker(t *testing.T, moment func(*network, string), codes []int) {
+	n := prepare(t, binary)
+	n.onDisk(attic)
+	n.startWorker()
+	requester := n.startRequester()
+	who := n.status(attic).PeerID
+	job := n.detach("--disk", "16MiB", "-o", "/out:./out", "oci-archive:busybox.tar",
+		"sh", "-c", "echo begun; sleep 5; echo spoken | tee /out/word; exit 7")
+	moment(n, job)
+	n.Freeze(requester.PID())
+	cut := n.diskNow()
+	if err := n.Unplug(requester.PID()); err != nil {
+		t.Fatal(err)
+	}
+	n.turnBack(cut)
+	n.startWorker()
+	if is := n.status(attic).PeerID; is != who {
+		t.Errorf("node %s has become %s", who, is)
+	}
+	r := n.rigmesh("attach", "--data", laptop, "--bootstrap", n.bootstrap, job)
+	if !slices.Contains(codes, r.code) {
+		t.Errorf("attach exited with %d, want one of %d\n%s%s", r.code, codes, r.stdout, r.stderr)
+	}
+	n.awaitReceipts(job)
+	if _, same := n.receipts(job); !same {
+		t.Error("the two sides hold different receipts")
+	}
+	if r := n.run("--disk", "16MiB", "oci-archive:busybox.tar", "sh", "-c", "exit 9"); r.code != 9 {
+		t.Errorf("the next job exited with %d: %s", r.code, r.stderr)
+	}
 }
 
 // written changes with every write to the disk.

@@ -40,12 +40,42 @@ func clearAbandoned() error {
 	return errors.Join(errs...)
 }
 
+// Unplug does to a machine what a power cut does to it: all of the lab's processes but the spared ones
+// end, and what they had of the kernel is gone: mounts, control groups, what lies on /run. Files stay
+// as they are.
+func (l *Lab) Unplug(spared ...int) error {
+	if err := killAll(l.Dir, spared...); err != nil {
+		return err
+	}
+	return release(l.Dir)
+}
+
+// Freeze stops all of the lab's processes but the spared ones, so that nothing of theirs is written
+// any more; only Unplug may follow.
+func (l *Lab) Freeze(spared ...int) {
+	for range 2 { // what the first round did not see yet was started before its parent stood still
+		for _, p := range processesOf(l.Dir) {
+			if !slices.Contains(spared, p.PID) {
+				_ = syscall.Kill(p.PID, syscall.SIGSTOP) // already gone is as good
+			}
+		}
+	}
+}
+
 // clearFolder removes what is named after things in dir first, and dir last: a
 // lab that could not be cleared is tried again by the next.
 func clearFolder(dir string) error {
 	if err := killAll(dir); err != nil {
 		return err
 	}
+	if err := release(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// release takes from the kernel what dead processes of dir had of it.
+func release(dir string) error {
 	for _, point := range slices.Backward(mountsOf(dir)) {
 		if err := unix.Unmount(point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("unmount %s: %w", point, err)
@@ -67,7 +97,7 @@ func clearFolder(dir string) error {
 			return err
 		}
 	}
-	return os.RemoveAll(dir)
+	return nil
 }
 
 func clearNamespaces(dir string) error {
@@ -120,12 +150,12 @@ func (l *Lab) KillAll(word string) error {
 	return fmt.Errorf("processes of %s cannot be killed", word)
 }
 
-// killAll kills until nothing is left: a shim may start what we have not seen yet.
-func killAll(dir string) error {
+// killAll kills until nothing is left but the spared: a shim may start what we have not seen yet.
+func killAll(dir string, spared ...int) error {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for range 250 {
-		left := processesOf(dir)
+		left := slices.DeleteFunc(processesOf(dir), func(p Left) bool { return slices.Contains(spared, p.PID) })
 		if len(left) == 0 {
 			return nil
 		}
