@@ -27,7 +27,7 @@ func TestATaskThatItsRequesterFreezesStandsStillAndIsPaidFor(t *testing.T) {
 		b.start()
 		defer func() { b.stop() }()
 		defer b.clear()
-		s, id := running(b, nil, "sleep 5s", "exit 7")
+		s, id := running(b, nil, "sleep 5s", "sleep 5s", "exit 7") // two: the first is over as soon as it is thawed
 		time.Sleep(time.Second)
 		for range 2 { // saying it twice is no harm
 			if phase := b.freeze(id, true); phase != leasev1.Phase_PHASE_FROZEN {
