@@ -25,6 +25,7 @@ var awardLimits = stream.Limits{MaxMessage: 1 << 20}
 type streamSide struct{ n *Node }
 
 func (s streamSide) Beat(ctx context.Context, worker peer.ID) (session.Link, error) {
+	s.n.host.Hasten(worker)
 	return s.n.open(ctx, worker, "beat", stream.Limits{}, s.n.serveBeat)
 }
 

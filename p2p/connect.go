@@ -77,13 +77,19 @@ func (h *Host) ConnectAddr(ctx context.Context, addr string) (peer.ID, error) {
 	if info.ID == h.ID() {
 		return info.ID, ErrSelf
 	}
-	if s, ok := h.host.Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(info.ID)
-	}
+	h.Hasten(info.ID)
 	if err := h.host.Connect(ctx, *info); err != nil {
 		return info.ID, fmt.Errorf("connect to %s: %w: %w", addr, ErrUnreachable, err)
 	}
 	return info.ID, nil
+}
+
+// Hasten lets the next dial of a peer happen at once, however many failed: after half an hour of them
+// libp2p would wait for minutes. It is for callers that space out their attempts themselves.
+func (h *Host) Hasten(id peer.ID) {
+	if s, ok := h.host.Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(id)
+	}
 }
 
 // Ping measures one round trip to a peer, connecting first if need be.

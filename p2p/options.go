@@ -52,6 +52,8 @@ func options(cfg Config, key crypto.PrivKey, r *reach, gate *quicOnly) ([]libp2p
 		libp2p.ConnectionManager(conns),
 		libp2p.ResourceManager(resources),
 		libp2p.SwarmOpts(swarm.WithDialRanker(rankTCPFirst)),
+		// Or a hundred failed attempts to reach one peer that is away would end QUIC, and so punching, to all.
+		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.DisableMetrics(),
 		// Peers are asked to dial us, and we dial them when asked. The older AutoNAT
 		// is not served: its answer is one for all addresses together.

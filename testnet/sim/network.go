@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -35,10 +36,12 @@ type wires struct {
 	mu   sync.Mutex
 	dumb map[string]bool // by IP: nothing it sends arrives
 	deaf map[string]bool // nothing sent to it arrives
+	lost float64         // share of the packets that never arrive, of all lines
+	dice *rand.Rand
 }
 
 func newWires(t *testing.T) *wires {
-	w := &wires{t: t, dumb: map[string]bool{}, deaf: map[string]bool{}}
+	w := &wires{t: t, dumb: map[string]bool{}, deaf: map[string]bool{}, dice: rand.New(rand.NewPCG(1, 2))}
 	w.net = &simnet.Simnet{Logger: slog.New(slog.DiscardHandler), LatencyFunc: w.latency}
 	w.net.Start()
 	t.Cleanup(w.net.Close)
@@ -48,7 +51,7 @@ func newWires(t *testing.T) *wires {
 func (w *wires) latency(p *simnet.Packet) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.dumb[ip(p.From)] || w.deaf[ip(p.To)] {
+	if w.dumb[ip(p.From)] || w.deaf[ip(p.To)] || w.dice.Float64() < w.lost {
 		return never
 	}
 	return latency
@@ -71,6 +74,13 @@ func (w *wires) set(machine int, dumb, deaf bool) {
 	w.dumb[address(machine)], w.deaf[address(machine)] = dumb, deaf
 }
 
+// lose makes every line lose a share of its packets, either way.
+func (w *wires) lose(share float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lost = share
+}
+
 // host makes a machine's host, always at the same address. The first machine's
 // is the bootstrap of all others.
 func (w *wires) host(machine int, key ed25519.PrivateKey) *p2p.Host {
@@ -86,6 +96,7 @@ func (w *wires) host(machine int, key ed25519.PrivateKey) *p2p.Host {
 		simlibp2p.QUICSimnet(w.net, simnet.NodeBiDiLinkSettings{Downlink: line, Uplink: line}),
 		libp2p.DisableIdentifyAddressDiscovery(), // it would never let a bubble come to rest
 		libp2p.ResourceManager(&network.NullResourceManager{}),
+		libp2p.UDPBlackHoleSuccessCounter(nil), // as p2p has it
 	)
 	if err != nil {
 		w.t.Fatal(err)

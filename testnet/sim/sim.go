@@ -152,3 +152,6 @@ func (m *Machine) Mend() { m.wires.set(m.number, false, false) }
 
 // Deafen loses all that is sent to the machine. It is still heard.
 func (m *Machine) Deafen() { m.wires.set(m.number, false, true) }
+
+// LoseEverywhere makes every line of the network lose a share of its packets, from 0 to 1.
+func (m *Machine) LoseEverywhere(share float64) { m.wires.lose(share) }
