@@ -179,7 +179,7 @@ func loseWorker(t *testing.T, moment func(*network, string), codes []int) {
 	if _, same := n.receipts(job); !same {
 		t.Error("the two sides hold different receipts")
 	}
-	if r := n.run("--disk", "16MiB", "oci-archive:busybox.tar", "sh", "-c", "exit 9"); r.code != 9 {
+	if r := n.run("--wait", "1m", "--disk", "16MiB", "oci-archive:busybox.tar", "sh", "-c", "exit 9"); r.code != 9 {
 		t.Errorf("the next job exited with %d: %s", r.code, r.stderr)
 	}
 }

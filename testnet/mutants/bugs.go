@@ -20,7 +20,7 @@ var bugs = []bug{
 	{"challenge-without-the-last-ack", "job/lease/requester.go",
 		"if t.off.noLastAck {", "if true {"},
 	{"closed-interval-is-acked", "job/lease/requester.go",
-		"if c != nil && !t.now.Before(t.closes(c.interval)) && !t.off.ackClosed {", "if false {"},
+		"if c != nil && !t.now.Before(t.closes(c.interval)) && !t.off.ackClosed {", "if c != nil && false {"},
 	{"signs-again-after-a-crash", "job/lease/worker.go",
 		"if s := t.worker.slot; s.open && t.sameSlot(c) {\n\t\tt.send(s.beat)\n\t\treturn nil\n\t}", "if s := t.worker.slot; s.open && t.sameSlot(c) {\n\t\treturn t.beat(ev)\n\t}"},
 	{"beat-of-another-chain-is-acked", "job/lease/requester.go",
