@@ -79,13 +79,17 @@ func (s Summary) facts(p *page, models string) {
 
 // uncredited says how much of the task's time was not paid, as far as a receipt alone tells.
 func (s Summary) uncredited() string {
-	switch {
-	case s.Exit == nil:
+	if s.Exit == nil {
 		return "not known without a closing statement"
-	case s.Exit.RanMS > s.CreditMS:
-		return fmt.Sprintf("%s of %s were not credited; rigmesh receipt audit says where", span(s.Exit.RanMS-s.CreditMS), span(s.Exit.RanMS))
 	}
-	return "none"
+	if s.Exit.RanMS <= s.CreditMS {
+		return "none"
+	}
+	text := fmt.Sprintf("%s of %s were not credited", span(s.Exit.RanMS-s.CreditMS), span(s.Exit.RanMS))
+	if s.Exit.RanMS-s.CreditMS < 1000 { // a task runs for a moment before it is known to
+		return "none to speak of: " + text
+	}
+	return text + "; rigmesh receipt audit says where"
 }
 
 func (a Audit) gaps(p *page) {

@@ -173,6 +173,19 @@ func TestTextSaysWhatIsNotProved(t *testing.T) {
 	}
 }
 
+func TestAMomentThatIsNotCreditedIsNoGap(t *testing.T) {
+	for ran, want := range map[uint64]string{
+		2000: "gaps       none\n",
+		2025: "gaps       none to speak of: 25ms of 2.025s were not credited\n",
+		4000: "gaps       2s of 4s were not credited; rigmesh receipt audit says where\n",
+	} {
+		var b strings.Builder
+		if err := (receipt.Summary{CreditMS: 2000, Exit: &receipt.Exit{RanMS: ran}}).Text(&b); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("ran for %d ms, %v: no %q in\n%s", ran, err, want, b.String())
+		}
+	}
+}
+
 func TestEnergyIsWrittenToTheMilliwattHour(t *testing.T) {
 	for mj, want := range map[uint64]string{
 		0: "0.000000", 3_599: "0.000000", 3_600: "0.000001", 3_600_000_000: "1.000000", 43_199_999_999: "11.999999", 1<<64 - 1: "5124095576.030431",
