@@ -58,6 +58,7 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 		// mesh has formed.
 		pubsub.WithFloodPublish(true),
 		pubsub.WithPeerScore(scores(wasted.score)),
+		pubsub.WithGossipSubParams(mesh()),
 	}
 	if cfg.Rendezvous != nil {
 		// Gossip looks for members every second while a topic has few of them. In a
@@ -77,6 +78,18 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 	}
 	h.OnClose(cancel)
 	return &Router{ps: ps, host: h, waste: wasted}, nil
+}
+
+// mesh is how we keep our neighbours in a topic. Whoever is surrounded by members that
+// swallow everything depends on the few who do not. Those turned it away when they had
+// twelve neighbours already, and it heard seconds late or never.
+// Few have more than twelve, so that twenty cost hardly anything.
+func mesh() pubsub.GossipSubParams {
+	params := pubsub.DefaultGossipSubParams()
+	params.Dhi = 20
+	params.Dlazy = 12 // told each second what there was, outside the mesh
+	params.OpportunisticGraftTicks = 15
+	return params
 }
 
 // messageID names a message by its topic and content: the same announcement in
