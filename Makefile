@@ -64,7 +64,8 @@ demo: root build ## the main job on this machine: three workers, one requester, 
 
 sim: ## whole nodes in one process, on a simulated network and in virtual time
 	go test -count=1 -v ./testnet/sim
-	go test -count=1 -v -timeout 40m ./testnet/crowd -full | grep -v -e "=== " # figures beside goals
+	go test -count=1 -v -timeout 4h ./testnet/crowd -full -figures $(CURDIR)/bin/sim.figures | grep -v -e "=== " # figures beside goals
+	go run ./testnet/charts -figures bin/sim.figures -into docs/scale.md
 
 .PHONY: sim-big
 sim-big: ## what the rules predict for networks of up to a million nodes

@@ -20,6 +20,7 @@ import (
 	"github.com/rigmesh/rigmesh/p2p"
 	"github.com/rigmesh/rigmesh/p2p/discovery"
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
+	"github.com/rigmesh/rigmesh/testnet/figure"
 )
 
 // Somebody makes ids that lie closer to a key than any honest one, and keeps nothing
@@ -66,6 +67,7 @@ func TestCraftedIDsBesideAKeyHideNobody(t *testing.T) {
 		}
 		t.Logf("%d crafted ids of 4 subnets beside one key, among %d honest: the offer was found %d of %d times, %d times under that key itself",
 			len(attackers), len(honest), found, tries, atKey)
+		keep(t, figure.Figure{Experiment: "offers found beside crafted ids", Nodes: len(honest), Reached: float64(found) / float64(tries)})
 		if found*100 < 95*tries {
 			t.Errorf("found %d of %d times", found, tries)
 		}

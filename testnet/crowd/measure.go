@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/job/statement"
+	"github.com/rigmesh/rigmesh/testnet/figure"
 )
 
 // reach is what became of announcements among members who could hear them.
@@ -60,6 +61,11 @@ func (r *reach) within(share float64) time.Duration {
 func (r *reach) String() string {
 	return fmt.Sprintf("%.2f %% of %d reached, p50 %s, p99 %s", 100*r.share(), r.expected,
 		r.within(0.5).Round(time.Millisecond), r.within(0.99).Round(time.Millisecond))
+}
+
+// figure is what became of the announcements of one case of an experiment.
+func (r *reach) figure(experiment, name string, nodes int) figure.Figure {
+	return figure.Figure{Experiment: experiment, Name: name, Nodes: nodes, Reached: r.share(), P50: r.within(0.5), P99: r.within(0.99)}
 }
 
 // say has a member announce, and notes who is there to hear it.

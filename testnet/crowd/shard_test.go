@@ -61,6 +61,7 @@ func TestATierThatIsSplitReachesItsShardAndThenEverybody(t *testing.T) {
 			}
 			t.Logf("%d nodes in shards of %d, %s: %s; said in all %d topics: %s", n, n>>c.split.Bits(), how, &shard,
 				len(c.split.Around("jobs/"+tier, c.Alive[0].host.ID())), fmt.Sprintf("%.2f %%", 100*all.share()))
+			keep(t, shard.figure("split tier", how, n))
 			if rendezvous && (shard.share() < 0.999 || all.share() < 0.999) {
 				t.Errorf("of the shard %.2f %%, of all %.2f %%", 100*shard.share(), 100*all.share())
 			}
