@@ -255,6 +255,7 @@ func TestCheckAnnouncementNamesTheField(t *testing.T) {
 		{"platform", func(a ann) { a.Platform = "Linux/AMD64" }, []string{"platform"}},
 		{"layers", func(a ann) { a.ImageLayers = 129 }, []string{"image_layers"}},
 		{"image name", func(a ann) { a.ImageName = "a\n" }, []string{"image_name"}},
+		{"image blobs", func(a ann) { a.ImageBlobs = make([]uint32, MaxMarks+1) }, []string{"image_blobs"}},
 		{"image size", func(a ann) { a.ImageBytes = math.MaxUint64 }, []string{"image_bytes"}},
 		{"price", func(a ann) { a.MaxPrice = MaxPrice + 1 }, []string{"max_price"}},
 		{"nothing to pay", func(a ann) { a.MaxPrice = 0 }, nil},

@@ -14,6 +14,7 @@ const (
 	MaxDisk       = uint64(1) << 50 // bytes: 1 PiB
 	LeastDisk     = uint64(1) << 28 // bytes for a task that names no size, at least: 256 MiB
 	MaxPids       = 1 << 20         // processes and threads of one task
+	MaxMarks      = 8               // blobs of an image that an announcement names
 	MaxBlobTotal  = uint64(1) << 44 // bytes of one image or input: 16 TiB
 	MaxImageIndex = uint64(4) << 20 // bytes of an image's index or manifest: 4 MiB
 	MaxLayers     = 128             // of one image

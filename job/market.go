@@ -44,6 +44,7 @@ func CheckAnnouncement(a *marketv1.Announcement) error {
 	p.platform(a.GetPlatform())
 	p.most("image_bytes", a.GetImageBytes(), MaxBlobTotal)
 	p.most("image_layers", uint64(a.GetImageLayers()), MaxLayers)
+	p.want(len(a.GetImageBlobs()) <= MaxMarks, "image_blobs", "want at most %d, not %d", MaxMarks, len(a.GetImageBlobs()))
 	p.text("image_name", a.GetImageName())
 	p.most("max_price", a.GetMaxPrice(), MaxPrice)
 	p.span("max_duration_ms", a.GetMaxDurationMs(), MinDuration, MaxDuration)

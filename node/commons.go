@@ -42,7 +42,7 @@ type commons struct {
 
 func openCommons(n *Node) *commons {
 	return &commons{
-		n: n, swarm: n.swarm(sharedKey), wanted: make(map[string]int),
+		n: n, swarm: swarm.New(n.swarm(sharedKey)), wanted: make(map[string]int),
 		shares: shares.Open(shares.Config{
 			File: n.path("shares.json"), Now: n.now, Digests: folders{store: n.store}.Digests, Log: n.log,
 		}),

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -27,6 +29,15 @@ const maxShared = 64
 // imageKey is where the workers that have an image are found.
 func imageKey(digest string) string { return "image/" + digest }
 
+// layerKey is where the workers that have a large layer are found, of whatever image.
+func layerKey(digest string) string { return "layer/" + digest }
+
+// maxLayers is how many layers of an image, the largest, stand in the DHT by themselves.
+const maxLayers = 2
+
+// sizesWithin bounds asking the runtime how large blobs are.
+const sizesWithin = 10 * time.Second
+
 // images are the public images of other workers, and what they may have of ours.
 type images struct {
 	n     *Node
@@ -42,13 +53,16 @@ type images struct {
 
 // sharedImage is an image that anybody gets from its registry.
 type sharedImage struct {
-	Image string   `json:"image"`
-	Blobs []string `json:"blobs"`
+	Image  string   `json:"image"`
+	Blobs  []string `json:"blobs"`
+	Layers []string `json:"layers,omitempty"` // of the blobs, those that are found by themselves
 }
 
 func openImages(n *Node) *images {
 	i := &images{n: n, file: n.path("shared-images.json"), log: n.log, changed: make(chan struct{}, 1)}
-	i.swarm = n.swarm(imageKey)
+	crowd := n.swarm(imageKey)
+	crowd.FindLayer = n.under(layerKey)
+	i.swarm = swarm.New(crowd)
 	b, err := os.ReadFile(i.file)
 	if err == nil {
 		err = json.Unmarshal(b, &i.shared)
@@ -64,20 +78,25 @@ func (i *images) Image(digest string) worker.SwarmImage { return i.swarm.Image(d
 
 // swarm is the other nodes under the keys of digests, as far as they give something to
 // everybody.
-func (n *Node) swarm(key func(digest string) string) *swarm.Swarm {
-	return swarm.New(swarm.Config{
-		Find: func(ctx context.Context, digest string, limit int) iter.Seq[peer.ID] {
-			return func(yield func(peer.ID) bool) {
-				for p := range n.discovery.Find(ctx, key(digest), limit) {
-					if !yield(p.ID) {
-						return
-					}
-				}
-			}
-		},
+func (n *Node) swarm(key func(digest string) string) swarm.Config {
+	return swarm.Config{
+		Find: n.under(key),
 		Open: func(id peer.ID) swarm.Peer { return blob.Source(n.host, id, nil) },
 		Lied: n.standing.Strike, Log: n.log,
-	})
+	}
+}
+
+// under finds the nodes that stand under the key of a digest.
+func (n *Node) under(key func(digest string) string) func(context.Context, string, int) iter.Seq[peer.ID] {
+	return func(ctx context.Context, digest string, limit int) iter.Seq[peer.ID] {
+		return func(yield func(peer.ID) bool) {
+			for p := range n.discovery.Find(ctx, key(digest), limit) {
+				if !yield(p.ID) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Share implements worker.Swarm.
@@ -85,19 +104,40 @@ func (i *images) Share(image string, blobs []string) {
 	if !i.n.cfg.Images.Share {
 		return
 	}
+	layers := i.large(blobs)
 	i.mu.Lock()
 	i.shared = slices.DeleteFunc(i.shared, func(s sharedImage) bool {
 		if s.Image == image {
-			blobs = append(blobs, s.Blobs...)
+			blobs, layers = append(blobs, s.Blobs...), append(layers, s.Layers...)
 		}
 		return s.Image == image
 	})
 	slices.Sort(blobs)
-	i.shared = append(i.shared, sharedImage{Image: image, Blobs: slices.Compact(blobs)})
+	slices.Sort(layers)
+	layers = slices.Compact(layers)
+	layers = layers[:min(len(layers), maxLayers)]
+	i.shared = append(i.shared, sharedImage{Image: image, Blobs: slices.Compact(blobs), Layers: layers})
 	i.shared = slices.Clone(i.shared[max(0, len(i.shared)-maxShared):])
 	i.save()
 	i.mu.Unlock()
 	i.tell()
+}
+
+// large are the largest of some blobs, as far as they are worth finding.
+func (i *images) large(blobs []string) []string {
+	parts, ok := i.n.parts.Runtime.(runtime.Images)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), sizesWithin)
+	defer cancel()
+	sizes, err := parts.Blobs(ctx)
+	if err != nil {
+		i.log.Warn("how large the layers of an image are", "err", err)
+	}
+	large := slices.DeleteFunc(slices.Clone(blobs), func(d string) bool { return sizes[d] < swarm.WorthFinding })
+	slices.SortFunc(large, func(a, b string) int { return cmp.Compare(sizes[b], sizes[a]) })
+	return large[:min(len(large), maxLayers)]
 }
 
 // tell has run look at what is shared.
@@ -114,8 +154,14 @@ func (i *images) run(ctx context.Context) error {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		for _, s := range i.shared {
-			if i.n.cfg.Images.Share {
-				keys = append(keys, imageKey(s.Image))
+			if !i.n.cfg.Images.Share {
+				continue
+			}
+			keys = append(keys, imageKey(s.Image))
+			for _, digest := range s.Layers {
+				if key := layerKey(digest); !slices.Contains(keys, key) {
+					keys = append(keys, key)
+				}
 			}
 		}
 		return keys

@@ -34,7 +34,7 @@ func (j *run) announce() (*auction, error) {
 		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(announcementLife).UnixMilli(),
 		Gpu: sub.Spec.Gpu, Resources: sub.Spec.Resources,
 		ImageDigest: sub.Spec.Image.Digest, Platform: sub.Spec.Image.Platform, ImageBytes: sub.Spec.Image.TotalBytes,
-		ImageName: job.PublicName(sub.Spec.Image), ImageLayers: sub.Spec.Image.Layers, Egress: sub.Spec.Egress,
+		ImageName: job.PublicName(sub.Spec.Image), ImageLayers: sub.Spec.Image.Layers, ImageBlobs: j.marks(), Egress: sub.Spec.Egress,
 		MaxPrice: sub.MaxPrice, MaxDurationMs: sub.MaxDurationMs, PeerRecord: record,
 		Regions: sub.Placement.GetRegions(),
 	})

@@ -1,12 +1,15 @@
 package requester
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/rigmesh/rigmesh/job"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime/oci"
 )
@@ -57,17 +60,33 @@ func has(c Content, digest string) bool {
 
 // imageClosure adds what an image is made of on its platform.
 func imageClosure(c Content, set map[string]bool, image *marketv1.Image) error {
+	blobs, err := imageBlobs(c, image)
+	for _, b := range blobs {
+		set[b.Digest] = true
+	}
+	return err
+}
+
+func imageBlobs(c Content, image *marketv1.Image) ([]oci.Blob, error) {
 	root := ocispec.Descriptor{MediaType: image.MediaType, Digest: digest.Digest(image.Digest), Size: int64(image.SizeBytes)}
 	contents, err := oci.Choose([]ocispec.Descriptor{root}, image.Platform, func(d ocispec.Descriptor) ([]byte, error) {
 		return readBlob(c, d.Digest.String())
 	})
+	return contents.Blobs, err
+}
+
+// marks name the largest blobs of a job's image, so that a worker knows which of them it has
+// from other images. None when the image cannot be read, which says nothing about the job.
+func (j *run) marks() (marks []uint32) {
+	blobs, err := imageBlobs(j.r.Content, j.sub.Spec.Image)
 	if err != nil {
-		return err
+		j.log.Debug("largest blobs of the image", "err", err)
 	}
-	for _, b := range contents.Blobs {
-		set[b.Digest] = true
+	slices.SortFunc(blobs, func(a, b oci.Blob) int { return cmp.Or(cmp.Compare(b.Size, a.Size), cmp.Compare(a.Digest, b.Digest)) })
+	for _, b := range blobs[:min(len(blobs), job.MaxMarks)] {
+		marks = append(marks, job.Mark(b.Digest))
 	}
-	return nil
+	return marks
 }
 
 func readBlob(c Content, digest string) ([]byte, error) {

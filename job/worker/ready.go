@@ -2,9 +2,11 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/rigmesh/rigmesh/job"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -72,9 +74,29 @@ func (w *Worker) held(a *marketv1.Announcement) (have, total int64) {
 		have, total = store.Held(ctx, runtime.Image{Digest: a.ImageDigest, Platform: a.Platform})
 	}
 	if total == 0 {
-		return 0, int64(a.ImageBytes)
+		have, total = w.heldOf(a), int64(a.ImageBytes)
 	}
 	return min(have, total), total
+}
+
+// heldOf is how much of an image that is not here is here all the same, as layers of others.
+func (w *Worker) heldOf(a *marketv1.Announcement) (have int64) {
+	store, ok := w.Runtime.(runtime.Images)
+	if !ok || len(a.ImageBlobs) == 0 {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	all, err := store.Blobs(ctx)
+	if err != nil {
+		w.Log.Debug("blobs that are here", "err", err)
+	}
+	for digest, size := range all {
+		if slices.Contains(a.ImageBlobs, job.Mark(digest)) {
+			have += size
+		}
+	}
+	return have
 }
 
 // nameOf is the name of an image as far as the owner's rules can go by it: where only some

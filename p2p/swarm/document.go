@@ -21,7 +21,7 @@ const documentTimeout = time.Minute
 func (i *Image) Document(ctx context.Context, digest string, limit int64) ([]byte, error) {
 	asked := make(map[peer.ID]bool)
 	for {
-		all, more, changed := i.useful(&history{})
+		all, more, changed := i.useful(&history{digest: digest})
 		for _, m := range all {
 			if asked[m.id] {
 				continue

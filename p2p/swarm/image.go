@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"slices"
+	"iter"
 	"sync"
 	"time"
 
@@ -26,38 +26,44 @@ type Image struct {
 	looking int           // searches that go on
 	changed chan struct{} // closed when members or looking change
 
-	gave map[string]*history // by digest
-	last string              // the digest that was asked for last
+	sought map[string]bool     // layers that were looked for by their digest
+	gave   map[string]*history // by digest
+	last   string              // the digest that was asked for last
 }
 
 // member is one peer that may have blobs of the image.
 type member struct {
 	id   peer.ID
 	peer Peer
+	of   map[string]bool // the layers that it may have; nil: any blob
 }
+
+// may says whether a member may have a blob.
+func (m *member) may(digest string) bool { return m.of == nil || m.of[digest] }
 
 // history is what was given of one blob.
 type history struct {
-	trail trail            // of what is being given, or was given last
-	size  int64            // of the blob
-	wrong []trail          // of what turned out to be wrong
-	tried map[peer.ID]bool // asked for all of it, after something was wrong
-	gone  map[peer.ID]bool // of no use for it
+	digest string
+	trail  trail            // of what is being given, or was given last
+	size   int64            // of the blob
+	wrong  []trail          // of what turned out to be wrong
+	tried  map[peer.ID]bool // asked for all of it, after something was wrong
+	gone   map[peer.ID]bool // of no use for it
 }
 
 // whole says whether the blob was given to its end.
 func (h *history) whole() bool { return len(h.trail) > 0 && h.trail.end() == h.size }
 
-// look finds members under a key.
-func (i *Image) look(digest string) {
+// look finds members for a digest: for one layer, or for any blob.
+func (i *Image) look(find func(context.Context, string, int) iter.Seq[peer.ID], digest, layer string) {
 	i.mu.Lock()
 	i.looking++
 	i.mu.Unlock()
 	i.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(i.ctx, search)
 		defer cancel()
-		for id := range i.swarm.cfg.Find(ctx, digest, maxMembers) {
-			i.join(id)
+		for id := range find(ctx, digest, maxMembers) {
+			i.join(id, layer)
 		}
 		i.mu.Lock()
 		defer i.mu.Unlock()
@@ -66,16 +72,32 @@ func (i *Image) look(digest string) {
 	})
 }
 
-func (i *Image) join(id peer.ID) {
+// join takes note of a peer that may have one layer or, with none, any blob.
+func (i *Image) join(id peer.ID, layer string) {
 	if !i.swarm.trusts(id) {
 		return
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.members) == maxMembers || slices.ContainsFunc(i.members, func(m *member) bool { return m.id == id }) {
-		return
+	var known *member
+	others := 0
+	for _, m := range i.members {
+		if m.id == id {
+			known = m
+		} else if m.may(layer) {
+			others++
+		}
 	}
-	i.members = append(i.members, &member{id: id, peer: i.swarm.cfg.Open(id)})
+	switch {
+	case others >= maxMembers || known != nil && known.may(layer):
+		return
+	case known == nil:
+		known = &member{id: id, peer: i.swarm.cfg.Open(id), of: make(map[string]bool)}
+		i.members = append(i.members, known)
+	}
+	if known.of[layer] = true; layer == "" {
+		known.of = nil
+	}
 	i.tell()
 }
 
@@ -98,7 +120,7 @@ func (i *Image) useful(h *history) (all []*member, more bool, changed <-chan str
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, m := range i.members {
-		if !h.gone[m.id] && i.swarm.trusts(m.id) {
+		if m.may(h.digest) && !h.gone[m.id] && i.swarm.trusts(m.id) {
 			all = append(all, m)
 		}
 	}
@@ -109,6 +131,10 @@ func (i *Image) useful(h *history) (all []*member, more bool, changed <-chan str
 // began, means that another source has to go on. Close the reader before the next call.
 func (i *Image) Layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error) {
 	h := i.ask(digest, size, offset)
+	if find := i.swarm.cfg.FindLayer; find != nil && size >= WorthFinding && !i.sought[digest] {
+		i.sought[digest] = true
+		i.look(find, digest, digest)
+	}
 	if !i.await(ctx, h) {
 		return nil, fmt.Errorf("blob %s: %w", digest, ErrNobody)
 	}
@@ -144,7 +170,7 @@ func (i *Image) ask(digest string, size, offset int64) *history {
 	i.last = digest
 	h := i.gave[digest]
 	if h == nil {
-		h = &history{size: size, tried: make(map[peer.ID]bool), gone: make(map[peer.ID]bool)}
+		h = &history{digest: digest, size: size, tried: make(map[peer.ID]bool), gone: make(map[peer.ID]bool)}
 		i.gave[digest] = h
 	}
 	if offset == 0 && h.whole() {

@@ -34,6 +34,9 @@ const (
 	ban = time.Hour
 )
 
+// WorthFinding is how large a layer is, in bytes, that is looked for by its own digest.
+const WorthFinding = 8 << 20
+
 // Peer reads parts of the blobs that one peer has: a blob.Remote.
 type Peer interface {
 	Range(ctx context.Context, digest string, offset, length int64) (blob.Body, error)
@@ -44,6 +47,9 @@ type Peer interface {
 type Config struct {
 	// Find yields peers that say they have a blob.
 	Find func(ctx context.Context, digest string, limit int) iter.Seq[peer.ID]
+	// FindLayer is Find for one layer of an image, whatever image a peer has it from; nil:
+	// layers are looked for at peers that have the image alone.
+	FindLayer func(ctx context.Context, digest string, limit int) iter.Seq[peer.ID]
 	// Open makes a way to one peer.
 	Open func(peer.ID) Peer
 	// Lied is told of a peer that sent something wrong; nil: nobody is.
@@ -67,8 +73,8 @@ func New(cfg Config) *Swarm {
 // Image begins to look for peers that have an image, or a folder, by its digest. Close it.
 func (s *Swarm) Image(digest string) *Image {
 	ctx, cancel := context.WithCancel(context.Background())
-	i := &Image{swarm: s, ctx: ctx, cancel: cancel, changed: make(chan struct{}), gave: make(map[string]*history)}
-	i.look(digest)
+	i := &Image{swarm: s, ctx: ctx, cancel: cancel, changed: make(chan struct{}), gave: make(map[string]*history), sought: make(map[string]bool)}
+	i.look(s.cfg.Find, digest, "")
 	return i
 }
 

@@ -23,7 +23,7 @@ import (
 type fake struct {
 	content []byte               // nil: it has nothing
 	lies    func(off int64) bool // changes a byte of what it sends from there
-	fails   func() bool          // breaks off
+	fails   func(off int64) bool // breaks off
 	stalls  bool                 // never answers
 	asked   func()               // is called before it answers; nil: nothing is
 	mu      sync.Mutex
@@ -45,7 +45,7 @@ func (f *fake) Range(ctx context.Context, _ string, offset, length int64) (blob.
 	if f.lies != nil && f.lies(offset) {
 		out[len(out)/2] ^= 1
 	}
-	if f.fails != nil && f.fails() {
+	if f.fails != nil && f.fails(offset) {
 		out = out[:len(out)/3]
 	}
 	f.mu.Lock()
@@ -285,7 +285,7 @@ func TestNoCrowdHidesALiarOrBlamesTheHonest(t *testing.T) {
 				case 2:
 					f.content = nil
 				case 3:
-					f.fails = func() bool { return chance(4) }
+					f.fails = func(int64) bool { return chance(4) }
 				}
 				honest[id] = f.lies == nil
 				c.peers[id] = f

@@ -127,6 +127,21 @@ func looseParts(ctx context.Context, c *client.Client, listed map[string]int64) 
 	return rest, err
 }
 
+// Blobs are those in containerd's store that are whole.
+func (r *Runtime) Blobs(ctx context.Context) (map[string]int64, error) {
+	all := map[string]int64{}
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
+		return c.ContentStore().Walk(ctx, func(i content.Info) error {
+			all[i.Digest.String()] = i.Size
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list blobs: %w", err)
+	}
+	return all, nil
+}
+
 // Forget lets go of an image, its blobs and its unpacked layers. A task that uses them keeps
 // its own until it is removed.
 func (r *Runtime) Forget(ctx context.Context, image runtime.Image, busy func() bool) (bool, error) {

@@ -45,11 +45,14 @@ const (
 )
 
 // Image makes an image that Memory can pull and its blobs. What the seed is does not
-// matter; different seeds make different images.
-func Image(seed string) (runtime.Image, Blobs) {
+// matter; different seeds make different images. Each of below makes one layer more, which
+// images that were made with it share, and the image of that seed.
+func Image(seed string, below ...string) (runtime.Image, Blobs) {
 	blobs := make(Blobs)
 	m := manifest{MediaType: manifestType, Config: blobs.add(configType, []byte(`{"os":"linux","architecture":"amd64"}`))}
-	m.Layers = []descriptor{blobs.add(layerType, []byte(strings.Repeat(seed+"\n", 4096)))}
+	for _, s := range append(below, seed) {
+		m.Layers = append(m.Layers, blobs.add(layerType, []byte(strings.Repeat(s+"\n", 4096))))
+	}
 	content, err := json.Marshal(m)
 	if err != nil {
 		panic(err)

@@ -72,6 +72,17 @@ func (m Memory) Held(_ context.Context, image runtime.Image) (have, total int64)
 	return total, total
 }
 
+// Blobs are those that pulls have finished.
+func (m Memory) Blobs(context.Context) (map[string]int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string]int64)
+	for _, k := range m.images {
+		maps.Copy(all, k.Parts)
+	}
+	return all, nil
+}
+
 // Part reads a blob that is here.
 func (m Memory) Part(ctx context.Context, digest string, offset int64) (io.ReadCloser, int64, error) {
 	m.mu.Lock()

@@ -81,6 +81,9 @@ func forgets(t *testing.T, h Harness) {
 		if size := keptSize(t, store, image); size < image.Size {
 			t.Errorf("the image takes %d bytes here", size)
 		}
+		if all, err := store.Blobs(t.Context()); err != nil || all[image.Digest] != image.Size {
+			t.Errorf("among the blobs here it has %d bytes, %v", all[image.Digest], err)
+		}
 		if r, size, err := store.Part(t.Context(), image.Digest, 3); err != nil || size != image.Size {
 			t.Errorf("a part of the image: %d bytes, %v", size, err)
 		} else if rest, err := io.ReadAll(r); err != nil || int64(len(rest)) != size-3 || r.Close() != nil {

@@ -17,8 +17,10 @@ import (
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
+	"github.com/rigmesh/rigmesh/p2p/swarm"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
+	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/runtimetest"
 )
 
@@ -216,6 +218,82 @@ func TestABidSaysHowMuchOfTheImageIsThereAndWhenTheTaskCouldStart(t *testing.T) 
 		time.Sleep(time.Minute) // the first has to be settled
 		if b := bid(); b.ImagePercent != 100 || b.StartMs > 1000 {
 			t.Errorf("with all of it there: %d %%, in %d ms", b.ImagePercent, b.StartMs)
+		}
+	})
+}
+
+func TestABidCountsLayersThatOtherImagesHaveAndTheyAreNotFetchedAgain(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		base, own := strings.Repeat("base", 16), strings.Repeat("mine", 16)
+		_, first := runtimetest.Image(base)
+		image, second := runtimetest.Image(own, base)
+		_, events := finish(t, m[0], ofImage(t, m[0], base, "print ok"))
+		exited(t, events, 0)
+		time.Sleep(time.Minute)
+		sub := submission(t, m[0], "print ok")
+		sub.Spec.Image.Digest, sub.Spec.Image.SizeBytes = image.Digest, uint64(image.Size)
+		var total, missing uint64
+		for digest, content := range second {
+			if err := m[0].Store().Put(t.Context(), digest, bytes.NewReader(content)); err != nil {
+				t.Fatal(err)
+			}
+			total += uint64(len(content))
+			if first[digest] == nil {
+				missing += uint64(len(content))
+			}
+		}
+		sub.Spec.Image.TotalBytes = total
+		before := m[0].Status(t.Context()).UploadedBytes
+		_, events = finish(t, m[0], sub)
+		exited(t, events, 0)
+		for _, e := range events {
+			if b := e.GetBid().GetBid(); b != nil && uint64(b.ImagePercent) != 100*(total-missing)/total {
+				t.Errorf("the bid says that %d %% of the image are there, want %d %%", b.ImagePercent, 100*(total-missing)/total)
+			}
+		}
+		if sent := m[0].Status(t.Context()).UploadedBytes - before; sent != missing {
+			t.Errorf("%d bytes were fetched, and %d were missing", sent, missing)
+		}
+	})
+}
+
+// TestALayerComesFromAWorkerThatHasItInAnotherImage has two images upon one large layer, each on
+// another worker. The registry is asked for that layer once.
+func TestALayerComesFromAWorkerThatHasItInAnotherImage(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		base := strings.Repeat("a large layer ", swarm.WorthFinding/4096/14+1)
+		first, blobs := runtimetest.Image("first", base)
+		second, more := runtimetest.Image("second", base)
+		var layer string
+		for digest, content := range blobs {
+			if len(content) >= swarm.WorthFinding {
+				layer = digest
+			}
+		}
+		maps.Copy(blobs, more)
+		r := &registry{blobs: blobs, asked: map[string]int{}}
+		lends := Setting{GPUs: "rtx-4090", Price: price, Registry: r}
+		m := Network(t, Setting{}, lends, lends)
+		settle()
+		for i, image := range []runtime.Image{first, second} {
+			sub := submission(t, m[0], "sleep 10m")
+			sub.IntervalMs = 20_000
+			sub.Spec.Image.Digest, sub.Spec.Image.SizeBytes, sub.Spec.Image.Public = image.Digest, uint64(image.Size), true
+			for digest, content := range blobs {
+				if err := m[0].Store().Put(t.Context(), digest, bytes.NewReader(content)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			id := submit(t, m[0], sub, time.Minute) // on the worker that is free
+			defer func() { exited(t, follow(t, m[0], id), 0) }()
+			if len(imagesOf(t, m[1]))+len(imagesOf(t, m[2])) != i+1 {
+				t.Fatal("the image is not there")
+			}
+		}
+		if r.asked[layer] != 1 || r.asked[second.Digest] != 1 {
+			t.Errorf("the registry was asked %d times for the layer, and %d times for the second image", r.asked[layer], r.asked[second.Digest])
 		}
 	})
 }

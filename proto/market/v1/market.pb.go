@@ -1314,7 +1314,8 @@ type Announcement struct {
 	Regions       []string               `protobuf:"bytes,20,rep,name=regions,proto3" json:"regions,omitempty"`                         // in one of these, or anywhere when empty: "eu" takes "eu-west"
 	ImageName     string                 `protobuf:"bytes,22,opt,name=image_name,json=imageName,proto3" json:"image_name,omitempty"`    // of a public image only
 	ImageLayers   uint32                 `protobuf:"varint,23,opt,name=image_layers,json=imageLayers,proto3" json:"image_layers,omitempty"`
-	Stamp         uint64                 `protobuf:"varint,21,opt,name=stamp,proto3" json:"stamp,omitempty"` // chosen so that the announcement's hash begins with zero bits; 0 unless workers ask
+	ImageBlobs    []uint32               `protobuf:"fixed32,24,rep,packed,name=image_blobs,json=imageBlobs,proto3" json:"image_blobs,omitempty"` // the first four bytes of the digests of the image's largest blobs, at most 8
+	Stamp         uint64                 `protobuf:"varint,21,opt,name=stamp,proto3" json:"stamp,omitempty"`                                     // chosen so that the announcement's hash begins with zero bits; 0 unless workers ask
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1480,6 +1481,13 @@ func (x *Announcement) GetImageLayers() uint32 {
 		return x.ImageLayers
 	}
 	return 0
+}
+
+func (x *Announcement) GetImageBlobs() []uint32 {
+	if x != nil {
+		return x.ImageBlobs
+	}
+	return nil
 }
 
 func (x *Announcement) GetStamp() uint64 {
@@ -2371,7 +2379,7 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\x06egress\x18\x0e \x01(\v2\x19.rigmesh.market.v1.EgressR\x06egress\x12$\n" +
 	"\x0eread_only_root\x18\x0f \x01(\bR\freadOnlyRoot\x12\x14\n" +
 	"\x05stdin\x18\x10 \x01(\bR\x05stdin\x12\x1a\n" +
-	"\bterminal\x18\x11 \x01(\bR\bterminal\"\xa8\x05\n" +
+	"\bterminal\x18\x11 \x01(\bR\bterminal\"\xc9\x05\n" +
 	"\fAnnouncement\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12\x1c\n" +
@@ -2396,7 +2404,9 @@ const file_market_v1_market_proto_rawDesc = "" +
 	"\aregions\x18\x14 \x03(\tR\aregions\x12\x1d\n" +
 	"\n" +
 	"image_name\x18\x16 \x01(\tR\timageName\x12!\n" +
-	"\fimage_layers\x18\x17 \x01(\rR\vimageLayers\x12\x14\n" +
+	"\fimage_layers\x18\x17 \x01(\rR\vimageLayers\x12\x1f\n" +
+	"\vimage_blobs\x18\x18 \x03(\aR\n" +
+	"imageBlobs\x12\x14\n" +
 	"\x05stamp\x18\x15 \x01(\x04R\x05stamp\"\xbe\x01\n" +
 	"\n" +
 	"Withdrawal\x12\x18\n" +
