@@ -49,7 +49,7 @@ func relayOptions(r *reach, bytes int64, perIP int) []libp2p.Option {
 	limits.Limit = &relay.RelayLimit{Duration: relayTime, Data: bytes}
 	limits.MaxReservations, limits.MaxCircuits, limits.BufferSize = relayPlaces, relayCircuits, relayBuffer
 	limits.MaxReservationsPerIP, limits.MaxReservationsPerASN = perIP, relayPlaces
-	return append(opts, libp2p.EnableRelayService(relay.WithResources(limits)))
+	return append(opts, libp2p.EnableRelayService(relay.WithResources(limits), relay.WithACL(newAllowance())))
 }
 
 // candidates gives connected peers that relay: those there are, or else the first that
