@@ -88,6 +88,37 @@ func TestTaskAndWaitSurviveTheDeathOfContainerd(t *testing.T) {
 
 var unseenEnds = flag.Int("unseen-ends", 4, "how many tasks end while nobody looks")
 
+// On a busy machine a shim may answer late when containerd comes back. Its task lives.
+func TestTaskSurvivesAShimThatAnswersLate(t *testing.T) {
+	h := open(t)
+	release := h.gated(t, "task", 7)
+	shim := parent(t, h.processesOf(t, "task")[0])
+	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	const late = 6 * time.Second // containerd by itself waits for 5
+	time.AfterFunc(late, func() { _ = unix.Kill(shim, unix.SIGCONT) })
+	h.killDaemon(t)
+	if s, err := h.Status(t.Context(), "task"); err != nil || s.State != runtime.Running {
+		t.Errorf("status %+v, %v", s, err)
+	}
+	release()
+	if exit := h.end(t, "task"); exit.Code != 7 || exit.Error != "" {
+		t.Errorf("exit %+v", exit)
+	}
+}
+
+// parent is the process that a process was started by, or came to.
+func parent(t *testing.T, pid int) (parent int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, after, _ := strings.Cut(string(status), "\nPPid:")
+	if _, serr := fmt.Sscan(after, &parent); err != nil || serr != nil {
+		t.Fatal(err, serr)
+	}
+	return parent
+}
+
 // Every second one ends while containerd is gone too, the others while the node alone is.
 func TestTaskThatEndsWhileNobodyLooksKeepsItsExactExit(t *testing.T) {
 	h := open(t)

@@ -132,6 +132,11 @@ func serve(ctx context.Context, root, state string) (*server.Server, error) {
 	const grpcMessage = 16 << 20
 	cfg := &srvconfig.Config{
 		Version: 4, Root: root, State: state,
+		// containerd's own are for machines that are never busy: it takes a shim that does not answer for
+		// dead, and ends its task.
+		Timeouts: map[string]string{
+			"io.containerd.timeout.shim.load": "20s", "io.containerd.timeout.shim.cleanup": "30s", "io.containerd.timeout.task.state": "10s",
+		},
 		RequiredPlugins: []string{"io.containerd.runtime.v2.task", "io.containerd.snapshotter.v1.overlayfs"},
 		Plugins: map[string]any{
 			"io.containerd.server.v1.grpc":  map[string]any{"address": socket, "max_recv_message_size": grpcMessage, "max_send_message_size": grpcMessage},
