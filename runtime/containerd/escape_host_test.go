@@ -61,9 +61,9 @@ var hostAttempts = []hostAttempt{
 	})},
 }
 
-// tryOnHost makes these attempts and counts them.
-func (f *fixture) tryOnHost(t *testing.T) (counted int) {
-	for _, a := range hostAttempts {
+// tryOnHost makes such attempts and counts them.
+func (f *fixture) tryOnHost(t *testing.T, attempts []hostAttempt) (counted int) {
+	for _, a := range attempts {
 		verdict := map[bool]string{true: "ok", false: "denied"}
 		unprotected := verdict[a.succeeded(t, f, a.name+"-off", []protection{a.by})]
 		protected := verdict[a.succeeded(t, f, a.name, nil)]

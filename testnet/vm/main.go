@@ -24,6 +24,7 @@ func main() {
 	flag.StringVar(&o.rigmesh, "rigmesh", "bin/rigmesh", "the `program` to try")
 	flag.StringVar(&o.cache, "cache", "bin/vm", "keep the machine's root file system in this `folder`")
 	only := flag.String("run", "", "only checks whose name matches this `pattern`")
+	flag.StringVar(&o.attempts, "attempts", "", "of the attempts to escape make only those whose name matches this `pattern`")
 	flag.DurationVar(&o.asleep, "asleep", 10*time.Minute, "how long the machine is suspended")
 	flag.BoolVar(&o.shell, "shell", false, "at the end run what comes in, line by line, in the machine; a line \"check PATTERN\" makes checks")
 	flag.Parse()
@@ -46,6 +47,7 @@ func main() {
 // options are what a person may choose.
 type options struct {
 	rigmesh, cache string
+	attempts       string
 	only           *regexp.Regexp
 	asleep         time.Duration
 	shell          bool

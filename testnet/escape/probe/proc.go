@@ -18,7 +18,7 @@ var procAttempts = map[string]func() error{
 	"write-net-sysctl":      func() error { return rewrite("/proc/sys/net/ipv4/tcp_fin_timeout") },
 	"open-sysrq-trigger":    func() error { return openThere("/proc/sysrq-trigger", unix.O_WRONLY) },
 	"write-irq-affinity":    func() error { return openThere("/proc/irq/default_smp_affinity", unix.O_WRONLY) },
-	"read-kernel-memory":    func() error { return openThere("/proc/kcore", unix.O_RDONLY) },
+	"read-kernel-memory":    func() error { return readThere("/proc/kcore") },
 	"read-timer-list":       func() error { return readThere("/proc/timer_list") },
 	"read-keys":             func() error { return readThere("/proc/keys") },
 	"write-huge-page-mode":  func() error { return openThere("/sys/kernel/mm/transparent_hugepage/enabled", unix.O_WRONLY) },
