@@ -142,9 +142,19 @@ func (p *puncher) persist(ctx context.Context, id peer.ID, wake <-chan struct{})
 			return
 		}
 		if p.ready() {
-			err := p.service.DirectConnect(id)
-			p.log.Debug("tried to get around a relay", "peer", id, "err", err)
+			p.try(ctx, id)
 		}
+	}
+}
+
+// try does not outlast ctx, though libp2p's service does until its host is closed.
+func (p *puncher) try(ctx context.Context, id peer.ID) {
+	ended := make(chan error, 1)
+	go func() { ended <- p.service.DirectConnect(id) }()
+	select {
+	case err := <-ended:
+		p.log.Debug("tried to get around a relay", "peer", id, "err", err)
+	case <-ctx.Done():
 	}
 }
 

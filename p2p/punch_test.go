@@ -21,6 +21,14 @@ import (
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
 )
 
+// simulated makes a network of 20 ms between any two.
+func simulated(t *testing.T) *simnet.Simnet {
+	net := &simnet.Simnet{Logger: slog.New(slog.DiscardHandler), LatencyFunc: simnet.StaticLatency(20 * time.Millisecond)}
+	net.Start()
+	t.Cleanup(net.Close)
+	return net
+}
+
 // hidden makes a host that tells nobody where it listens, as one behind a NAT does.
 func hidden(t *testing.T, net *simnet.Simnet, n int, advertise bool) *p2p.Host {
 	t.Helper()
@@ -86,9 +94,7 @@ func TestAPeerIsReachedDirectlyOnceBothKnowTheirAddresses(t *testing.T) {
 }
 
 func punchLate(t *testing.T, late string, again bool) {
-	net := &simnet.Simnet{Logger: slog.New(slog.DiscardHandler), LatencyFunc: simnet.StaticLatency(20 * time.Millisecond)}
-	net.Start()
-	t.Cleanup(net.Close)
+	net := simulated(t)
 	via, a, b := hidden(t, net, 1, true), hidden(t, net, 2, false), hidden(t, net, 3, false)
 	var la, lb learner
 	la.knows.Store(late != "the dialling side")
@@ -116,4 +122,32 @@ func punchLate(t *testing.T, late string, again bool) {
 	if got, want := b.Direct(a.ID()), late == "nobody" || again; got != want {
 		t.Errorf("direct in the end: %v, want %v", got, want)
 	}
+}
+
+// stuck is a service that is in the middle of its attempts.
+type stuck struct{ called, end chan struct{} }
+
+func (s stuck) DirectConnect(peer.ID) error {
+	close(s.called)
+	<-s.end
+	return nil
+}
+
+func TestANodeStopsInTheMiddleOfAPunch(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		net := simulated(t)
+		via, a, b := hidden(t, net, 1, true), hidden(t, net, 2, false), hidden(t, net, 3, false)
+		var unknown learner
+		punching(t, b, &unknown)
+		s := stuck{make(chan struct{}), make(chan struct{})}
+		stop, err := p2p.PunchAgain(b, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second) // the service begins
+		p2ptest.Relayed(t, a, b, via)
+		<-s.called
+		stop() // or the bubble finds everybody waiting
+		close(s.end)
+	})
 }
