@@ -256,9 +256,12 @@ func TestEveryStartSurvivesOrLeavesNothingWhenContainerdDies(t *testing.T) {
 
 // Such a folder is there when containerd died between making it and writing it down.
 func TestASnapshotsFolderThatNobodyKnowsIsInNobodysWay(t *testing.T) {
-	h := open(t)
+	snapshots := func(dir string) string {
+		return filepath.Join(pathsOf(dir, "").root, "io.containerd.snapshotter.v1.overlayfs", "snapshots")
+	}
+	h := openAfter(t, func(dir string) error { return os.MkdirAll(filepath.Join(snapshots(dir), "1", "fs"), 0o711) }) // the first of all
 	h.killDaemon(t)
-	dir := filepath.Join(h.paths.root, "io.containerd.snapshotter.v1.overlayfs", "snapshots")
+	dir := snapshots(h.cfg.DataDir)
 	known, err := os.ReadDir(dir)
 	if err != nil || len(known) == 0 {
 		t.Fatal(known, err)

@@ -45,6 +45,12 @@ type host struct {
 // left on this machine.
 func open(t testing.TB) host {
 	t.Helper()
+	return openAfter(t, func(string) error { return nil })
+}
+
+// openAfter is open after something was done to its folder.
+func openAfter(t testing.TB, do func(dir string) error) host {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("running tasks needs root")
 	}
@@ -56,6 +62,9 @@ func open(t testing.TB) host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := do(dir); err != nil {
+		t.Fatal(err)
+	}
 	r := reopen(t, dir)
 	t.Cleanup(func() { vanish(t, r) })
 	h := host{Runtime: r}

@@ -3,8 +3,12 @@
 package daemon
 
 import (
+	"os"
+	"path/filepath"
+
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
 )
@@ -24,7 +28,15 @@ func init() {
 			if !ok {
 				return nil, plugin.ErrSkipPlugin
 			}
-			return c, c.Cleanup(ic.Context)
+			err = c.Cleanup(ic.Context)
+			if errdefs.IsNotFound(err) { // it has no record of any yet
+				all := filepath.Join(filepath.Dir(ic.Properties[plugins.PropertyRootDir]), string(plugins.SnapshotPlugin)+".overlayfs", "snapshots")
+				err = os.RemoveAll(all)
+				if err == nil {
+					err = os.Mkdir(all, 0o700)
+				}
+			}
+			return c, err
 		},
 	})
 }
