@@ -198,7 +198,7 @@ func (d *desk) serve(seat *os.File) {
 		case record.InputPacket:
 			_, _ = d.in.Write(b) // a job that reads no more is no fault
 		case record.EndPacket:
-			if d.held == nil {
+			if !d.terminal() {
 				_ = d.in.Close()
 			}
 		case record.SizePacket:
@@ -239,9 +239,12 @@ func (d *desk) show(b []byte) {
 	}
 }
 
+// terminal says whether the job has one.
+func (d *desk) terminal() bool { return d != nil && d.held != nil }
+
 // hangUp lets go of the job's end of its terminal.
 func (d *desk) hangUp() {
-	if d != nil && d.held != nil {
+	if d.terminal() {
 		_ = d.held.Close()
 	}
 }

@@ -29,7 +29,7 @@ func supervise(dir string) record.Exit {
 	if err != nil {
 		return failed(exit, err)
 	}
-	status, told := reap(j.pid, signals)
+	status, told := j.reap(signals)
 	_ = unix.Kill(-1, unix.SIGKILL) // the rest of the job: nobody is left to want it
 	j.desk.hangUp()
 	for _, o := range j.outs {
@@ -161,38 +161,42 @@ func (j *running) connectTerminal(dir string, job record.Job) ([]*os.File, error
 // reap collects every process that ends until the job itself has, and passes
 // signals on to the job meanwhile. told: SIGTERM was one of them. No job can send it: a
 // machine that shuts down does, to every process.
-func reap(pid int, signals <-chan os.Signal) (status syscall.WaitStatus, told bool) {
+func (j *running) reap(signals <-chan os.Signal) (status syscall.WaitStatus, told bool) {
 	for s := range signals {
 		switch s {
 		case syscall.SIGCHLD:
-			if status, ended := collect(pid); ended {
+			if status, ended := collect(j.pid); ended {
 				return status, told
 			}
 		case record.KillSignal:
 			_ = unix.Kill(-1, unix.SIGKILL)
 		case record.WarnSignal:
-			if handles(pid, record.WarnSignal) { // it would end any other
-				_ = unix.Kill(pid, record.WarnSignal)
+			if has(j.pid, "SigCgt", record.WarnSignal) { // it would end any other
+				_ = unix.Kill(j.pid, record.WarnSignal)
 			}
 		case syscall.SIGURG, syscall.SIGPIPE: // the Go runtime's own
 		default:
 			told = told || s == syscall.SIGTERM
-			_ = unix.Kill(pid, s.(syscall.Signal))
+			_ = unix.Kill(j.pid, s.(syscall.Signal))
+			if s == syscall.SIGTERM && j.desk.terminal() && has(j.pid, "SigIgn", syscall.SIGTERM) {
+				_ = unix.Kill(j.pid, unix.SIGHUP) // what shells that somebody types at end at
+			}
 		}
 	}
 	panic("signal channel closed")
 }
 
-// handles says whether a process has a handler of its own for a signal.
-func handles(pid int, s syscall.Signal) bool {
+// has says whether a process has a signal in a set: SigCgt are those with a handler of its
+// own, SigIgn those that it ignores.
+func has(pid int, set string, s syscall.Signal) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return false
 	}
-	_, rest, _ := strings.Cut(string(status), "\nSigCgt:")
+	_, rest, _ := strings.Cut(string(status), "\n"+set+":")
 	line, _, _ := strings.Cut(rest, "\n")
-	caught, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
-	return err == nil && caught&(1<<(s-1)) != 0
+	in, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return err == nil && in&(1<<(s-1)) != 0
 }
 
 func collect(job int) (syscall.WaitStatus, bool) {

@@ -211,6 +211,19 @@ func TestAJobsTerminalIsLeftAndComeBackTo(t *testing.T) {
 	}
 }
 
+func TestAShellThatSomebodyTypesAtIsStoppedLikeAnyJob(t *testing.T) {
+	n := start(t)
+	job := n.detach("-it", "-e", "PS1=at work>", "oci-archive:"+n.Path("busybox.tar"), "sh")
+	d := n.sit(24, 80, "attach", "--data", laptop, job)
+	d.sees("at work>")
+	if r := n.rigmesh("stop", "--data", laptop, job); r.code != 0 { // such a shell ignores what asks others to end
+		t.Errorf("stop: %s", r.stderr)
+	}
+	if code := d.leaves(); code != 129 {
+		t.Errorf("it was not hung up: code %d", code)
+	}
+}
+
 func TestAProgramIsLeftAlone(t *testing.T) {
 	n := start(t)
 	job := n.detach("oci-archive:"+n.Path("busybox.tar"), "sh", "-c", "echo ready; sleep 600")
