@@ -109,12 +109,7 @@ func TestAProgramIsRefusedWithAReason(t *testing.T) {
 		}
 		refused(&leasev1.ExecStart{}, leasev1.ExecRefusal_EXEC_REFUSAL_INVALID)
 		refused(&leasev1.ExecStart{Args: []string{"exit 0"}, Workdir: "../x"}, leasev1.ExecRefusal_EXEC_REFUSAL_INVALID)
-		var links []*session.PipeEnd
-		for range 16 {
-			link, _ := b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"sleep 2h"}})
-			links = append(links, link)
-		}
-		synctest.Wait()
+		links := b.occupy(id, 16)
 		refused(&leasev1.ExecStart{Args: []string{"exit 0"}}, leasev1.ExecRefusal_EXEC_REFUSAL_BUSY)
 		for _, l := range links {
 			l.Reset()
@@ -212,12 +207,7 @@ func TestAProgramThatIsLeftAloneGoesOn(t *testing.T) {
 		}
 		<-done
 		time.Sleep(30 * time.Second) // it holds its place
-		var links []*session.PipeEnd
-		for range 15 {
-			link, _ := b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"sleep 2h"}})
-			links = append(links, link)
-		}
-		synctest.Wait()
+		links := b.occupy(id, 15)
 		link, _ = b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"exit 0"}})
 		if _, last := heard(link); last.GetRefused().GetReason() != leasev1.ExecRefusal_EXEC_REFUSAL_BUSY {
 			t.Errorf("a program that was left alone does not run any more: %v", last)
@@ -231,6 +221,16 @@ func TestAProgramThatIsLeftAloneGoesOn(t *testing.T) {
 			l.Reset()
 		}
 	})
+}
+
+// occupy runs some programs that do not end.
+func (b *bench) occupy(id []byte, n int) (links []*session.PipeEnd) {
+	for range n {
+		link, _ := b.begin("requester", &leasev1.ExecStart{LeaseId: id, Args: []string{"sleep 2h"}})
+		links = append(links, link)
+	}
+	synctest.Wait()
+	return links
 }
 
 func send(t *testing.T, link *session.PipeEnd, frames ...*leasev1.ExecFrame) {
