@@ -48,6 +48,8 @@ func exitText(e *leasev1.Exit) string {
 		return ""
 	case e.Oom:
 		return fmt.Sprintf("%d (out of memory)", e.Code)
+	case e.Signal != 0:
+		return fmt.Sprintf("%d (signal %d)", e.Code, e.Signal)
 	default:
 		return fmt.Sprint(e.Code)
 	}

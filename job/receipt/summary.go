@@ -68,7 +68,8 @@ type Exit struct {
 	Signal int32  `json:"signal,omitempty"`
 	OOM    bool   `json:"oom,omitempty"`
 	Error  string `json:"error,omitempty"`
-	RanMS  uint64 `json:"ran_ms"` // from the task's start to its end, frozen or not
+	Why    string `json:"why,omitempty"` // in a sentence; empty when its program ended by itself
+	RanMS  uint64 `json:"ran_ms"`        // from the task's start to its end, frozen or not
 }
 
 // Measured is what the worker's machine says of the devices, all together, over
@@ -129,7 +130,7 @@ func (e *checked) addClose(s *Summary) {
 	s.Ended = endings[c.GetReason()]
 	s.To = moment(c.GetClosedMs())
 	s.Outputs = hex.EncodeToString(c.GetOutputsDigest())
-	s.Exit = &Exit{Code: x.GetCode(), Signal: x.GetSignal(), OOM: x.GetOom(), Error: job.CleanText(x.GetError())}
+	s.Exit = &Exit{Code: x.GetCode(), Signal: x.GetSignal(), OOM: x.GetOom(), Error: job.CleanText(x.GetError()), Why: job.CauseSentence(x)}
 	if x.GetStartedMs() > 0 {
 		s.From = moment(x.GetStartedMs())
 		s.Exit.RanMS = uint64(max(0, x.GetEndedMs()-x.GetStartedMs()))

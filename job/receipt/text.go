@@ -177,8 +177,8 @@ func (e *Exit) String() string {
 	switch {
 	case e.Error != "":
 		return fmt.Sprintf("%d (%s)", e.Code, e.Error)
-	case e.OOM:
-		return fmt.Sprintf("%d (out of memory)", e.Code)
+	case e.Why != "":
+		return fmt.Sprintf("%d: %s", e.Code, e.Why)
 	case e.Signal != 0:
 		return fmt.Sprintf("%d (signal %d)", e.Code, e.Signal)
 	}

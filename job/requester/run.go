@@ -293,6 +293,8 @@ func stateWord(s lease.State, p leasev1.Phase) string {
 		return "pulling"
 	case leasev1.Phase_PHASE_RUNNING:
 		return "running"
+	case leasev1.Phase_PHASE_FROZEN:
+		return "frozen"
 	case leasev1.Phase_PHASE_COLLECTING, leasev1.Phase_PHASE_ENDED:
 		return "finishing"
 	default:

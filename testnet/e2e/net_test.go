@@ -234,7 +234,7 @@ type listed struct {
 	Beats uint64 `json:"beats"`
 }
 
-// jobs are all of the requester's.
+// jobs are all of the requester's, the oldest first.
 func (n *network) jobs() (all []listed) {
 	n.t.Helper()
 	r := n.rigmesh("ps", "--data", laptop, "--all", "--json")
@@ -242,6 +242,13 @@ func (n *network) jobs() (all []listed) {
 		n.t.Fatalf("ps: %v: %s%s", err, r.stdout, r.stderr)
 	}
 	return all
+}
+
+// newest is the job that was begun last.
+func (n *network) newest() string {
+	n.t.Helper()
+	all := n.jobs()
+	return all[len(all)-1].Job
 }
 
 // ps is how a job stands.
