@@ -28,7 +28,7 @@ func onTerminal(t *testing.T, word string, args ...string) (j *running, seat net
 		t.Fatal(err)
 	}
 	signals = make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGCHLD)
+	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGHUP) // which the program would ignore if the test does
 	t.Cleanup(func() { signal.Stop(signals) })
 	fd := slave.Fd()
 	pid, err := syscall.ForkExec(args[0], args, &syscall.ProcAttr{
