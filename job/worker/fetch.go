@@ -42,6 +42,7 @@ func (t *task) fetch(ctx context.Context) error {
 		return err
 	}
 	for i, in := range s.spec.Inputs {
+		s.board.enter(leasev1.Phase_PHASE_PULLING) // the image's progress is not the input's
 		if err := t.again(ctx, "input "+in.Path, func() error { return s.fetchInput(ctx, src, i) }); err != nil {
 			return err
 		}

@@ -61,6 +61,26 @@ func TestAWorkerThatIsKilledFetchesTheRestAlone(t *testing.T) {
 	}
 }
 
+// TestAnOutputOfOneJobIsAnInputOfTheNext has it named by the digest that share and describe print.
+func TestAnOutputOfOneJobIsAnInputOfTheNext(t *testing.T) {
+	n := start(t)
+	job := n.detach("-o", "/out:./out", "oci-archive:busybox.tar", "sh", "-c", "echo from the first >/out/text")
+	if r := n.rigmesh("attach", "--data", laptop, job); r.code != 0 {
+		t.Fatalf("attach exited with %d: %s", r.code, r.stderr)
+	}
+	r := n.rigmesh("share", "--data", laptop, "--for", "1h", job+":/out")
+	digest := strings.TrimSpace(r.stdout)
+	if r.code != 0 {
+		t.Fatalf("share: exit %d: %s", r.code, r.stderr)
+	}
+	if d := n.rigmesh("describe", "--data", laptop, job); !strings.Contains(d.stdout, digest) {
+		t.Errorf("describe does not name %s:\n%s", digest, d.stdout)
+	}
+	if r := n.run("-v", digest+":/in:ro", "oci-archive:busybox.tar", "cat", "/in/text"); r.code != 0 || r.stdout != "from the first\n" {
+		t.Errorf("the next job exited with %d, %q: %s", r.code, r.stdout, r.stderr)
+	}
+}
+
 // random makes a file of so many bytes that nobody has.
 func (n *network) random(name string, size int64) string {
 	n.t.Helper()
