@@ -154,6 +154,7 @@ func (r *Runtime) Shutdown(ctx context.Context) error {
 	if err != nil || !running && r.cfg.Socket == "" {
 		return err
 	}
+	r.letting.Wait()
 	tasks, err := r.List(ctx)
 	if err != nil {
 		return fmt.Errorf("shut containerd down: %w", err)

@@ -154,7 +154,10 @@ func (r *Runtime) Forget(ctx context.Context, image runtime.Image, busy func() b
 		return false, nil
 	}
 	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
-		err := c.ImageService().Delete(ctx, imageName(image), images.SynchronousDelete())
+		err := forgetView(ctx, c, image)
+		if err == nil {
+			err = c.ImageService().Delete(ctx, imageName(image), images.SynchronousDelete())
+		}
 		if errdefs.IsNotFound(err) {
 			return nil
 		}
@@ -164,6 +167,26 @@ func (r *Runtime) Forget(ctx context.Context, image runtime.Image, busy func() b
 		return false, fmt.Errorf("forget image %s: %w", image.Digest, err)
 	}
 	return true, nil
+}
+
+// forgetView lets go of the view of an image's layers. Tasks hold on to the layers themselves,
+// and the next task of another image with the same layers makes a view anew.
+func forgetView(ctx context.Context, c *client.Client, image runtime.Image) error {
+	img, err := pulled(ctx, c, image)
+	if errors.Is(err, runtime.ErrImage) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	layers, err := img.RootFS(ctx)
+	if err == nil {
+		err = c.SnapshotService(snapshotter).Remove(ctx, viewOf(identity.ChainID(layers).String()))
+	}
+	if errdefs.IsNotFound(err) { // of an image that no task was started of, or that lacks a part
+		return nil
+	}
+	return err
 }
 
 // touch notes that an image is used now.

@@ -19,26 +19,31 @@ import (
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/image-spec/identity"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
-// layers holds on to an image's layers for a task and says where they are, the topmost
-// first.
-func layers(ctx context.Context, c *client.Client, img client.Image, id string) ([]string, error) {
-	diffs, err := img.RootFS(ctx)
-	if err != nil {
-		return nil, err
+// layersLabel on a task's container holds on to the image's layers for it.
+const layersLabel = "containerd.io/gc.ref.snapshot." + snapshotter
+
+// viewOf names the view through which containerd says where layers are. All tasks of an image
+// share it: making one costs ten syncs.
+func viewOf(chain string) string { return "layers-" + chain }
+
+// layers says where an image's layers are, the topmost first.
+func layers(ctx context.Context, c *client.Client, chain string) ([]string, error) {
+	service, view := c.SnapshotService(snapshotter), viewOf(chain)
+	mounts, err := service.Mounts(ctx, view)
+	if errdefs.IsNotFound(err) {
+		// A root for containerd's collector: nothing of containerd's refers to it.
+		kept := snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339)})
+		mounts, err = service.View(ctx, view, chain, kept)
 	}
-	service := c.SnapshotService(snapshotter)
-	// A root for containerd's collector: no container of containerd's refers to it.
-	kept := snapshots.WithLabels(map[string]string{"containerd.io/gc.root": time.Now().UTC().Format(time.RFC3339)})
-	mounts, err := service.View(ctx, id, identity.ChainID(diffs).String(), kept)
-	if errdefs.IsAlreadyExists(err) {
-		mounts, err = service.Mounts(ctx, id)
+	if errdefs.IsAlreadyExists(err) { // another task was faster
+		mounts, err = service.Mounts(ctx, view)
 	}
 	if errdefs.IsNotFound(err) {
 		return nil, unusable("its layers are not here")
@@ -47,6 +52,26 @@ func layers(ctx context.Context, c *client.Client, img client.Image, id string) 
 		return nil, err
 	}
 	return lowerDirs(mounts)
+}
+
+// makeRoot makes a task's disk and its root folder. What takes long goes on at once: the disk,
+// the layers, and the users, for which a process has to be started.
+func (r *Runtime) makeRoot(ctx context.Context, c *client.Client, l *launch) error {
+	var below []string
+	var users *os.File
+	making, ctx := errgroup.WithContext(ctx)
+	making.Go(func() error { return r.openDisk(ctx, l.spec.ID, l.spec.Limits.DiskBytes) })
+	making.Go(func() (err error) { below, err = layers(ctx, c, l.chain); return err })
+	making.Go(func() (err error) { users, err = namespaceOf(l.users.mapping(), l.users.mapping()); return err })
+	err := making.Wait()
+	defer users.Close() // nil is no harm
+	if err != nil {
+		return err
+	}
+	if l.disk, err = deviceOf(r.paths.mount(l.spec.ID, diskMount)); err != nil {
+		return err
+	}
+	return r.mountRoot(l, below, users)
 }
 
 // lowerDirs are the folders that an overlay, or a single layer, is made of.
@@ -67,13 +92,13 @@ func lowerDirs(mounts []mount.Mount) ([]string, error) {
 
 // mountRoot makes a task's root folder: the image's layers, seen with the task's users,
 // under a writable one on the task's own disk.
-func (r *Runtime) mountRoot(l *launch, layers []string) error {
+func (r *Runtime) mountRoot(l *launch, layers []string, users *os.File) error {
 	if isMount(r.paths.mount(l.spec.ID, rootMount)) {
 		return nil
 	}
 	above := filepath.Dir(filepath.Dir(layers[0])) // of all layers
 	seen := r.paths.mount(l.spec.ID, "layers")
-	if err := idMap(above, seen, l.users.mapping(), l.users.mapping()); err != nil {
+	if err := idMap(above, seen, users); err != nil {
 		return err
 	}
 	for i, dir := range layers {
@@ -134,7 +159,12 @@ func (r *Runtime) mountSource(l *launch, m runtime.Mount) (string, error) {
 	owner := fi.Sys().(*syscall.Stat_t)
 	seen := r.paths.mount(id, mountName("source", m.Target))
 	if !isMount(seen) {
-		if err := idMap(m.Source, seen, l.users.one(owner.Uid, l.job.UID), l.users.one(owner.Gid, l.job.GID)); err != nil {
+		users, err := namespaceOf(l.users.one(owner.Uid, l.job.UID), l.users.one(owner.Gid, l.job.GID))
+		if err != nil {
+			return "", err
+		}
+		defer users.Close()
+		if err := idMap(m.Source, seen, users); err != nil {
 			return "", err
 		}
 	}
@@ -175,14 +205,18 @@ func (r *Runtime) Folder(ctx context.Context, id, target string) (string, error)
 	return dir, nil
 }
 
-// idMap shows a folder at another place with its owners mapped. Our own mounts, and not
-// runc's, so that any runc will do.
-func idMap(source, at string, uids, gids []specs.LinuxIDMapping) error {
+// namespaceOf is a user namespace with these users.
+func namespaceOf(uids, gids []specs.LinuxIDMapping) (*os.File, error) {
 	users, err := mount.GetUsernsFD(mapText(uids), mapText(gids))
 	if err != nil {
-		return fmt.Errorf("map users: %w", err)
+		return nil, fmt.Errorf("map users: %w", err)
 	}
-	defer users.Close()
+	return users, nil
+}
+
+// idMap shows a folder at another place with its owners mapped. Our own mounts, and not
+// runc's, so that any runc will do.
+func idMap(source, at string, users *os.File) error {
 	if err := os.MkdirAll(at, 0o711); err != nil {
 		return err
 	}

@@ -30,11 +30,12 @@ type Runtime struct {
 	paths     paths
 	namespace string // in containerd, and the parent of the tasks' cgroups
 	log       *slog.Logger
-	gate      *egress.Gate // ways out of the tasks
-	ids       keyedLocks   // a task's ID: starting, settling and removing exclude each other
-	blobs     keyedLocks   // a digest: containerd refuses a second writer
-	execs     keyedLocks   // a program beside a job, while its caller waits for it
-	sweeping  sync.RWMutex // Start and Remove read-lock it: a sweep must not see half a task
+	gate      *egress.Gate   // ways out of the tasks
+	ids       keyedLocks     // a task's ID: starting, settling and removing exclude each other
+	blobs     keyedLocks     // a digest: containerd refuses a second writer
+	execs     keyedLocks     // a program beside a job, while its caller waits for it
+	letting   sync.WaitGroup // shims of ended tasks that are let go of
+	sweeping  sync.RWMutex   // Start and Remove read-lock it: a sweep must not see half a task
 
 	loosen func(*launch) // takes protections off a task; set by tests alone, which show that each of them is needed
 
@@ -82,6 +83,7 @@ func (r *Runtime) Open(ctx context.Context) error {
 
 // Close lets go of the daemon. It and the tasks run on.
 func (r *Runtime) Close() error {
+	r.letting.Wait()
 	r.gate.Forget()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -44,6 +44,7 @@ type launch struct {
 	init      string // path of the init on the host
 	root      string // and of its root folder
 	disk      uint64 // the device that its disk is on
+	chain     string // names the image's layers
 	recordDir string
 	hostsFile string
 

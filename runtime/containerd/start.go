@@ -19,6 +19,7 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/image-spec/identity"
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/containerd/record"
@@ -139,6 +140,7 @@ func (r *Runtime) create(ctx context.Context, c *client.Client, spec runtime.Spe
 	programs := r.programsNow()
 	container, err := c.NewContainer(ctx, spec.ID,
 		client.WithNewSpec(l.options()...),
+		client.WithContainerLabels(map[string]string{layersLabel: l.chain}),
 		client.WithRuntime(programs.Shim, &options.Options{BinaryName: programs.Runc, Root: r.paths.runc()}))
 	if err != nil {
 		return nil, err
@@ -165,17 +167,8 @@ func (r *Runtime) prepare(ctx context.Context, c *client.Client, img client.Imag
 	if r.loosen != nil {
 		r.loosen(l)
 	}
-	below, err := layers(ctx, c, img, spec.ID)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.openDisk(ctx, spec.ID, l.spec.Limits.DiskBytes); err != nil {
-		return nil, err
-	}
-	if l.disk, err = deviceOf(r.paths.mount(spec.ID, diskMount)); err != nil {
-		return nil, err
-	}
-	if err := r.mountRoot(l, below); err != nil {
+	l.chain = identity.ChainID(config.RootFS.DiffIDs).String()
+	if err := r.makeRoot(ctx, c, l); err != nil {
 		return nil, err
 	}
 	if err := setUser(ctx, l.root, user, &l.job); err != nil {
@@ -239,7 +232,7 @@ func (l *launch) order() error {
 	if err := os.MkdirAll(l.recordDir, 0o700); err != nil {
 		return err
 	}
-	if err := record.Write(l.recordDir, record.JobFile, l.job); err != nil {
+	if err := record.Put(l.recordDir, record.JobFile, l.job); err != nil {
 		return err
 	}
 	// Here before the init is, so that whoever follows them has something to watch.
@@ -286,14 +279,7 @@ func (r *Runtime) clear(ctx context.Context, c *client.Client, id string) error 
 	if err := errors.Join(r.disconnect(id), r.sweepTask(ctx, id), r.unmountAll(id)); err != nil {
 		return err
 	}
-	container, err := c.LoadContainer(ctx, id)
-	if err == nil {
-		err = container.Delete(ctx)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
-		return err
-	}
-	err = c.SnapshotService(snapshotter).Remove(ctx, id)
+	err = c.ContainerService().Delete(ctx, id)
 	if errdefs.IsNotFound(err) {
 		return nil
 	}

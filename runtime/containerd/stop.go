@@ -179,12 +179,15 @@ var errEnded = errors.New("task has ended")
 
 // Remove ends a task if it runs and deletes all it left.
 func (r *Runtime) Remove(ctx context.Context, id string) error {
-	if _, _, err := r.ended(id); errors.Is(err, runtime.ErrNotFound) {
+	_, ended, err := r.ended(id)
+	if errors.Is(err, runtime.ErrNotFound) {
 		return nil
 	}
 	r.sweeping.RLock()
 	defer r.sweeping.RUnlock()
-	err := record.Mark(r.paths.task(id), killFile)
+	if !ended {
+		err = record.Mark(r.paths.task(id), killFile)
+	}
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		unlock := r.ids.lock(id)
 		err = r.discard(ctx, id)

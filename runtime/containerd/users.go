@@ -60,7 +60,7 @@ func (r *Runtime) claimUsers(id string) (users, error) {
 		if err != nil {
 			return users{}, fmt.Errorf("claim users: %w", err)
 		}
-		return u, record.Write(dir, claimFile, u)
+		return u, record.Put(dir, claimFile, u) // the claim itself does not outlive the machine either
 	}
 	return users{}, fmt.Errorf("all %d ranges of users are taken", poolRanges)
 }

@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -40,6 +41,7 @@ func (r *Runtime) Wait(ctx context.Context, id string) (runtime.Exit, error) {
 		return err
 	})
 	if err != nil {
+		err = cmp.Or(ctx.Err(), err) // containerd has a text of its own for it
 		return runtime.Exit{}, fmt.Errorf("wait for task %s: %w", id, err)
 	}
 	return exit, nil
@@ -82,46 +84,60 @@ func awaitTask(ctx context.Context, c *client.Client, id string) error {
 	return err
 }
 
-// settle decides once and for all how a task ended, keeps that, and lets go of the
-// shim. The init's record comes first: it is exact, and there even when the task
-// ended while no daemon looked.
+// settle decides once and for all how a task ended and keeps that. The shim is let go of
+// afterwards: whoever waits for the end need not wait for that too.
 func (r *Runtime) settle(ctx context.Context, c *client.Client, id string) (final, error) {
-	defer r.ids.lock(id)()
-	f, ended, err := r.ended(id)
-	if err != nil || ended {
+	unlock := r.ids.lock(id)
+	f, task, err := r.keepEnd(ctx, c, id)
+	if task == nil {
+		unlock()
 		return f, err
 	}
-	task, err := findTask(ctx, c, id)
-	if err != nil {
-		return f, err
-	}
-	var status client.Status
-	if task != nil {
-		if status, err = task.Status(ctx); err != nil && !errdefs.IsNotFound(err) {
-			return f, err
-		}
-		if err == nil && status.Status != client.Stopped {
-			return f, fmt.Errorf("task is %s", status.Status)
-		}
-	}
-	if f.Exit, err = r.exitOf(id, status); err != nil {
-		return f, err
-	}
-	f.Exit.Full = f.Exit.Code != 0 && r.diskFull(id)
-	f.CPUTime = r.cgroup(id).cpuTime()
-	if err := record.Write(r.paths.task(id), finalFile, f); err != nil {
-		return f, err
-	}
-	if err := r.disconnect(id); err != nil {
-		r.log.Warn("network of an ended task stays for now", "task", id, "err", err)
-	}
-	if task != nil {
+	r.letting.Go(func() { // the lock goes along
+		defer unlock()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
+		defer cancel()
 		// With the task goes its shim. Should that fail, a sweep does it.
 		if _, err := task.Delete(ctx); err != nil && !errdefs.IsNotFound(err) {
 			r.log.Debug("shim of an ended task stays for now", "task", id, "err", err)
 		}
-	}
+	})
 	return f, nil
+}
+
+// keepEnd keeps how a task ended, unless that is kept already, and gives what is left of it in
+// containerd. The init's record comes first: it is exact, and there even when the task
+// ended while no daemon looked.
+func (r *Runtime) keepEnd(ctx context.Context, c *client.Client, id string) (final, client.Task, error) {
+	f, ended, err := r.ended(id)
+	if err != nil || ended {
+		return f, nil, err
+	}
+	task, err := findTask(ctx, c, id)
+	if err != nil {
+		return f, nil, err
+	}
+	var status client.Status
+	if task != nil {
+		if status, err = task.Status(ctx); err != nil && !errdefs.IsNotFound(err) {
+			return f, nil, err
+		}
+		if err == nil && status.Status != client.Stopped {
+			return f, nil, fmt.Errorf("task is %s", status.Status)
+		}
+	}
+	if f.Exit, err = r.exitOf(id, status); err != nil {
+		return f, nil, err
+	}
+	f.Exit.Full = f.Exit.Code != 0 && r.diskFull(id)
+	f.CPUTime = r.cgroup(id).cpuTime()
+	if err := record.Write(r.paths.task(id), finalFile, f); err != nil {
+		return f, nil, err
+	}
+	if err := r.disconnect(id); err != nil {
+		r.log.Warn("network of an ended task stays for now", "task", id, "err", err)
+	}
+	return f, task, nil
 }
 
 // exitOf says how a task ended: as its init recorded it, or, where the init could not

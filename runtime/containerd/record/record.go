@@ -74,6 +74,18 @@ type Exit struct {
 
 // Write makes v durable as dir/name: a reader sees all of it or nothing.
 func Write(dir, name string, v any) error {
+	if err := put(dir, name, v, (*os.File).Sync); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// Put is Write for what nobody reads once the machine was down: it may be gone then, or empty.
+func Put(dir, name string, v any) error {
+	return put(dir, name, v, func(*os.File) error { return nil })
+}
+
+func put(dir, name string, v any, sync func(*os.File) error) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", name, err)
@@ -84,14 +96,10 @@ func Write(dir, name string, v any) error {
 		return err
 	}
 	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
+	if err := errors.Join(err, sync(f), f.Close()); err != nil {
+		return err
 	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	return err
+	return os.Rename(path+".tmp", path)
 }
 
 // Read fills v from dir/name. A missing file is false without an error.
