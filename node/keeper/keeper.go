@@ -105,8 +105,9 @@ func New(c Config) (*Keeper, error) {
 // Serve says whose leases are on the devices, before Run.
 func (k *Keeper) Serve(l Leases, own Processes) { k.Leases, k.Own = l, own }
 
-// period is how often decisions are made when nothing is told in between.
-const period = time.Second
+// period is how often decisions are made when nothing is told in between. It is longer than
+// the time between two samples, each of which is told.
+const period = 1500 * time.Millisecond
 
 // Run keeps the devices until ctx ends, and puts back every setting it changed.
 func (k *Keeper) Run(ctx context.Context) error {
@@ -131,6 +132,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-tick.C:
 			k.decide(watching)
 		case <-k.wake:
+			tick.Reset(period)
 			k.decide(watching)
 		}
 	}
