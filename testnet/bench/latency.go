@@ -47,6 +47,7 @@ func (b *bench) oneJob(ctx context.Context) (section, error) {
 	}
 	return section{
 		title: "One job",
+		notes: jobNotes,
 		rows: []row{
 			plain("bare containerd client, default spec: create to deleted", plainly, "ms", limit{}),
 			plain("**floor**: bare containerd client, a task's own spec and init: create to deleted", alike, "ms", limit{}),
@@ -58,6 +59,12 @@ func (b *bench) oneJob(ctx context.Context) (section, error) {
 		},
 	}, nil
 }
+
+// jobNotes say what lies between the floor and a job.
+const jobNotes = `The floor finds ready what a worker's runtime makes of each task: a disk (a copy of an empty file system, a loop device,
+a mount), a namespace of users, and the root folder. Between submit and the task's start lie an auction and seven records
+that are durable before either side says what is in them, and between the task's end and its being known eight more, on both
+sides together: two syncs each, for the record and for what marks it as whole. Both nodes share this machine's disk and cores.`
 
 // timed keeps what one way of doing it took.
 func (b *bench) timed(ctx context.Context, once func(context.Context) (time.Duration, error), into *samples) func() error {
