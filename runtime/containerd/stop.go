@@ -65,12 +65,10 @@ func (r *Runtime) stop(ctx context.Context, id string, grace time.Duration) erro
 	return err
 }
 
-// endsWithin waits for the task to end, for so long. Not with a deadline on the context:
-// containerd would see it too, and its error can arrive before ours.
+// endsWithin waits for the task to end, for so long.
 func (r *Runtime) endsWithin(ctx context.Context, id string, d time.Duration) (bool, error) {
-	within, cancel := context.WithCancel(ctx)
+	within, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	defer time.AfterFunc(d, cancel).Stop()
 	_, err := r.Wait(within, id)
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
 		return false, nil

@@ -27,7 +27,9 @@ type final struct {
 // Wait blocks until the task has ended and says how.
 func (r *Runtime) Wait(ctx context.Context, id string) (runtime.Exit, error) {
 	var exit runtime.Exit
-	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
+	asking, stop := undated(ctx)
+	defer stop()
+	err := r.do(asking, func(ctx context.Context, c *client.Client) error {
 		f, ended, err := r.ended(id)
 		if err != nil || ended {
 			exit = f.Exit
@@ -45,6 +47,14 @@ func (r *Runtime) Wait(ctx context.Context, id string) (runtime.Exit, error) {
 		return runtime.Exit{}, fmt.Errorf("wait for task %s: %w", id, err)
 	}
 	return exit, nil
+}
+
+// undated ends when ctx does and has no deadline: containerd would see that too, and say so in
+// words of its own before ctx has ended.
+func undated(ctx context.Context) (context.Context, func()) {
+	same, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	return same, func() { stop(); cancel() }
 }
 
 // ended reads how a task ended, if that is settled. ErrNotFound when there is no such task.
