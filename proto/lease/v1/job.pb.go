@@ -1017,7 +1017,6 @@ func (x *Trouble) GetSentence() string {
 	return ""
 }
 
-// JobEnded is the last event of a job.
 // Again is what a requester writes down before it looks for another lease of a job.
 type Again struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1079,6 +1078,7 @@ func (x *Again) GetStderrBytes() int64 {
 	return 0
 }
 
+// JobEnded is the last event of a job.
 type JobEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Outcome       Outcome                `protobuf:"varint,1,opt,name=outcome,proto3,enum=rigmesh.lease.v1.Outcome" json:"outcome,omitempty"`
