@@ -3,7 +3,9 @@ package receipt_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -150,6 +152,25 @@ func TestStatementsThatAreGenuineButDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
+func TestTimesThatCannotBeAreShownAllTheSame(t *testing.T) {
+	r := closed(t)
+	c := &leasev1.Close{}
+	if err := proto.Unmarshal(r.Close, c); err != nil {
+		t.Fatal(err)
+	}
+	c.ClosedMs, c.Exit.StartedMs, c.Exit.EndedMs = math.MaxInt64, math.MaxInt64-1, math.MaxInt64
+	w := must(statement.Sign(workerKey, statement.TypeClose, c))
+	r.Close, r.CloseWorkerSignature = w.Payload, w.Signature
+	r.CloseRequesterSignature = must(statement.Sign(requesterKey, statement.TypeClose, c)).Signature
+	s, err := receipt.VerifyReceipt(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := json.Marshal(s); err != nil || !strings.Contains(string(b), `"to":"9999-12-31T23:59:59.999Z"`) {
+		t.Errorf("%s, %v", b, err)
+	}
+}
+
 func TestReceiptIsSmall(t *testing.T) {
 	if n := len(must(receipt.Marshal(closed(t)))); n > 1536 {
 		t.Errorf("%d bytes; want at most 1.5 KiB", n)
@@ -162,8 +183,12 @@ func FuzzVerifyReceipt(f *testing.F) {
 	addVectors(f)
 	f.Fuzz(func(t *testing.T, file []byte) {
 		for _, b := range [][]byte{file, resum(file)} {
-			if s, err := receipt.Verify(b); err == nil && s.Level == "" {
-				t.Errorf("verified without a level: %+v", s)
+			s, err := receipt.Verify(b)
+			if err != nil {
+				continue
+			}
+			if _, err := json.Marshal(s); err != nil || s.Level == "" {
+				t.Errorf("verified as %+v, %v", s, err)
 			}
 		}
 	})

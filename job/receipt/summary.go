@@ -185,4 +185,8 @@ func (s Summary) proof() string {
 	return text
 }
 
-func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+// lastMS is the end of the year 9999, in Unix time: what is later has no text in RFC 3339.
+const lastMS = 253_402_300_799_999
+
+// moment is a time that somebody wrote, who may have written any.
+func moment(ms int64) time.Time { return time.UnixMilli(min(ms, lastMS)).UTC() }

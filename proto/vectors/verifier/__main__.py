@@ -116,8 +116,8 @@ def main(paths):
     for path in paths:
         try:
             print(json.dumps(verify(pathlib.Path(path).read_bytes()), indent=1))
-        except Refused as r:
-            print(f"{path}: refused: {r.args[0]}", file=sys.stderr)
+        except (Refused, OSError) as e:
+            print(f"{path}: refused: {e.args[0]}" if isinstance(e, Refused) else e, file=sys.stderr)
             failed = True
     return int(failed)
 

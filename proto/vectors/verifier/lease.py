@@ -101,7 +101,7 @@ class Receipt:
     def take_close(self, m):
         t = self.terms
         for signer, field in ((t.worker, "close_worker_signature"), (t.requester, "close_requester_signature")):
-            if field in m or signer == t.worker:
+            if field in m or field == "close_worker_signature":
                 signed = {"type": "close", "payload": m.get("close", b""), "signature": m.get(field, b"")}
                 c = self.close = opened("close", signed, signer)
         hashes(c, "lease_id prev_head tree_root", "outputs_digest last_seal")
@@ -165,7 +165,8 @@ def opened_attest(t, signed):
 
 
 def moment(ms):
-    """Unix time as RFC 3339."""
+    """Unix time as RFC 3339, which ends with the year 9999."""
+    ms = min(ms, 253_402_300_799_999)
     at = datetime.datetime.fromtimestamp(ms // 1000, datetime.timezone.utc)
     return at.strftime("%Y-%m-%dT%H:%M:%S") + f".{ms % 1000:03}".rstrip("0").rstrip(".") + "Z"
 
