@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,36 @@ func TestRequesterRefusesEveryBeatThatIsNotTheAnswer(t *testing.T) {
 		if _, _, err := s.sides[Requester].lease.Step(s.now, BeatReceived{Beat: v}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v; want %v", name, err, c.want)
 		}
+	}
+}
+
+// After a silence of five minutes, of which two may be unpaid, a worker has less credit than time has
+// passed. It cannot make up for that, neither in the first beat nor in a later one.
+func TestTimeThatWasNobodysIsNotClaimedLater(t *testing.T) {
+	s := running(t)
+	claim := func(when string, more uint64, commands ...string) {
+		t.Helper()
+		s.hold["beat"]++
+		for _, line := range commands {
+			if err := s.command(strings.Fields(line)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := decoded(s.held[0].signed).(*leasev1.Beat)
+		b.CreditMs, b.Amount = b.CreditMs+more, b.Amount+more
+		v := must(statement.Open[*leasev1.Beat](must(statement.Sign(workerKey, statement.TypeBeat, b)), statement.TypeBeat, publicOf(workerKey)))
+		if _, _, err := s.sides[Requester].lease.Step(s.now, BeatReceived{Beat: v}); !errors.Is(err, ErrCredit) {
+			t.Errorf("%s: %v; want %v", when, err, ErrCredit)
+		}
+		if err := s.command([]string{"release"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claim("more than may be unpaid", 60_000, "cut", "sleep 5m", "mend")
+	before := s.sides[Requester].lease.CreditMS()
+	claim("more than passed since", 60_000, "sleep 60s")
+	if after := s.sides[Requester].lease.CreditMS(); before != 190_000 || after <= before {
+		t.Errorf("the honest beats were credited with %d and %d ms", before, after)
 	}
 }
 

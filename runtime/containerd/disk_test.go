@@ -68,6 +68,29 @@ func TestATaskFillsItsOwnDiskAndNoMore(t *testing.T) {
 	}
 }
 
+// At once: a node that ends or starts would sweep what was forgotten, and a node may run for months.
+func TestARemovedTaskLeavesNothingMounted(t *testing.T) {
+	h := open(t)
+	mounted := func(id string) int {
+		table, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(table), h.paths.mounts(id))
+	}
+	id := h.shell(t, runtime.Spec{Limits: runtime.Limits{DiskBytes: 32 << 20}, Mounts: []runtime.Mount{{Target: "/out"}}}, "true")
+	h.end(t, id)
+	if mounted(id) == 0 {
+		t.Error("an ended task has no disk to collect from")
+	}
+	if err := h.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if n := mounted(id); n != 0 {
+		t.Errorf("%d mounts of a removed task", n)
+	}
+}
+
 func TestADiskThatCannotFitIsRefused(t *testing.T) {
 	h := open(t)
 	err := h.Start(t.Context(), runtime.Spec{ID: "task", Image: h.image, Command: []string{"true"}, Limits: runtime.Limits{DiskBytes: 1 << 50}})

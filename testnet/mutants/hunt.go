@@ -57,7 +57,7 @@ func (h *hunt) prove() error {
 }
 
 // patience is how long the tests of one hunt may take.
-const patience = 10 * time.Minute
+const patience = 5 * time.Minute
 
 // ending is how a hunt came out.
 type ending struct {
