@@ -57,8 +57,10 @@ func TestNodesDoNotGrowWithJobs(t *testing.T) {
 			t.Errorf("%d goroutines and %d files became %d and %d", first.goroutines, first.files, last.goroutines, last.files)
 		}
 		jobs := rounds*atOnce - rounds/10*atOnce
-		if growth := (last.heap - first.heap) / nodes * 1000 / jobs; jobs > 1000 && growth > 1<<20 {
-			t.Errorf("a node grows by %d KiB with 1,000 jobs", growth>>10)
+		growth := (last.heap - first.heap) / nodes * 1000 / jobs
+		t.Logf("a node grows by %d KiB with 1,000 jobs", growth>>10)
+		if jobs > 1000 && growth > 4<<20 { // most of it is what a requester shows of its jobs
+			t.Error("it grows by more")
 		}
 	})
 }
