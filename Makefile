@@ -101,9 +101,10 @@ bench: root build ## speed and size beside what the same costs without rigmesh; 
 model: ## everything that can happen to a short lease: orders, losses, crashes, a side that lies; prints how many states
 	go test -count=1 -v -timeout 30m -run 'TestNoOrderOfEventsBreaksALease|TestEveryRuleIsNeeded' ./job/lease -wide
 
-soak: ## 100,000 false frames at a live lease, a million histories of money
+soak: ## 100,000 false frames at a live lease, a million histories of money, what nodes hold after 10,000 jobs
 	go test -count=1 -timeout 30m ./job/session -run LiveLease -attacks 100000
 	go test -count=1 -timeout 30m ./job -run EveryHistory -histories 1000000
+	go test -count=1 -timeout 3h ./testnet/sim -run NodesDoNotGrow -v -soak-jobs 10000
 
 faults: ## every fault of a card, in every state of a worker: one line each
 	go test -count=1 -v -run TestFaultMatrix ./testnet/sim | grep '^fault '
