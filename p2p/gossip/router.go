@@ -82,13 +82,11 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 
 // mesh is how we keep our neighbours in a topic. Whoever is surrounded by members that
 // swallow everything depends on the few who do not. Those turned it away when they had
-// twelve neighbours already, and it heard seconds late or never.
-// Few have more than twelve, so that twenty cost hardly anything.
+// gossipsub's twelve neighbours, and it heard seconds late or never. Room for twenty costs
+// a quarter more bytes: docs/scale.md.
 func mesh() pubsub.GossipSubParams {
 	params := pubsub.DefaultGossipSubParams()
 	params.Dhi = 20
-	params.Dlazy = 12 // told each second what there was, outside the mesh
-	params.OpportunisticGraftTicks = 15
 	return params
 }
 

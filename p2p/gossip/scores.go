@@ -61,7 +61,7 @@ func topicScores() *pubsub.TopicScoreParams {
 		TopicWeight:                    1,
 		TimeInMeshWeight:               0.01,
 		TimeInMeshQuantum:              time.Second,
-		TimeInMeshCap:                  50, // less than what neighbours are replaced below, or silence would do
+		TimeInMeshCap:                  300,
 		FirstMessageDeliveriesWeight:   0.5,
 		FirstMessageDeliveriesDecay:    pubsub.ScoreParameterDecay(10 * time.Minute),
 		FirstMessageDeliveriesCap:      50,
