@@ -69,7 +69,7 @@ sim: ## whole nodes in one process, on a simulated network and in virtual time
 
 .PHONY: sim-big
 sim-big: ## what the rules predict for networks of up to a million nodes
-	go run ./testnet/model
+	go run ./testnet/model -into docs/scale.md
 
 matrix: build failpoints ## the power goes at every step of both journals, 50 times each; real processes die at each, once
 	go test -count=1 -timeout 3h ./testnet/sim -run 'PowerCut|DiskThatFails' -v -kill-seeds 50 | grep -v -e level= -e '=== ' -e PASS:
@@ -114,7 +114,8 @@ lab: root build ## a shell in a network of six real nodes, some behind NAT; LAB=
 	@go build -o bin/labshell ./testnet/labshell && exec bin/labshell -rigmesh bin/rigmesh $(LAB)
 
 .PHONY: nat
-nat: root build ## every kind of NAT against every other, a lease with 64 MiB each; 20 rigs behind one address
+nat: root build ## every kind of NAT against every other, a lease with 64 MiB each; 20 rigs behind one address; a router that maps ports
+	@tools/packages.sh nat
 	go test -count=1 -timeout 30m ./testnet/nat -whole -v | grep -v -e '=== ' -e level=
 
 .PHONY: race

@@ -8,19 +8,6 @@ import (
 	"github.com/rigmesh/rigmesh/testnet/figure"
 )
 
-func TestFiguresReplaceThoseOfTheLastRun(t *testing.T) {
-	doc := "before\n" + begin + "old\n" + end + "after\n"
-	got, err := splice([]byte(doc), "new\n")
-	if want := "before\n" + begin + "new\n" + end + "after\n"; err != nil || string(got) != want {
-		t.Errorf("%v: %q", err, got)
-	}
-	for _, bad := range []string{"", begin, end, end + begin} {
-		if _, err := splice([]byte(bad), "new"); err == nil {
-			t.Errorf("%q has no place for figures", bad)
-		}
-	}
-}
-
 func TestEveryQuestionHasItsChart(t *testing.T) {
 	got := render([]figure.Figure{
 		{Experiment: "size", Nodes: 100, Reached: 1, P99: 60 * time.Millisecond, Bytes: 4298, CPU: 3 * time.Millisecond},

@@ -18,19 +18,20 @@ func render(all []figure.Figure) string {
 			measured(milliseconds(f.CPU), "%.2f ms"), f.Taken.UTC().Format(time.DateOnly))
 	}
 	b.WriteString("\n")
-	var sizes, attacks []figure.Figure
+	var bytes, cpu, reached, late []figure.Point
 	for _, f := range all {
-		if f.Bytes > 0 {
-			sizes = append(sizes, f)
-		} else {
-			attacks = append(attacks, f)
+		nodes := fmt.Sprint(f.Nodes)
+		bytes = append(bytes, figure.Point{Name: nodes, Value: f.Bytes})
+		cpu = append(cpu, figure.Point{Name: nodes, Value: milliseconds(f.CPU)})
+		if f.Bytes == 0 {
+			reached = append(reached, figure.Point{Name: label(f), Value: 100 * f.Reached})
+			late = append(late, figure.Point{Name: label(f), Value: milliseconds(f.P99)})
 		}
 	}
-	nodes := func(f figure.Figure) string { return fmt.Sprint(f.Nodes) }
-	chart(&b, "Bytes sent per node and announcement, by network size", "bytes", "line", sizes, nodes, func(f figure.Figure) float64 { return f.Bytes })
-	chart(&b, "CPU per node and announcement, by network size", "ms", "line", sizes, nodes, func(f figure.Figure) float64 { return milliseconds(f.CPU) })
-	chart(&b, "Delivered under attack", "%", "bar", attacks, label, func(f figure.Figure) float64 { return 100 * f.Reached })
-	chart(&b, "p99 of delivery under attack", "ms", "bar", attacks, label, func(f figure.Figure) float64 { return milliseconds(f.P99) })
+	b.WriteString(figure.Chart("Bytes sent per node and announcement, by network size", "bytes", "line", bytes))
+	b.WriteString(figure.Chart("CPU per node and announcement, by network size", "ms", "line", cpu))
+	b.WriteString(figure.Chart("Delivered under attack", "%", "bar", reached))
+	b.WriteString(figure.Chart("p99 of delivery under attack", "ms", "bar", late))
 	return b.String()
 }
 
@@ -49,23 +50,4 @@ func measured(v float64, format string) string {
 		return ""
 	}
 	return fmt.Sprintf(format, v)
-}
-
-// chart draws one value of those figures that have it, from zero, in Mermaid's words.
-func chart(b *strings.Builder, title, unit, kind string, of []figure.Figure, name func(figure.Figure) string, value func(figure.Figure) float64) {
-	var names, values []string
-	most := 0.0
-	for _, f := range of {
-		if value(f) == 0 {
-			continue
-		}
-		names = append(names, fmt.Sprintf("%q", name(f)))
-		values = append(values, fmt.Sprintf("%.2f", value(f)))
-		most = max(most, value(f))
-	}
-	if len(names) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "```mermaid\nxychart-beta\n  title %q\n  x-axis [%s]\n  y-axis %q 0 --> %.4g\n  %s [%s]\n```\n\n",
-		title, strings.Join(names, ", "), unit, 1.2*most, kind, strings.Join(values, ", "))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -20,5 +21,14 @@ func TestAnAnnouncementReachesAWholeTopic(t *testing.T) {
 	s := spreadAmong(rand.New(rand.NewPCG(3, 4)), 3000)
 	if s.reached < 0.999 || s.sends < 3 || s.sends > 8 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestWhatIsPredictedIsATableAndCharts(t *testing.T) {
+	got := predict(rand.New(rand.NewPCG(5, 6)), []int{100, 1000})
+	for _, want := range []string{"\n| 100 | 1 | 100 |", "\n| 1000 | 1 | 1000 |", "x-axis [\"100\", \"1000\"]"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
 	}
 }
