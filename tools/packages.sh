@@ -4,6 +4,7 @@
 #
 #   tools/packages.sh build    to build bin/rigmesh
 #   tools/packages.sh test     to run every test and the demo too
+#   tools/packages.sh nat      to try every kind of NAT: make nat
 #   tools/packages.sh vm       to try rigmesh on an emulated machine: make vm
 set -euo pipefail
 
@@ -13,6 +14,8 @@ build=(gcc libc6-dev libseccomp-dev make pkg-config zstd)
 # one runs tasks in the containerd that Debian has. Each task has an ext4 file system of its own.
 # Networks behind NAT are made of namespaces with ip and nft. A second verifier of receipts is in Python.
 test=(busybox-static containerd docker-registry e2fsprogs iproute2 nftables python3)
+# What maps ports on home routers.
+nat=(miniupnpd-nftables)
 # The emulated machine: its emulator, and what makes its Debian.
 vm=(busybox-static e2fsprogs mmdebstrap qemu-system-x86)
 
@@ -20,6 +23,7 @@ wanted=("${build[@]}")
 # Without root there are no containers, so nothing needs what goes into them.
 case ${1:-build} in
   test) [[ $(id -u) -ne 0 ]] || wanted+=("${test[@]}") ;;
+  nat) [[ $(id -u) -ne 0 ]] || wanted+=("${test[@]}" "${nat[@]}") ;;
   vm) wanted+=("${vm[@]}") ;;
 esac
 

@@ -14,6 +14,9 @@ import (
 
 var whole = flag.Bool("whole", false, "every kind of NAT against every other, 64 MiB each, and twenty rigs behind one address")
 
+// dataRelay is what a relay for data carries of one connection, in bytes.
+const dataRelay = 1 << 30
+
 // cell is one pair of the matrix.
 type cell struct {
 	way   controlv1.Way // when the lease was over
@@ -33,7 +36,7 @@ func TestALeaseGoesThroughTheNATs(t *testing.T) {
 	if *whole {
 		kinds, mib = Kinds, 64
 	}
-	w := newWorld(t)
+	w := newWorld(t, dataRelay)
 	var requesters, workers []string
 	for _, k := range kinds {
 		r, wk := "r-"+k.String(), "w-"+k.String()
@@ -97,12 +100,34 @@ func draw(kinds []Kind, table map[[2]Kind]cell) string {
 	return b.String()
 }
 
+// A relay as every public node is one cuts a connection after 16 MiB. A lease and an input
+// of more go through it in parts, where nothing else leads.
+func TestALeaseGoesThroughARelayThatCutsItsConnection(t *testing.T) {
+	if !*whole {
+		t.Skip("moves 64 MiB through a relay: make nat")
+	}
+	w := newWorld(t, 16<<20)
+	w.lend(w.site("w", Symmetric, 1)[0], "w")
+	w.rent(w.site("r", Symmetric, 1)[0], "r", 0)
+	w.settled("w")
+	w.settled("r")
+	w.knows("r", []string{"w"})
+	took, err := w.lease("r", "w", 64)
+	if err != nil {
+		t.Error(err)
+	}
+	if way := w.way("r", "w"); way != controlv1.Way_WAY_RELAYED {
+		t.Errorf("the two can meet (%s): this test proves nothing", way)
+	}
+	t.Logf("64 MiB of input through a relay that cuts after 16 MiB: %.1f s", took.Seconds())
+}
+
 // A miner's rigs share one address, and a requester outside gets a lease on each.
 func TestTwentyRigsBehindOneAddressAllWork(t *testing.T) {
 	if !*whole {
 		t.Skip("takes twenty nodes with their containerd: make nat")
 	}
-	w := newWorld(t)
+	w := newWorld(t, dataRelay)
 	var rigs []string
 	for i, ns := range w.site("rig", PortRestricted, 20) {
 		name := fmt.Sprintf("rig-%d", i)

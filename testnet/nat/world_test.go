@@ -36,7 +36,8 @@ type world struct {
 	peers map[string]string
 }
 
-func newWorld(t *testing.T) *world {
+// newWorld makes one whose relay carries so many bytes of a connection.
+func newWorld(t *testing.T, relay int64) *world {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces and containers need root")
@@ -57,7 +58,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.rent(w.public("hub"), "hub", 0)
-	w.rent(w.public("relay"), "relay", 1<<30)
+	w.rent(w.public("relay"), "relay", relay)
 	return w
 }
 
