@@ -34,11 +34,16 @@ func (s *sides) seal() {
 	s.step(lease.Requester, must(s.lease[lease.Requester].OpenSeal(made)))
 }
 
-// sealedLease has four beats, of which the third is not sealed.
-func sealedLease(t *testing.T) (*leasev1.Receipt, *leasev1.Chain) {
+// sealedTerms are of a lease in suite 1.
+func sealedTerms() *leasev1.Terms {
 	terms := exampleTerms()
 	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
-	s := begin(t, terms)
+	return terms
+}
+
+// sealedLease has four beats, of which the third is not sealed.
+func sealedLease(t *testing.T) (*leasev1.Receipt, *leasev1.Chain) {
+	s := begin(t, sealedTerms())
 	for i := range byte(4) {
 		s.tick(0xa0 + i)
 		s.after(time.Second)
@@ -130,9 +135,7 @@ func folded(t *testing.T) *leasev1.Whole {
 }
 
 func TestASealThatNobodyNamedIsLeftOut(t *testing.T) {
-	terms := exampleTerms()
-	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
-	s := begin(t, terms)
+	s := begin(t, sealedTerms())
 	s.tick(0xa0)
 	s.after(time.Second)
 	s.step(lease.Worker, lease.TaskRunning{})
@@ -165,9 +168,7 @@ func TestOneProofWillDoForAllSealsOfAChain(t *testing.T) {
 // The worker signs the name of a seal that does not hold. Nothing stops it: the
 // requester sees no good seal, and whoever is shown the chain sees a bad one.
 func TestNamedSealThatDoesNotHoldIsFound(t *testing.T) {
-	terms := exampleTerms()
-	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
-	s := begin(t, terms)
+	s := begin(t, sealedTerms())
 	s.tick(0xa0)
 	s.after(time.Second)
 	s.step(lease.Worker, lease.TaskRunning{})
@@ -193,9 +194,7 @@ func TestNamedSealThatDoesNotHoldIsFound(t *testing.T) {
 }
 
 func TestSealsThatDoNotFitTheLeaseAreRefused(t *testing.T) {
-	terms := exampleTerms()
-	terms.SealSuite, terms.SealModulus, terms.SealT = job.SealWesolowski, job.SealRSA2048, job.MinSealT
-	s := begin(t, terms)
+	s := begin(t, sealedTerms())
 	if _, _, _, wanted := s.lease[lease.Worker].ToSeal(); wanted {
 		t.Error("a seal is wanted before the first beat")
 	}
