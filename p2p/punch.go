@@ -73,48 +73,59 @@ func (p *puncher) watch(h host.Host) (stop func(), err error) {
 	}, nil
 }
 
-// follow has every peer tried to which a relay leads: one goroutine for each.
+// tries are the peers that are being tried, one goroutine for each, and how to have it
+// try at once.
+type tries struct {
+	p     *puncher
+	wg    *sync.WaitGroup
+	wake  map[peer.ID]chan struct{}
+	ended chan peer.ID
+}
+
+// follow has every peer tried to which only a relay leads.
 func (p *puncher) follow(ctx context.Context, changed <-chan any, wg *sync.WaitGroup) {
-	trying := map[peer.ID]chan struct{}{}
-	ended := make(chan peer.ID)
-	try := func(id peer.ID) {
-		wake, tried := trying[id]
-		switch {
-		case tried:
-			nudge(wake)
-		case p.ours(id):
-			wake = make(chan struct{}, 1)
-			trying[id] = wake
-			wg.Go(func() {
-				p.persist(ctx, id, wake)
-				select {
-				case ended <- id:
-				case <-ctx.Done():
-				}
-			})
-		}
-	}
+	t := tries{p: p, wg: wg, wake: map[peer.ID]chan struct{}{}, ended: make(chan peer.ID)}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case id := <-ended:
-			again := len(trying[id]) > 0 // it came back meanwhile
-			delete(trying, id)
+		case id := <-t.ended:
+			again := len(t.wake[id]) > 0 // it came back meanwhile
+			delete(t.wake, id)
 			if again {
-				try(id)
+				t.begin(ctx, id)
 			}
 		case <-p.news:
 			for _, id := range p.host.Network().Peers() {
-				try(id)
+				t.begin(ctx, id)
 			}
 		case e, ok := <-changed:
 			if !ok {
 				return
 			}
-			try(e.(event.EvtPeerConnectednessChanged).Peer)
+			t.begin(ctx, e.(event.EvtPeerConnectednessChanged).Peer)
 		}
 	}
+}
+
+// begin tries a peer, at once when it is being tried already.
+func (t *tries) begin(ctx context.Context, id peer.ID) {
+	if wake, ok := t.wake[id]; ok {
+		nudge(wake)
+		return
+	}
+	if !t.p.ours(id) {
+		return
+	}
+	wake := make(chan struct{}, 1)
+	t.wake[id] = wake
+	t.wg.Go(func() {
+		t.p.persist(ctx, id, wake)
+		select {
+		case t.ended <- id:
+		case <-ctx.Done():
+		}
+	})
 }
 
 // ours says whether only a relay leads to a peer, and we are the side that punches: the
