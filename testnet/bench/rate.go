@@ -26,6 +26,7 @@ const (
 func (b *bench) many(ctx context.Context) (section, error) {
 	var plainly, alike, runtimes, jobs samples
 	var again atomic.Int64
+	spent := map[string]samples{}
 	if b.before.of == nil { // idling was left out
 		var err error
 		if b.before, err = b.pair.look(); err != nil {
@@ -48,7 +49,7 @@ func (b *bench) many(ctx context.Context) (section, error) {
 			ways = ways[len(ways)-1:]
 		}
 		for _, way := range ways {
-			rate, err := rateOf(ctx, way.once)
+			rate, err := b.spending(way.into == &jobs, spent, func() (float64, error) { return rateOf(ctx, way.once) })
 			if err != nil {
 				return section{}, err
 			}
@@ -73,8 +74,31 @@ func (b *bench) many(ctx context.Context) (section, error) {
 				what: "jobs that found no bid though a device was free, and were submitted again", goal: "0",
 				measured: strconv.FormatInt(again.Load(), 10), missed: again.Load() > 0,
 			},
+			plain("CPU of the worker's node for each job; the shim, runc and the task are other processes", spent[workerDir], "ms", limit{}),
+			plain("CPU of its containerd child", spent[childOfWorker], "ms", limit{}),
+			plain("CPU of the requester's node", spent[requesterDir], "ms", limit{}),
 		}, leftBehind(b.before, after)...),
 	}, nil
+}
+
+// spending runs a batch, and notes what CPU time the nodes used for each of its jobs if they are theirs.
+func (b *bench) spending(theirs bool, spent map[string]samples, batched func() (float64, error)) (float64, error) {
+	if !theirs {
+		return batched()
+	}
+	before, err := b.pair.look()
+	if err != nil {
+		return 0, err
+	}
+	rate, err := batched()
+	if err != nil {
+		return 0, err
+	}
+	after, err := b.pair.look()
+	for of, was := range before.of {
+		spent[of] = append(spent[of], float64(after.of[of].cpu-was.cpu)/float64(time.Millisecond)/batch)
+	}
+	return rate, err
 }
 
 // collectWithin bounds waiting for containerd to collect the snapshots of removed tasks.
