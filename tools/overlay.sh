@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the overlay with which go build links rigmesh: docs/adr/0015-a-smaller-file.md.
+# Prints the overlay with which go build links rigmesh: docs/adr/0016-a-smaller-file.md.
 #
 # text/template calls methods by names that only a running program knows. Where the linker sees
 # that, it keeps every exported method of every type. Templates come with the libraries for the
@@ -11,7 +11,7 @@ dir=$PWD/bin/overlay
 call='ptr.MethodByName(fieldName)' instead='(reflect.Value{})'
 
 if [[ $(grep -cF "$call" "$source") -ne 1 ]]; then
-  echo "overlay: $source does not look up methods as it used to: see docs/adr/0015-a-smaller-file.md" >&2
+  echo "overlay: $source does not look up methods as it used to: see docs/adr/0016-a-smaller-file.md" >&2
   exit 1
 fi
 mkdir -p "$dir" # a name in .go would make it a package of ./...
