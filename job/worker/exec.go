@@ -130,7 +130,9 @@ func (p *program) guard(ctx, caller context.Context, end func()) {
 		return
 	case <-p.alone:
 	case <-caller.Done():
-		return
+		if p.listener() != nil {
+			return
+		}
 	}
 	select {
 	case <-p.s.session.Done():
@@ -209,6 +211,13 @@ func (p *program) refuse(reason leasev1.ExecRefusal, err error) error {
 		Refused: &leasev1.ExecRefused{Reason: reason, Sentence: job.CleanText(err.Error())}}})
 }
 
+// listener is who hears what the program writes, nil once that left it alone.
+func (p *program) listener() session.Link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.link
+}
+
 // send says something to the caller, unless nobody listens.
 func (p *program) send(m proto.Message) error {
 	p.mu.Lock()
@@ -222,16 +231,16 @@ func (p *program) send(m proto.Message) error {
 // errLeftAlone: the requester wants the program to go on without it.
 var errLeftAlone = errors.New("left alone")
 
-// leave answers a caller that leaves the program alone.
+// leave answers a caller that leaves the program alone, and may hang up as soon as it hears so.
 func (p *program) leave() error {
-	err := p.send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: &leasev1.ExecEnded{Detached: true}}})
-	if err != nil {
-		return err
-	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	link := p.link
 	p.link = nil
-	close(p.alone)
+	p.mu.Unlock()
+	defer close(p.alone)
+	if err := link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: &leasev1.ExecEnded{Detached: true}}}); err != nil {
+		p.s.log.Debug("answer who leaves a program alone", "err", err)
+	}
 	return errLeftAlone
 }
 
@@ -243,7 +252,7 @@ func (p *program) receive(ctx context.Context, stdin *io.PipeWriter) (err error)
 			_ = stdin.Close()
 		}
 	}()
-	link := p.link
+	link := p.listener()
 	for {
 		var f leasev1.ExecFrame
 		if err := link.Recv(&f); err != nil {
