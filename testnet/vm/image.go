@@ -29,11 +29,15 @@ const (
 	dataLabel  = "data"  // /var/lib/rigmesh
 )
 
+// whenThere is a mount option: a disk that takes long to appear, because the emulator is slow, is no
+// reason to go into emergency mode, from where nobody can bring the machine back.
+const whenThere = ",x-systemd.device-timeout=0"
+
 // settings are the files that make a Debian into the machine.
 var settings = map[string]string{
 	"etc/fstab": "LABEL=" + rootLabel + " / ext4 defaults 0 1\n" +
-		"LABEL=" + toolsLabel + " /opt/rigmesh ext4 ro 0 0\n" +
-		"LABEL=" + dataLabel + " /var/lib/rigmesh ext4 defaults 0 2\n",
+		"LABEL=" + toolsLabel + " /opt/rigmesh ext4 ro" + whenThere + " 0 0\n" +
+		"LABEL=" + dataLabel + " /var/lib/rigmesh ext4 defaults" + whenThere + " 0 2\n",
 	"etc/hostname":                     "rigmesh-vm\n",
 	"etc/initramfs-tools/modules":      "virtio_pci\nvirtio_blk\next4\n",
 	"etc/initramfs-tools/conf.d/small": "MODULES=list\n",
