@@ -17,6 +17,7 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime/containerd/daemon"
@@ -70,16 +71,25 @@ func (r *Runtime) liveTasks(ctx context.Context) (map[string]bool, error) {
 			if task == nil {
 				continue
 			}
-			if _, ended, _ := r.ended(id); ended {
-				if _, err := task.Delete(ctx, client.WithProcessKill); err == nil {
-					continue
-				}
+			if _, ended, _ := r.ended(id); !ended || !r.letGo(ctx, c, id) {
+				live[id] = true
 			}
-			live[id] = true
 		}
 		return nil
 	})
 	return live, err
+}
+
+// letGo ends what containerd holds of a settled task, unless whoever settled it does so right
+// now: that is waited for. False when something stays.
+func (r *Runtime) letGo(ctx context.Context, c *client.Client, id string) bool {
+	defer r.ids.lock(id)()
+	task, err := findTask(ctx, c, id)
+	if task == nil || err != nil {
+		return err == nil
+	}
+	_, err = task.Delete(ctx, client.WithProcessKill)
+	return err == nil || errdefs.IsNotFound(err)
 }
 
 // traces are the IDs of all tasks that have left anything with the kernel or in the
