@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +46,7 @@ func (r *Runtime) attach(ctx context.Context, id string, a runtime.Attachment) e
 	case ok && !job.Stdin && !job.Terminal:
 		return runtime.ErrNoInput
 	}
-	conn, err := dialInput(r.paths.record(id))
+	conn, err := r.reach(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -59,6 +60,27 @@ func (r *Runtime) attach(ctx context.Context, id string, a runtime.Attachment) e
 	go resize(conn, a.Resized, over)
 	go feed(conn, a.Stdin)
 	return watchTerminal(conn, a)
+}
+
+// opensSoon is how often a task's init is tried until it can be attached to.
+const opensSoon = 10 * time.Millisecond
+
+// reach connects to the init of a task: it listens a moment after the task has begun to run.
+func (r *Runtime) reach(ctx context.Context, id string) (*net.UnixConn, error) {
+	for {
+		conn, err := dialInput(r.paths.record(id))
+		if !errors.Is(err, runtime.ErrNotRunning) {
+			return conn, err
+		}
+		if _, ended, _ := r.ended(id); ended || r.gone(id) || record.Marked(r.paths.record(id), record.ExitFile) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(opensSoon):
+		}
+	}
 }
 
 // dialInput connects to the init of a task. No link may be in the way: the init is not ours alone to trust.

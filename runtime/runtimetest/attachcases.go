@@ -50,6 +50,15 @@ func attachTerminal(t *testing.T, h Harness) {
 	equal(t, "stderr", h.read(t, id, runtime.Stderr, 0, false), "")
 }
 
+func attachAtOnce(t *testing.T, h Harness) {
+	id := h.start(t, runtime.Spec{Stdin: true}, "cat", "exit 3")
+	if err := h.Runtime.Attach(t.Context(), id, runtime.Attachment{Stdin: strings.NewReader("at once")}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "code", h.wait(t, id).Code, 3)
+	equal(t, "output", h.read(t, id, runtime.Stdout, 0, false), "at once")
+}
+
 func attachNowhere(t *testing.T, h Harness) {
 	is(t, h.Runtime.Attach(t.Context(), "nobody", runtime.Attachment{}), runtime.ErrNotFound)
 	id := h.running(t, runtime.Spec{})

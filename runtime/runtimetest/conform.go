@@ -149,6 +149,7 @@ func Cases() []Case {
 		{"a program in a task ends when its caller goes away", execEndsWithCaller},
 		{"a task's files are packed, and unpacked in it", execCarries},
 		{"a task's own program reads what it is given to the end", attachReads},
+		{"a task's own program can be attached to as soon as it was started", attachAtOnce},
 		{"a task's own program has a terminal that can be left and come back to", attachTerminal},
 		{"nobody attaches to a task without input, or that has ended or never was", attachNowhere},
 		{"no program runs in a task that is frozen, has ended or never was", execNowhere},
