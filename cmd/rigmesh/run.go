@@ -28,7 +28,7 @@ func runCommand(k console) *cli.Command {
 		UsageText: "rigmesh run [flags] IMAGE [COMMAND…]\n   rigmesh run [flags] -f job.yaml [IMAGE [COMMAND…]]",
 		Description: "IMAGE is what docker would pull, from Docker Hub or the registry that it names, with the credentials of\n" +
 			"docker login; or oci-archive:PATH, a file as docker save, podman save or skopeo write it. This side fetches\n" +
-			"it and hands it to the worker, which asks no registry.\n\n" +
+			"it and hands it to the worker; a public one the worker may have itself, or get from other workers or the registry.\n\n" +
 			"Everything after IMAGE belongs to the task, flags too. The exit code is the task's; 124: out of time,\n" +
 			"125: rigmesh's own failure, 126: not executable, 127: not found.\n\n" +
 			"Ctrl-C asks the task to stop, a second one gives the lease up. Closing the terminal ends nothing:\n" +

@@ -50,11 +50,11 @@ func Check(digest string) error {
 func hexOf(digest string) (string, error) {
 	name, ok := strings.CutPrefix(digest, algorithm)
 	if !ok || len(name) != 2*sha256.Size {
-		return "", fmt.Errorf("%w: %.80q is not one", ErrDigest, digest)
+		return "", errNoDigest(digest)
 	}
 	for _, c := range name {
 		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return "", fmt.Errorf("%w: %.80q is not one", ErrDigest, digest)
+			return "", errNoDigest(digest)
 		}
 	}
 	return name, nil
@@ -66,4 +66,8 @@ func noSpace(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return err
+}
+
+func errNoDigest(digest string) error {
+	return fmt.Errorf("%w: %.80q is not %s and %d lower-case hex digits", ErrDigest, digest, algorithm, 2*sha256.Size)
 }
