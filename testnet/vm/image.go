@@ -135,7 +135,9 @@ func disk(ctx context.Context, path, label, size, folder string) error {
 
 // command runs a program, and gives what it printed when it fails.
 func command(ctx context.Context, name string, args ...string) error {
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // what go builds runs where no other file is
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
 	return nil

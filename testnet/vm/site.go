@@ -66,7 +66,7 @@ func (s *site) disks(ctx context.Context) error {
 		"containerd.test": {"test", "-c", "./runtime/containerd"},
 	} {
 		args := slices.Insert(build, len(build)-1, "-o", filepath.Join(tools, name))
-		if err := command(ctx, "go", args...); err != nil { // static, as CGO_ENABLED says in the Makefile
+		if err := command(ctx, "go", args...); err != nil {
 			return err
 		}
 	}
