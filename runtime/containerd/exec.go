@@ -61,6 +61,9 @@ func (r *Runtime) exec(ctx context.Context, id string, e runtime.Exec) (runtime.
 	}
 	ctx = namespaces.WithNamespace(ctx, r.namespace)
 	task, err := runningTask(ctx, c, id)
+	if err == nil {
+		err = r.awaitStarted(ctx, id) // or its init is not there to be run once more
+	}
 	if err != nil {
 		return runtime.Exit{}, err
 	}

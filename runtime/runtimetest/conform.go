@@ -141,6 +141,7 @@ func Cases() []Case {
 		{"a task that handles the warning hears it", warned},
 		{"a task that does not handle the warning goes on", notWarned},
 		{"a program in a task has its own outputs and exit code", execs},
+		{"a program can be run in a task as soon as it was started", execsAtOnce},
 		{"a program in a task that is missing exits with 127 and one that cannot be executed with 126", execsNothing},
 		{"a program in a task reads what it is given to the end", execReads},
 		{"a program in a task has the task's environment and its own over it", execEnvironment},

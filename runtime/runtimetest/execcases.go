@@ -46,6 +46,12 @@ func execs(t *testing.T, h Harness) {
 	equal(t, "output of the task", h.read(t, id, runtime.Stdout, 0, false), "ready\n")
 }
 
+func execsAtOnce(t *testing.T, h Harness) {
+	id := h.start(t, runtime.Spec{}, "sleep 1h")
+	_, _, exit := h.exec(t, id, runtime.Exec{}, "exit 7")
+	equal(t, "code", exit.Code, 7)
+}
+
 func execsNothing(t *testing.T, h Harness) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o644); err != nil {
