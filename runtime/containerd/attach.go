@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,25 +61,22 @@ func (r *Runtime) attach(ctx context.Context, id string, a runtime.Attachment) e
 	return watchTerminal(conn, a)
 }
 
-// opensSoon is how often a task's init is tried until it can be attached to.
-const opensSoon = 10 * time.Millisecond
-
-// reach connects to the init of a task: it listens a moment after the task has begun to run.
+// reach connects to the init of a task, which listens before it is known to have started.
 func (r *Runtime) reach(ctx context.Context, id string) (*net.UnixConn, error) {
-	for {
+	for ctx.Err() == nil {
+		if err := r.awaitStarted(ctx, id); err != nil {
+			return nil, err
+		}
+		started := record.Marked(r.paths.record(id), record.StartedFile)
 		conn, err := dialInput(r.paths.record(id))
-		if !errors.Is(err, runtime.ErrNotRunning) {
+		if started || !errors.Is(err, runtime.ErrNotRunning) {
 			return conn, err
 		}
 		if _, ended, _ := r.ended(id); ended || r.gone(id) || record.Marked(r.paths.record(id), record.ExitFile) {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(opensSoon):
-		}
 	}
+	return nil, ctx.Err()
 }
 
 // dialInput connects to the init of a task. No link may be in the way: the init is not ours alone to trust.
