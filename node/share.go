@@ -12,7 +12,6 @@ import (
 	"github.com/rigmesh/rigmesh/node/shares"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
-	"github.com/rigmesh/rigmesh/p2p/swarm"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -111,7 +110,7 @@ func (c *commons) find(ctx context.Context, digest string) (*marketv1.Manifest, 
 	defer cancel()
 	for {
 		i := c.swarm.Image(digest)
-		content, err := i.Document(ctx, digest, swarm.MaxManifest)
+		content, err := i.Document(ctx, digest, tree.MaxManifest)
 		_ = i.Close()
 		if err == nil {
 			if err := c.n.store.Put(ctx, digest, bytes.NewReader(content)); err != nil {

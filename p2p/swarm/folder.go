@@ -56,14 +56,11 @@ type folder struct {
 	done, total int64
 }
 
-// MaxManifest bounds the manifest of a folder, in bytes.
-const MaxManifest = 64 << 20
-
 func (f *folder) manifest(ctx context.Context) (*marketv1.Manifest, error) {
 	if !f.into.Has(f.Manifest) {
-		content, err := f.image.Document(ctx, f.Manifest, MaxManifest)
+		content, err := f.image.Document(ctx, f.Manifest, tree.MaxManifest)
 		if errors.Is(err, ErrNobody) && f.Elsewhere != nil {
-			err = errors.Join(err, blob.FetchAtMost(ctx, f.Elsewhere, f.Manifest, f.into, MaxManifest))
+			err = errors.Join(err, blob.FetchAtMost(ctx, f.Elsewhere, f.Manifest, f.into, tree.MaxManifest))
 		} else if err == nil {
 			err = f.into.Put(ctx, f.Manifest, bytes.NewReader(content))
 		}

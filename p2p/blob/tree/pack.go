@@ -167,8 +167,8 @@ func (p *packer) putManifest(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("marshal manifest: %w", err)
 	}
-	if len(b) > maxManifest {
-		return fmt.Errorf("%w: manifest of %d bytes, at most %d", ErrTooMuch, len(b), maxManifest)
+	if len(b) > MaxManifest {
+		return fmt.Errorf("%w: manifest of %d bytes, at most %d", ErrTooMuch, len(b), MaxManifest)
 	}
 	p.packed.Manifest = blob.Digest(b)
 	p.packed.Entries = len(p.entries)

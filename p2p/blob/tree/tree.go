@@ -35,12 +35,14 @@ type Limits struct {
 	Bytes   uint64 // of all files together; 1 TiB
 }
 
+// MaxManifest bounds the manifest of a tree, in bytes.
+const MaxManifest = 64 << 20
+
 const (
-	maxManifest = 64 << 20 // bytes
-	maxPath     = 4096
-	maxName     = 255
-	maxURL      = 2048
-	maxListed   = 100 // names in a list meant for people
+	maxPath   = 4096
+	maxName   = 255
+	maxURL    = 2048
+	maxListed = 100 // names in a list meant for people
 )
 
 func (l Limits) withDefaults() Limits {

@@ -38,7 +38,7 @@ type Unpacked struct {
 // ReadManifest reads a manifest blob and checks it.
 func ReadManifest(ctx context.Context, src blob.Blobs, digest string, l Limits) (*marketv1.Manifest, error) {
 	var b bytes.Buffer
-	if _, err := blob.Copy(ctx, src, digest, &b, maxManifest); err != nil {
+	if _, err := blob.Copy(ctx, src, digest, &b, MaxManifest); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
 	var m marketv1.Manifest
