@@ -123,12 +123,15 @@ func TestATaskThatEndsWhileItsNodeIsDownIsPaidForWhatItRan(t *testing.T) {
 }
 
 // The close reaches the requester, the signature under it does not get back, and
-// then the requester's node is started anew.
+// then the requester's node is started anew. The intervals are long: a beat under
+// way when the worker goes deaf would be waited for, and no close be sent.
 func TestACoSignedCloseReachesAWorkerThatWasAway(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
 		m := Network(t, Setting{}, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
 		settle()
-		id := submit(t, m[1], submission(t, m[1], "sleep 10s"), 9500*time.Millisecond)
+		sub := submission(t, m[1], "sleep 10s")
+		sub.IntervalMs = time.Minute.Milliseconds()
+		id := submit(t, m[1], sub, 9500*time.Millisecond)
 		m[2].Deafen()
 		end := exited(t, follow(t, m[1], id), 0)
 		time.Sleep(10 * time.Second)
