@@ -119,8 +119,8 @@ nat: root build ## every kind of NAT against every other, a lease with 64 MiB ea
 	go test -count=1 -timeout 30m ./testnet/nat -whole -v | grep -v -e '=== ' -e level=
 
 .PHONY: race
-race: build ## every test within one process 20 times under the race detector; counts executions and failures
-	tools/race.sh 20
+race: packages helpers ## every test 20 times under the race detector, nodes included; counts executions and failures
+	TAGS=$(TAGS) tools/race.sh 20
 
 histories: ## a million random histories of reservations: some ten minutes
 	go test -count=1 -v -timeout 2h -run TestNoHistory ./gpu -histories 1000000

@@ -1,28 +1,20 @@
 #!/usr/bin/env bash
-# Runs every test that needs no other process some times under the race detector, and counts
-# executions, races and failures, package by package. A test that fails once is a bug, whatever it
-# does the next time.
+# Runs every test some rounds under the race detector, whole nodes that are processes of their own
+# included, and counts executions, races and failures, package by package. A test that fails once is
+# a bug, whatever it does the next time.
 #
-#   [RACE_SLOW=ROUNDS] [RACE_LOG=FILE] tools/race.sh ROUNDS [-FLAG=VALUE of go test…] [PACKAGE…]
+#   [RACE_SLOW=ROUNDS] [RACE_JOBS=N] tools/race.sh ROUNDS [PACKAGE…]
+#
+# Rounds that are interrupted count as far as they came. bin/race holds what each execution printed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rounds=${1:?how many rounds}
 shift
-flags=()
-while [[ ${1:-} == -* ]]; do
-	flags+=("$1")
-	shift
-done
-packages=("$@")
-if [[ ${#packages[@]} -eq 0 ]]; then
-	# Not those that start containers and nodes, which are other programs; not whole networks, which
-	# take hours under the detector: make sim and make test run them without it.
-	mapfile -t packages < <(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -v -e /runtime/containerd -e /testnet/)
-	packages+=(./testnet/golden ./testnet/history ./testnet/lab ./testnet/model ./testnet/sim)
-fi
-log=${RACE_LOG:-bin/race.log}
-mkdir -p bin
+jobs=${RACE_JOBS:-2}
+tags=${TAGS:?run it by make race}
+dir=$PWD/bin/race
+export CGO_ENABLED=1 GORACE="log_path=$dir/report"
 
 # What takes long under the detector, and why a tenth of the rounds has to do: searches of one goroutine
 # through everything, in which no two can race, and sessions of a whole day, whose hours are alike.
@@ -30,19 +22,47 @@ slow='NoOrderOfEvents|EveryRuleIsNeeded|EveryFlipped|EverySchedule|EveryHistory|
 slow+='|ADayIsBilled|AWorkerThatIsBooted|SilenceBeyondTheGrace'
 slow_rounds=${RACE_SLOW:-$(((rounds + 9) / 10))}
 
-go_test() { CGO_ENABLED=1 go test -race -p 1 -timeout 4h -v "$@" "${flags[@]}" "${packages[@]}" >>"$log" 2>&1 || status=1; }
-table() {
-	awk '/^ *--- (PASS|FAIL)/ { n++ } /^ *--- FAIL/ { failed++ } /WARNING: DATA RACE/ { races++ }
-		/^(ok|FAIL)[ \t]+[a-z]/ { if (n) printf "%7d executions %3d races %3d failures  %s (%s)\n", n, races, failed, $2, $3; n = races = failed = 0 }' "$1"
+# NVML's helper is a program in C; what emulates a machine, and networks of hundreds of nodes, have
+# commands of their own.
+packages() {
+	go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' "${@:-./...}" | grep -v -e /testnet/crowd -e /testnet/vm
 }
-count() { grep -c -E "$1" "$log" || true; }
 
-status=0
-: >"$log"
+# execute ROUND NAME FOLDER runs the tests of one package once.
+execute() {
+	local log=$dir/$2.$1.log skip=()
+	[[ $1 -le $slow_rounds ]] || skip=(-test.skip="$slow")
+	cd "$3"
+	"$dir/$2.test" -test.v -test.timeout 2h "${skip[@]}" >"$log" 2>&1 || echo "race: round $1 of $2 failed: $log"
+}
+export -f execute
+export dir slow slow_rounds
+
+# report prints what the logs hold.
+report() {
+	awk 'FNR == 1 { name = FILENAME; sub(/.*\//, "", name); sub(/\.[0-9]+\.log$/, "", name); rounds[name]++ }
+		/^ *--- (PASS|FAIL)/ { ran[name]++; all++ } /^ *--- FAIL/ { failed[name]++; bad++ }
+		END { for (n in rounds) printf "%4d rounds %7d executions %3d failures  %s\n", rounds[n], ran[n], failed[n], n
+			printf "race: %d executions, %d failures\n", all, bad }' "$dir"/*.log | sort -k6
+	grep -hE '^(panic:)|^ *--- FAIL' "$dir"/*.log | sed 's/ (.*//' | sort | uniq -c || true
+	echo "race: $(cat "$dir"/report.* 2>/dev/null | grep -c 'WARNING: DATA RACE' || true) races; all of it is in $dir"
+}
+
+rm -rf "$dir"
+mkdir -p "$dir"
+overlay=$(tools/overlay.sh)
+go build -race -overlay "$overlay" -o bin/rigmesh ./cmd/rigmesh
+go build -race -overlay "$overlay" -tags "failpoints,$tags" -o bin/rigmesh-failpoints ./cmd/rigmesh
+trap 'CGO_ENABLED=0 make --no-print-directory --silent build failpoints' EXIT # without the detector, as others expect them
+while read -r path folder; do
+	name=${path#*/*/*/}
+	name=${name//\//-}
+	go test -race -c -o "$dir/$name.test" "$path"
+	echo "$name $folder"
+done < <(packages "$@") >"$dir/packages"
+
 echo "race: $rounds rounds, and $slow_rounds of $slow"
-[[ $rounds -eq 0 ]] || go_test -count="$rounds" -skip="$slow"
-[[ $slow_rounds -eq 0 ]] || go_test -count="$slow_rounds" -run="$slow"
-table "$log"
-grep -E '^(panic:)|^ *--- FAIL|WARNING: DATA RACE' "$log" | sort | uniq -c || true
-echo "race: $(count '^ *--- (PASS|FAIL)') executions, $(count 'WARNING: DATA RACE') races, $(count '^ *--- FAIL') failures; all of it is in $log"
-exit "$status"
+for round in $(seq "$rounds"); do
+	sed "s/^/$round /" "$dir/packages"
+done | xargs -P "$jobs" -L 1 bash -c 'execute "$@"' execute
+report
