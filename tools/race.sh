@@ -22,8 +22,7 @@ slow='NoOrderOfEvents|EveryRuleIsNeeded|EveryFlipped|EverySchedule|EveryHistory|
 slow+='|ADayIsBilled|AWorkerThatIsBooted|SilenceBeyondTheGrace'
 slow_rounds=${RACE_SLOW:-$(((rounds + 9) / 10))}
 
-# NVML's helper is a program in C; what emulates a machine, and networks of hundreds of nodes, have
-# commands of their own.
+# Networks of hundreds of nodes, and what emulates a machine, have commands of their own.
 packages() {
 	go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' "${@:-./...}" | grep -v -e /testnet/crowd -e /testnet/vm
 }
@@ -33,19 +32,20 @@ execute() {
 	local log=$dir/$2.$1.log skip=()
 	[[ $1 -le $slow_rounds ]] || skip=(-test.skip="$slow")
 	cd "$3"
-	"$dir/$2.test" -test.v -test.timeout 2h "${skip[@]}" >"$log" 2>&1 || echo "race: round $1 of $2 failed: $log"
+	"$dir/$2/${3##*/}.test" -test.v -test.timeout 2h "${skip[@]}" >"$log" 2>&1 || { echo "race: round $1 of $2 failed: $log"; return 1; }
 }
 export -f execute
 export dir slow slow_rounds
 
-# report prints what the logs hold.
-report() {
-	awk 'FNR == 1 { name = FILENAME; sub(/.*\//, "", name); sub(/\.[0-9]+\.log$/, "", name); rounds[name]++ }
-		/^ *--- (PASS|FAIL)/ { ran[name]++; all++ } /^ *--- FAIL/ { failed[name]++; bad++ }
-		END { for (n in rounds) printf "%4d rounds %7d executions %3d failures  %s\n", rounds[n], ran[n], failed[n], n
-			printf "race: %d executions, %d failures\n", all, bad }' "$dir"/*.log | sort -k6
+# finish prints what the logs hold, and leaves the programs as others expect them, without the detector.
+finish() {
+	awk '{ name = FILENAME; sub(/.*\//, "", name); sub(/\.[0-9]+\.log$/, "", name) }
+		/^ *--- (PASS|FAIL)/ { ran[name]++; all++ } /^ *--- FAIL/ { failed[name]++; bad++ } /^(PASS|FAIL)$/ { rounds[name]++ }
+		END { for (n in ran) printf "%4d rounds %7d executions %3d failures  %s\n", rounds[n], ran[n], failed[n], n
+			printf "race: %d executions, %d failures\n", all, bad }' "$dir"/*.log | sort -k7
 	grep -hE '^(panic:)|^ *--- FAIL' "$dir"/*.log | sed 's/ (.*//' | sort | uniq -c || true
 	echo "race: $(cat "$dir"/report.* 2>/dev/null | grep -c 'WARNING: DATA RACE' || true) races; all of it is in $dir"
+	CGO_ENABLED=0 make --no-print-directory --silent build failpoints
 }
 
 rm -rf "$dir"
@@ -53,16 +53,15 @@ mkdir -p "$dir"
 overlay=$(tools/overlay.sh)
 go build -race -overlay "$overlay" -o bin/rigmesh ./cmd/rigmesh
 go build -race -overlay "$overlay" -tags "failpoints,$tags" -o bin/rigmesh-failpoints ./cmd/rigmesh
-trap 'CGO_ENABLED=0 make --no-print-directory --silent build failpoints' EXIT # without the detector, as others expect them
 while read -r path folder; do
 	name=${path#*/*/*/}
 	name=${name//\//-}
-	go test -race -c -o "$dir/$name.test" "$path"
+	go test -race -c -o "$dir/$name/${path##*/}.test" "$path"
 	echo "$name $folder"
 done < <(packages "$@") >"$dir/packages"
 
+trap finish EXIT
 echo "race: $rounds rounds, and $slow_rounds of $slow"
 for round in $(seq "$rounds"); do
 	sed "s/^/$round /" "$dir/packages"
 done | xargs -P "$jobs" -L 1 bash -c 'execute "$@"' execute
-report
