@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -28,8 +29,8 @@ func findsLayer(layer string, c *crowd) *Swarm {
 func TestALargeLayerIsFoundByItsDigestAndItsPeersAreAskedForNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		want := content(WorthFinding + 5)
-		asked := 0
-		c := &crowd{peers: map[peer.ID]*fake{"a": {content: want, asked: func() { asked++ }}}}
+		var asked atomic.Int64
+		c := &crowd{peers: map[peer.ID]*fake{"a": {content: want, asked: func() { asked.Add(1) }}}}
 		i := findsLayer("large", c).Image("an image")
 		defer i.Close()
 		body, err := i.Layer(t.Context(), "large", int64(len(want)), 0)
@@ -40,10 +41,11 @@ func TestALargeLayerIsFoundByItsDigestAndItsPeersAreAskedForNoOther(t *testing.T
 			t.Errorf("%d bytes, %v", n, err)
 		}
 		_ = body.Close()
-		asked = 0
+		synctest.Wait()
+		asked.Store(0)
 		for _, size := range []int64{WorthFinding, 100} {
-			if _, err := i.Layer(t.Context(), "another", size, 0); !errors.Is(err, ErrNobody) || asked > 0 {
-				t.Errorf("another layer of %d bytes: %v; the peer was asked %d times", size, err, asked)
+			if _, err := i.Layer(t.Context(), "another", size, 0); !errors.Is(err, ErrNobody) || asked.Load() > 0 {
+				t.Errorf("another layer of %d bytes: %v; the peer was asked %d times", size, err, asked.Load())
 			}
 		}
 	})

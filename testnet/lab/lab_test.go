@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"os"
+	"os/signal"
 	"testing"
 	"time"
 
@@ -34,6 +35,9 @@ func TestProcessesOfALabAreFoundAndCleared(t *testing.T) {
 }
 
 func TestStopInterruptsAndWaits(t *testing.T) {
+	// Tests in the background of a script ignore interrupts, and what they start would as well.
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	t.Cleanup(func() { signal.Reset(os.Interrupt) })
 	l := newLab(t)
 	p, err := l.Start("node", "-c", "exec sleep 3600")
 	if err != nil {
