@@ -61,6 +61,7 @@ func (h *Host) dialAll(ctx context.Context, peers []peer.AddrInfo, met map[peer.
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 			defer cancel()
+			h.Hasten(p.ID) // we pause between attempts ourselves, and less when somebody waits for it: see Join
 			if err := h.greet(ctx, p, i%2 == 0); err != nil {
 				h.log.Debug("bootstrap peer not reached", "peer", p.ID, "err", err)
 				return

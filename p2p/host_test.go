@@ -141,10 +141,21 @@ func TestRunReconnectsWhenTheLastPeerIsLost(t *testing.T) {
 }
 
 func TestRunFindsABootstrapPeerThatStartsLate(t *testing.T) {
-	late := p2ptest.Config(t)
-	first := p2ptest.New(t, late)
+	late, addrs := startsLate(t)
 	cfg := p2ptest.Config(t)
-	cfg.Bootstrap = first.Addrs()
+	cfg.Bootstrap = addrs
+	h := p2ptest.New(t, cfg)
+	p2ptest.Run(t, h)
+	waitConnected(t, h, p2ptest.New(t, late).ID())
+}
+
+// startsLate are the configuration and the addresses of a host that does not run yet.
+func startsLate(t *testing.T) (p2p.Config, []string) {
+	t.Helper()
+	late := p2ptest.Config(t)
+	late.Listen = []string{"/ip4/127.0.0.1/tcp/0"} // which says at once that nobody is there
+	first := p2ptest.New(t, late)
+	addrs := first.Addrs()
 	late.Listen = nil
 	for _, a := range first.Libp2p().Addrs() {
 		late.Listen = append(late.Listen, a.String())
@@ -152,9 +163,33 @@ func TestRunFindsABootstrapPeerThatStartsLate(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return late, addrs
+}
+
+// After a dial that failed, libp2p refuses further ones for some seconds.
+func TestABootstrapPeerThatIsBackIsReachedByTheFirstDial(t *testing.T) {
+	late, addrs := startsLate(t)
+	cfg := p2ptest.Config(t)
+	var log bytes.Buffer
+	cfg.Bootstrap, cfg.Log = addrs, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	h := p2ptest.New(t, cfg)
-	p2ptest.Run(t, h)
-	waitConnected(t, h, p2ptest.New(t, late).ID())
+	for _, a := range addrs {
+		if _, err := h.ConnectAddr(t.Context(), a); err == nil {
+			t.Fatal("connected to a host that does not run")
+		}
+	}
+	id := p2ptest.New(t, late).ID()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- h.Run(ctx) }()
+	waitConnected(t, h, id)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "dial backoff") {
+		t.Errorf("a dial was not made:\n%s", log.String())
+	}
 }
 
 func TestRunWithoutAnybodyIsNoError(t *testing.T) {
