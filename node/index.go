@@ -30,8 +30,11 @@ const (
 	interest = 30 * time.Minute
 	// maxRefreshed bounds how many offers are fetched anew in one go.
 	maxRefreshed = 32
-	// firstLook bounds the first look around of a node that only rents.
+	// firstLook bounds the first look around of a node that only rents, and soonAgain is the
+	// pause after it: the first look is over with the first worker that it meets. The pauses
+	// double until they are keepEvery.
 	firstLook = 30 * time.Second
+	soonAgain = 4 * time.Second
 )
 
 // offers is the local index: the newest verified offer of each worker seen. It is
@@ -179,18 +182,21 @@ func (o *offers) keep(ctx context.Context) error {
 		o.use()
 		o.look(ctx, firstLook)
 	}
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
+	pause := soonAgain
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
 		if o.wanted() {
 			o.refresh(ctx)
 		}
 		o.save()
+		pause = min(2*pause, keepEvery)
+		timer.Reset(pause)
 	}
 }
 

@@ -16,6 +16,21 @@ import (
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
+// The requester has met one worker when the other, which is cheaper, comes.
+func TestARequesterThatJustCameSoonKnowsAllWorkers(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-4090", Price: price + 100_000})
+		m[1].Stop()
+		time.Sleep(3 * time.Second)
+		m[1].Start()
+		time.Sleep(20 * time.Second)
+		_, events := finish(t, m[0], submission(t, m[0], "exit 0"))
+		if l := leases(events); len(l) != 1 || l[0].PeerId != m[1].ID() {
+			t.Errorf("served by %v; want the cheaper one, %s", l, m[1].ID())
+		}
+	})
+}
+
 func TestAJobRunsFromAnnouncementToReceipt(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
 		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price}, Setting{GPUs: "rtx-3060", Price: price + 50_000})
