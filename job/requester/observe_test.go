@@ -1,6 +1,7 @@
 package requester
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job/session"
+	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
@@ -45,13 +48,34 @@ func TestEvidenceThatDoesNotFitIsToldOnceAndEndsTheTaskOnlyWhenTheJobWantsIt(t *
 			if told["evidence-differs"] != 1 || (told["stopped-disputed"] == 1) != c.stop {
 				t.Errorf("stop %t: told %v", c.stop, told)
 			}
-			var ack leasev1.Ack
-			if err := proto.Unmarshal(b.kept.kept[0].LastAck.Payload, &ack); err != nil {
-				t.Fatal(err)
-			}
-			if ack.Verdict != leasev1.Verdict_VERDICT_DISPUTED || !ack.Observed.GetRunning() || ack.Observed.StdoutBytes != 6 {
-				t.Errorf("acked with %v", &ack)
+			acks := b.acks()
+			if !slices.ContainsFunc(acks, func(a *leasev1.Ack) bool {
+				return a.Verdict == leasev1.Verdict_VERDICT_DISPUTED && a.Observed.GetRunning() && a.Observed.StdoutBytes == 6
+			}) { // a beat that follows close on another needs few samples, and may be good
+				t.Errorf("acked with %v", acks)
 			}
 		})
 	}
+}
+
+// acks are those that the requester signed.
+func (b *bench) acks() (acks []*leasev1.Ack) {
+	b.t.Helper()
+	for _, r := range b.journal.Records() {
+		rec, err := session.Recorded(r)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		for _, s := range rec.Statements {
+			a := &leasev1.Ack{}
+			if s.Type != string(statement.TypeAck) {
+				continue
+			}
+			if err := proto.Unmarshal(s.Payload, a); err != nil {
+				b.t.Fatal(err)
+			}
+			acks = append(acks, a)
+		}
+	}
+	return acks
 }
