@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/receipt"
@@ -28,15 +29,21 @@ type standing struct {
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	counted map[string]bool           // receipts, by lease and role
+	counted map[side]bool             // receipts
 	served  map[peer.ID]market.Record // good and bad leases
 	struck  map[peer.ID]market.Record // strikes alone: what the file holds
+}
+
+// side is one side of a lease.
+type side struct {
+	lease  job.LeaseID
+	worker bool
 }
 
 // openStanding reads the strikes of before and counts the receipts there are.
 func openStanding(path string, receipts *receipts, now func() time.Time, log *slog.Logger) *standing {
 	s := &standing{
-		path: path, now: now, log: log, counted: map[string]bool{},
+		path: path, now: now, log: log, counted: map[side]bool{},
 		served: map[peer.ID]market.Record{}, struck: map[peer.ID]market.Record{},
 	}
 	b, err := os.ReadFile(path)
@@ -63,12 +70,13 @@ func (s *standing) count(role string, sum receipt.Summary) {
 		other = sum.Requester
 	}
 	id, err := peer.Decode(other)
-	if err != nil || sum.SelfDealt {
+	lease, err2 := job.ParseLeaseID(sum.LeaseID)
+	if errors.Join(err, err2) != nil || sum.SelfDealt {
 		return // a node's word on itself is worth nothing
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := role + " " + sum.LeaseID
+	key := side{lease, role == "worker"}
 	if s.counted[key] {
 		return
 	}
