@@ -69,8 +69,8 @@ var ways = map[p2p.Way]controlv1.Way{
 // counterparties are the peers with whom a lease goes on.
 func (n *Node) counterparties() map[peer.ID]bool {
 	out := map[peer.ID]bool{}
-	for _, j := range n.requester.Jobs() {
-		if j.Live && j.LeaseID != "" {
+	for _, j := range n.requester.LiveJobs() {
+		if j.LeaseID != "" {
 			out[j.Worker] = true
 		}
 	}

@@ -103,10 +103,12 @@ func translate(err error) error {
 
 func (j jobs) List(all bool) []*controlv1.Job {
 	var out []*controlv1.Job
-	for _, v := range j.n.requester.Jobs() {
-		if all || v.Live {
-			out = append(out, requesterJob(v))
-		}
+	list := j.n.requester.LiveJobs
+	if all {
+		list = j.n.requester.Jobs
+	}
+	for _, v := range list() {
+		out = append(out, requesterJob(v))
 	}
 	if j.n.worker != nil {
 		for _, v := range j.n.worker.Leases() {

@@ -21,7 +21,13 @@ func (r *Requester) Forget(ctx context.Context, id string) error {
 	if err := j.record(ctx, KindForget, nil, nil); err != nil {
 		return err
 	}
-	j.forgotten.Store(true)
+	j.forgotten.Store(true) // one whose lease still lives goes with that
+	r.mu.Lock()
+	delete(r.remnants, j.id)
+	if j.lease() == nil {
+		delete(r.runs, j.id.String())
+	}
+	r.mu.Unlock()
 	if err := os.RemoveAll(filepath.Join(r.Dir, j.id.String())); err != nil {
 		return fmt.Errorf("remove the output of job %s: %w", j.id, err)
 	}

@@ -26,6 +26,11 @@ func TestAForgottenJobLeavesItsReceiptAlone(t *testing.T) {
 			if len(b.Jobs()) != 0 {
 				t.Errorf("still listed: %v", b.Jobs())
 			}
+			time.Sleep(time.Hour) // its worker has our last word
+			synctest.Wait()
+			if len(b.runs) != 0 || len(b.remnants) != 0 {
+				t.Errorf("%d jobs and %d remnants are in memory", len(b.runs), len(b.remnants))
+			}
 			if _, err := os.Stat(filepath.Join(b.Dir, id)); err == nil {
 				t.Error("its output is still there")
 			}
@@ -38,5 +43,27 @@ func TestAForgottenJobLeavesItsReceiptAlone(t *testing.T) {
 		if len(b.kept.kept) != 1 {
 			t.Errorf("%d receipts", len(b.kept.kept))
 		}
+	})
+}
+
+func TestWhatIsLeftOfAJobGoesAtOnceWhenItIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, ran: time.Minute})
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		first, _ := b.submit(sub), b.submit(sub)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(b.remnants) != 2 {
+			t.Fatalf("%d remnants of two jobs", len(b.remnants))
+		}
+		if err := b.Forget(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		if all := b.Jobs(); len(b.remnants) != 1 || len(all) != 1 || all[0].ID.String() == first {
+			t.Errorf("%d remnants; listed %v", len(b.remnants), all)
+		}
+		is(t, b.Forget(t.Context(), first), ErrNoJob)
 	})
 }

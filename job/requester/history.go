@@ -121,6 +121,16 @@ func (h *history) end(last *leasev1.JobEvent) {
 	h.wake()
 }
 
+// kept is the job's end, once the file holds all that came before it; nil before.
+func (h *history) kept() *leasev1.JobEvent {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lacking {
+		return nil
+	}
+	return h.last
+}
+
 func (h *history) from(n int) (events []*leasev1.JobEvent, over bool, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

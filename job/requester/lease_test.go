@@ -2,6 +2,7 @@ package requester
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -234,22 +235,46 @@ func TestAJobThatHasEndedIsShownAsBeforeAndHoldsNothingElse(t *testing.T) {
 		b.start()
 		defer b.stop()
 		id := b.submit(b.withOutput())
-		told, _ := b.events(id)
-		j, err := b.find(id)
-		if err != nil {
-			t.Fatal(err)
+		type shown struct {
+			Listed []View
+			Events []*leasev1.JobEvent
+			Why    Explanation
+			Output string
+			Over   bool
 		}
-		shown := j.view()
+		look := func() (s shown) {
+			t.Helper()
+			s.Listed = b.Jobs()
+			s.Events, _ = b.events(id)
+			s.Over = errors.Is(b.Stop(t.Context(), id, 0, false), ErrEnded)
+			why, err := b.Explain(id[:8])
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Why, s.Output = why, b.stdout(id)
+			return s
+		}
+		b.events(id)
+		before := look()
+		if before.Listed[0].Beats == 0 || before.Output == "" || !before.Over {
+			t.Errorf("shown at the end: %+v", before)
+		}
 		time.Sleep(time.Hour) // the worker has our last word
 		synctest.Wait()
-		if diff := cmp.Diff(shown, j.view(), protocmp.Transform()); diff != "" || shown.Beats == 0 {
+		if len(b.runs) != 0 || len(b.remnants) != 1 || len(b.LiveJobs()) != 0 {
+			t.Errorf("%d jobs and %d remnants are in memory", len(b.runs), len(b.remnants))
+		}
+		if diff := cmp.Diff(before, look(), protocmp.Transform()); diff != "" {
 			t.Errorf("shown otherwise (-at the end +later):\n%s", diff)
 		}
-		if j.lease() != nil || j.content != nil || j.history.events != nil {
-			t.Error("lease, content or history of the job is still in memory")
+		b.stop()
+		b.start()
+		if len(b.runs) != 0 || len(b.remnants) != 1 {
+			t.Errorf("%d jobs and %d remnants are in memory after a restart", len(b.runs), len(b.remnants))
 		}
-		if again, _ := b.events(id); len(again) != len(told) {
-			t.Errorf("%d events are told, and %d before", len(again), len(told))
+		before.Listed[0].Sealed = 0 // not known any more
+		if diff := cmp.Diff(before, look(), protocmp.Transform()); diff != "" {
+			t.Errorf("shown otherwise (-before a restart +after it):\n%s", diff)
 		}
 	})
 }

@@ -14,8 +14,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,14 +63,16 @@ type Requester struct {
 	Config
 	self ed25519.PublicKey
 
-	mu     sync.Mutex
-	runs   map[string]*run // by job id
-	asked  map[[32]byte]*auction
-	shutAt map[[32]byte]pastAuction
-	seq    uint64
-	ctx    context.Context // set while Run is running
-	wg     sync.WaitGroup
-	failed chan error
+	mu   sync.Mutex
+	runs map[string]*run // by job id
+	// remnants are of jobs that have ended; one whose worker may still wait for our word is in runs.
+	remnants map[job.ID]*remnant
+	asked    map[[32]byte]*auction
+	shutAt   map[[32]byte]pastAuction
+	seq      uint64
+	ctx      context.Context // set while Run is running
+	wg       sync.WaitGroup
+	failed   chan error
 }
 
 // New makes a requester. It starts nothing.
@@ -81,12 +81,13 @@ func New(c Config) *Requester {
 		c.Standing = strangers{}
 	}
 	return &Requester{
-		Config: c,
-		self:   c.Key.Public().(ed25519.PublicKey),
-		runs:   map[string]*run{},
-		asked:  map[[32]byte]*auction{},
-		shutAt: map[[32]byte]pastAuction{},
-		failed: make(chan error, 1),
+		Config:   c,
+		self:     c.Key.Public().(ed25519.PublicKey),
+		runs:     map[string]*run{},
+		remnants: map[job.ID]*remnant{},
+		asked:    map[[32]byte]*auction{},
+		shutAt:   map[[32]byte]pastAuction{},
+		failed:   make(chan error, 1),
 	}
 }
 
@@ -178,29 +179,6 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 	return id.String(), nil
 }
 
-// find looks a job up by its id, or a unique beginning of it.
-func (r *Requester) find(id string) (*run, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if j, ok := r.runs[id]; ok && !j.forgotten.Load() {
-		return j, nil
-	}
-	var found *run
-	for full, j := range r.runs {
-		if id == "" || !strings.HasPrefix(full, id) || j.forgotten.Load() {
-			continue
-		}
-		if found != nil {
-			return nil, fmt.Errorf("%s: %w", id, ErrAmbiguous)
-		}
-		found = j
-	}
-	if found == nil {
-		return nil, fmt.Errorf("%s: %w", id, ErrNoJob)
-	}
-	return found, nil
-}
-
 // Stop asks a job's task to end; with abandon its lease is given up without
 // waiting for the worker. A job that still searches ends at once.
 func (r *Requester) Stop(_ context.Context, id string, grace time.Duration, abandon bool) error {
@@ -209,33 +187,6 @@ func (r *Requester) Stop(_ context.Context, id string, grace time.Duration, aban
 		return err
 	}
 	return j.stop(grace, abandon)
-}
-
-// Live counts the jobs that have not ended.
-func (r *Requester) Live() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for _, j := range r.runs {
-		if !j.over() {
-			n++
-		}
-	}
-	return n
-}
-
-// Jobs lists this requester's jobs, newest first.
-func (r *Requester) Jobs() []View {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []View
-	for _, j := range r.runs {
-		if !j.forgotten.Load() {
-			out = append(out, j.view())
-		}
-	}
-	sort.Slice(out, func(a, b int) bool { return out[a].Created.After(out[b].Created) })
-	return out
 }
 
 // MayFetch says whether a peer may have a blob: only the worker of a lease, and

@@ -110,19 +110,18 @@ func (r *Requester) restore(key string, h *records) error {
 		_ = os.RemoveAll(filepath.Join(r.Dir, key)) // when a crash came between
 	}
 	r.runs[key] = j
+	j.retire()
 	return err
 }
 
 // recallEnd takes up a job that has ended. Its lease lives on only as long as its
 // worker may still wait for our signature under the close.
 func (j *run) recallEnd(h *records) (err error) {
-	j.finished = &leasev1.JobEnded{}
-	if err := proto.Unmarshal(h.ended, j.finished); err != nil {
+	end := &leasev1.JobEnded{}
+	if err := proto.Unmarshal(h.ended, end); err != nil {
 		return fmt.Errorf("end in the journal: %w", err)
 	}
-	j.stdout.end()
-	j.stderr.end()
-	j.history.end(&leasev1.JobEvent{AtMs: h.endedAt.UnixMilli(), Event: &leasev1.JobEvent_Ended{Ended: j.finished}})
+	j.endedWith(&leasev1.JobEvent{AtMs: h.endedAt.UnixMilli(), Event: &leasev1.JobEvent_Ended{Ended: end}})
 	if h.leased == nil {
 		return nil
 	}

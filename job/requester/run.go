@@ -168,7 +168,7 @@ func (j *run) end(ctx context.Context, e *leasev1.JobEnded) error {
 		return err
 	}
 	j.mu.Lock()
-	j.finished = e
+	j.finished, j.content = e, nil // its worker has no right to content any more, before anybody hears of the end
 	j.mu.Unlock()
 	j.stdout.end()
 	j.stderr.end()
@@ -180,20 +180,26 @@ func (j *run) end(ctx context.Context, e *leasev1.JobEnded) error {
 	return nil
 }
 
-// retire lets go of what only a live job needs: its worker's right to content, and its lease, once nothing
-// is to be said under it any more. A node may show thousands of jobs that have ended.
+// retire leaves a remnant of a job that has ended, once nothing is to be said under its lease any more.
 func (j *run) retire() {
+	if j.silent() {
+		j.r.bury(j)
+	}
+}
+
+// silent says whether the job has ended and nothing is to be said under its lease any more.
+func (j *run) silent() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.finished == nil {
-		return
+		return false
 	}
-	j.content = nil
 	if t := j.tenure; t != nil && t.settled.Load() {
 		l := t.session.Lease()
 		j.past = &pastLease{id: t.id, worker: t.worker, beats: l.Beats(), sealed: l.Sealed()}
 		j.tenure = nil
 	}
+	return j.tenure == nil
 }
 
 // record makes something about the job durable; with a full disk it waits for room.
