@@ -77,6 +77,36 @@ func fakeProgram(link *session.PipeEnd, start *leasev1.ExecStart) {
 	_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: end}})
 }
 
+// A job that runs again is attached to twice from one terminal.
+func TestWhatIsTypedAfterTheEndOfAProgramIsForTheNext(t *testing.T) {
+	f := startFakeNode(t)
+	client, err := control.Dial(t.Context(), f.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	in, keys := io.Pipe()
+	defer keys.Close()
+	var out bytes.Buffer
+	s := &sitting{k: console{in: in, out: &out, err: io.Discard}, stdin: true}
+	if err := s.run(t.Context(), client, fakeJob, &leasev1.ExecStart{Args: []string{"say", "first "}}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = keys.Write([]byte("second "))
+		_, _ = keys.Write([]byte("third"))
+		_ = keys.Close()
+	}()
+	for range 2 { // the end of the input is for both
+		if err := s.run(t.Context(), client, fakeJob, &leasev1.ExecStart{Args: []string{"cat"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out.String() != "first second third" {
+		t.Errorf("the programs wrote %q", &out)
+	}
+}
+
 func TestAProgramInATaskGivesItsOutputsAndItsExitCode(t *testing.T) {
 	f := startFakeNode(t)
 	for _, c := range []struct {

@@ -17,7 +17,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// sitting is this terminal, or these pipes, in front of a program in a task.
+// sitting is this terminal, or these pipes, in front of a program in a task: of one after the
+// other, where the first was not there yet, or has ended and the job runs again.
 type sitting struct {
 	k        console
 	stdin    bool    // pass ours on
@@ -27,7 +28,14 @@ type sitting struct {
 	attached bool // to the task's own program
 	tty      *tty // this terminal; nil when the program has none
 	x        *control.Execution
-	sending  sync.Mutex // one message at a time
+	sending  sync.Mutex   // one message at a time
+	typed    <-chan typed // what comes from standard input; nil until it is read
+}
+
+// typed is a piece of standard input, or why there are no more: io.EOF at its end.
+type typed struct {
+	bytes []byte
+	err   error
 }
 
 // sittingOf is one as a command's flags have it.
@@ -73,8 +81,11 @@ func (s *sitting) run(ctx context.Context, client *control.Client, jobID string,
 		return execProblem(err)
 	}
 	defer s.x.Close()
-	go s.feed(cancel)
-	go s.steer(ctx, cancel, interrupts)
+	var sitting sync.WaitGroup
+	defer sitting.Wait()
+	defer cancel(nil)
+	sitting.Go(func() { s.feed(ctx, cancel) })
+	sitting.Go(func() { s.steer(ctx, cancel, interrupts) })
 	return s.show(ctx)
 }
 
@@ -85,29 +96,54 @@ func (s *sitting) send(f *leasev1.ExecFrame) error {
 	return s.x.Send(f)
 }
 
+// read begins to read standard input, once: a read cannot be called off, and what it brings
+// after the end of a program is for the next.
+func (s *sitting) read() <-chan typed {
+	if s.typed != nil || !s.stdin {
+		return s.typed
+	}
+	pieces := make(chan typed)
+	s.typed = pieces
+	go func() {
+		for {
+			buf := make([]byte, job.MaxExecPiece/2) // keys that were held back may come on top
+			n, err := s.k.in.Read(buf)
+			if n > 0 {
+				pieces <- typed{bytes: buf[:n]}
+			}
+			for err != nil {
+				pieces <- typed{err: err}
+			}
+		}
+	}()
+	return pieces
+}
+
 // feed passes standard input on to its end. Input that breaks off ends the program, which
 // would take it for whole.
-func (s *sitting) feed(end context.CancelCauseFunc) {
-	if !s.stdin {
-		return
-	}
+func (s *sitting) feed(ctx context.Context, end context.CancelCauseFunc) {
+	pieces := s.read()
 	for {
-		buf := make([]byte, job.MaxExecPiece/2) // keys that were held back may come on top
-		n, err := s.k.in.Read(buf)
-		b, left := s.leave.pass(buf[:n])
+		var piece typed
+		select {
+		case <-ctx.Done():
+			return
+		case piece = <-pieces:
+		}
+		if errors.Is(piece.err, io.EOF) {
+			_ = s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_StdinEnd{StdinEnd: &leasev1.StdinEnd{}}})
+			return
+		}
+		if piece.err != nil {
+			end(fmt.Errorf("read standard input: %w", piece.err))
+			return
+		}
+		b, left := s.leave.pass(piece.bytes)
 		if len(b) > 0 && s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Stdin{Stdin: b}}) != nil {
 			return
 		}
 		if left {
 			_ = s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Detach{Detach: &leasev1.Detach{}}})
-			return
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			end(fmt.Errorf("read standard input: %w", err))
-			return
-		}
-		if err != nil {
-			_ = s.send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_StdinEnd{StdinEnd: &leasev1.StdinEnd{}}})
 			return
 		}
 	}
