@@ -66,7 +66,7 @@ func TestRunBringsEverythingThereAndOutputsBack(t *testing.T) {
 		bidEvent(300_000), leaseEvent(), phaseEvent(leasev1.Phase_PHASE_PULLING), phaseEvent(leasev1.Phase_PHASE_RUNNING),
 		beatEvent(42_000, 3500), endEvent(leasev1.Outcome_OUTCOME_EXITED, &leasev1.Exit{}, f.output(t, "/out", "r/result.txt", "result")),
 	}
-	stdout, stderr, code := f.rigmesh("run", "--vram", "24GiB", "-v", in+":/data:ro", "-o", "/out:"+out, "-e", "A=1,2", "--worker", "peer", image(t), "prog", "-x")
+	stdout, stderr, code := f.rigmesh("run", "--vram", "24GiB", "-v", in+":/data:ro", "-o", "/out:"+out, "-e", "A=1,2", "--timeout", "90s", "--worker", "peer", image(t), "prog", "-x")
 	if code != 0 || stdout != "hello\n" {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
@@ -102,6 +102,9 @@ func (f *fakeNode) checkSubmission(t *testing.T) {
 	}
 	if s.Gpu.Count != 1 || s.Gpu.VramBytes != 24<<30 || f.submission.MaxPrice != 500_000 || f.submission.Worker != "peer" {
 		t.Errorf("submission: %v", f.submission)
+	}
+	if s.TimeoutMs != 90_000 || f.submission.MaxDurationMs != 90_000 {
+		t.Errorf("timeout %d ms, lease of %d ms", s.TimeoutMs, f.submission.MaxDurationMs)
 	}
 	if len(s.Inputs) != 1 || s.Inputs[0].Path != "/data" || !s.Inputs[0].ReadOnly || !f.Has(s.Inputs[0].Manifest) || !f.Has(s.Image.Digest) {
 		t.Errorf("inputs %v, image %v", s.Inputs, s.Image)

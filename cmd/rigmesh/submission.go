@@ -19,10 +19,6 @@ const defaultDuration = 24 * time.Hour
 // disputedStop ends a task when the worker's evidence does not fit.
 const disputedStop = "stop"
 
-// afterTimeout is what the lease lasts beyond the task's timeout, so that it is the task
-// that ends first.
-const afterTimeout = time.Minute
-
 // check names everything about a job that is wrong before any file was opened, and gives
 // its folders.
 func (j jobFile) check() ([]input, []outputDir, error) {
@@ -114,7 +110,7 @@ func (j jobFile) spec(image *marketv1.Image, inputs []*marketv1.Input) *marketv1
 func (j jobFile) submission(p plan, spec *marketv1.Spec) *leasev1.Submission {
 	duration := defaultDuration
 	if j.Timeout != 0 {
-		duration = min(time.Duration(j.Timeout)+afterTimeout, job.MaxDuration)
+		duration = time.Duration(j.Timeout)
 	}
 	return &leasev1.Submission{
 		Spec:          spec,

@@ -157,6 +157,9 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 	if err != nil {
 		return "", err
 	}
+	if t := sub.Spec.TimeoutMs; t > 0 { // both are counted from the task's start
+		sub.MaxDurationMs = min(orElse(sub.MaxDurationMs, t), t)
+	}
 	event, err := proto.Marshal(sub)
 	if err != nil {
 		return "", err

@@ -40,6 +40,21 @@ func TestTwoDevicesServeTwoJobsAndAThirdWaits(t *testing.T) {
 	})
 }
 
+func TestATaskIsEndedWhenItsOwnTimeoutIsOver(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		sub := submission(t, m[0], "sleep 30m")
+		sub.Spec.TimeoutMs = (30 * time.Second).Milliseconds()
+		_, events := finish(t, m[0], sub)
+		end := ended(t, events)
+		if end.Outcome != leasev1.Outcome_OUTCOME_TIMEOUT {
+			t.Fatalf("ended %v", end)
+		}
+		credited(t, agreed(t, m[0], m[1], end.LeaseId), 29*time.Second, 30*time.Second)
+	})
+}
+
 func declines(events []*leasev1.JobEvent) []marketv1.DeclineReason {
 	var all []marketv1.DeclineReason
 	for _, e := range events {
