@@ -148,7 +148,7 @@ func TestCheckSpecKeepsFoldersApart(t *testing.T) {
 	type spec = *marketv1.Spec
 	var changes []change[spec]
 	for _, bad := range []string{
-		"", "/", "data", "./data", "/data/", "/da//ta", "/da/../ta", "/..", "/da/./ta", "/proc", "/proc/self", "/sys/x", "/dev/shm",
+		"", "/", "data", "./data", "/data/", "/da//ta", "/da/../ta", "/..", "/da/./ta", "/proc", "/proc/self", "/sys/x", "/dev/shm", "/.rigmesh/x",
 		"/a\nb", "/a\x00b", "/a\xff", "/a\u202eb", "/" + strings.Repeat("x", MaxPath),
 	} {
 		changes = append(changes,

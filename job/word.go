@@ -46,8 +46,8 @@ func (p problems) text(field, s string) {
 		"want at most %d bytes of printable text", MaxNameBytes)
 }
 
-// reserved are the folders of a task that belong to its kernel.
-var reserved = []string{"/proc", "/sys", "/dev"}
+// reserved are the folders of a task that belong to its kernel, and to its init.
+var reserved = []string{"/proc", "/sys", "/dev", "/.rigmesh"}
 
 // folder checks an absolute path in a task that something is put at or taken from.
 func (p problems) folder(field, s string) bool {
