@@ -43,6 +43,7 @@ func (n *Node) listen() error {
 	if last == (ports{}) {
 		last = onePort()
 	}
+	last = last.askedBy(wanted)
 	host, err := p2p.New(n.hostConfig(psk, last.into(wanted)))
 	if last != (ports{}) && (err != nil || portsOf(host.Addrs()).lack(last)) {
 		n.log.Info("ports are taken, using others", "err", err)
@@ -69,6 +70,20 @@ func (n *Node) hostConfig(psk []byte, listen []string) p2p.Config {
 // lack says whether a protocol of the last start has no port now.
 func (p ports) lack(last ports) bool {
 	return last.TCP != 0 && p.TCP == 0 || last.UDP != 0 && p.UDP == 0
+}
+
+// askedBy is p without the port of a protocol of which no address asks for any free one.
+func (p ports) askedBy(addrs []string) ports {
+	var asked ports
+	for _, a := range addrs {
+		if strings.HasSuffix(a, "/tcp/0") {
+			asked.TCP = p.TCP
+		}
+		if strings.Contains(a, "/udp/0/") {
+			asked.UDP = p.UDP
+		}
+	}
+	return asked
 }
 
 // into puts the ports where an address asks for any free one.

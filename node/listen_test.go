@@ -24,6 +24,23 @@ func TestPortsOfTheLastStartGoWhereAnyWouldDo(t *testing.T) {
 	}
 }
 
+func TestOnlyPortsThatAnAddressAsksForAreMissed(t *testing.T) {
+	last := ports{TCP: 4001, UDP: 4002}
+	for _, c := range []struct {
+		listen []string
+		asked  ports
+	}{
+		{[]string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"}, last},
+		{[]string{"/ip4/127.0.0.1/tcp/0"}, ports{TCP: 4001}},
+		{[]string{"/ip4/127.0.0.1/tcp/77", "/ip4/127.0.0.1/udp/0/quic-v1"}, ports{UDP: 4002}},
+		{[]string{"/ip4/127.0.0.1/tcp/4001"}, ports{}},
+	} {
+		if got := last.askedBy(c.listen); got != c.asked {
+			t.Errorf("%v asks for %+v", c.listen, got)
+		}
+	}
+}
+
 func TestOneNumberServesBothProtocols(t *testing.T) {
 	if p := onePort(); p.TCP == 0 || p.TCP != p.UDP {
 		t.Errorf("got %+v", p)
