@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,14 +40,25 @@ func (n *network) mount() {
 	n.must("mount", "-o", "loop,errors=remount-ro", n.Path(n.disk+".img"), n.Path(n.disk))
 }
 
-// unmount waits for the last process to let go of the disk.
+// unmount waits for the last process to let go of the disk, also of those that began a mount
+// namespace of their own meanwhile, and have it there: what is mounted again before that is as
+// broken as it was.
 func (n *network) unmount() {
 	n.t.Helper()
 	var err error
 	n.until(func() bool {
 		err = unix.Unmount(n.Path(n.disk), 0)
-		return err == nil || errors.Is(err, unix.EINVAL)
+		return (err == nil || errors.Is(err, unix.EINVAL)) && !n.attached()
 	}, func() string { return fmt.Sprintf("unmount %s: %v", n.disk, err) })
+}
+
+// attached says whether the disk's file is behind a block device.
+func (n *network) attached() bool {
+	loops, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	return slices.ContainsFunc(loops, func(loop string) bool {
+		file, _ := os.ReadFile(loop)
+		return strings.TrimSpace(string(file)) == n.Path(n.disk+".img")
+	})
 }
 
 func (n *network) must(name string, args ...string) {
