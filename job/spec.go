@@ -135,13 +135,13 @@ func (p problems) requirement(r *marketv1.Requirement) {
 // dotted checks a version; empty is none.
 func (p problems) dotted(field, v string) {
 	p.want(v == "" || len(v) <= MaxVersion && gpu.Version(v).Valid(), field,
-		"want dotted numbers such as 8.9, at most %d bytes", MaxVersion)
+		"want dotted numbers such as 8.9, at most %d bytes, not %.64q", MaxVersion, v)
 }
 
 // profile checks the name of a MIG profile; empty is none.
 func (p problems) profile(field, v string) {
 	p.want(v == "" || len(v) <= MaxModelBytes && profileShape.MatchString(v), field,
-		"want a MIG profile such as 1g.10gb, at most %d bytes", MaxModelBytes)
+		"want a MIG profile such as 1g.10gb, at most %d bytes, not %.64q", MaxModelBytes, v)
 }
 
 // resources may be missing: the worker's defaults hold then.

@@ -28,7 +28,7 @@ func (p problems) network(s string) {
 
 func (p problems) model(field, s string) {
 	p.want(len(s) <= MaxModelBytes && modelShape.MatchString(s), field,
-		"want a model such as rtx-4090, at most %d bytes", MaxModelBytes)
+		"want a model such as rtx-4090, at most %d bytes, not %.64q", MaxModelBytes, s)
 }
 
 func (p problems) platform(s string) {

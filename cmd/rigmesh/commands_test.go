@@ -20,20 +20,26 @@ func TestOffersAreATableOrJSON(t *testing.T) {
 	}
 	f.offers = []*controlv1.SeenOffer{{PeerId: fakePeer, Offer: &marketv1.Offer{
 		Devices: []*marketv1.Device{gpu("rtx-4090", 350_000), gpu("rtx-4090", 400_000), gpu("evil\x1b]0;\x07", 350_000)},
-		Machine: &marketv1.Machine{Cpus: 16, MemoryBytes: 64 << 30}, FreeDevices: 2, MaxDurationMs: 86_400_000,
+		Machine: &marketv1.Machine{Cpus: 16, MemoryBytes: 64 << 30}, FreeDevices: 2, MaxDurationMs: 86_400_000, Region: "eu-west",
 	}}}
 	stdout, stderr, code := f.rigmesh("offers", "--wait", "1s")
 	if code != 0 || strings.Contains(stdout, "\x1b") {
 		t.Fatalf("exit code %d, %q, %s", code, stdout, stderr)
 	}
-	for _, want := range []string{"eWorker1", "2× rtx-4090 (simulated), evil]0; (simulated)", "24 GiB", "2/3", "0.35–0.40", "64 GiB", "24h"} {
+	for _, want := range []string{"eWorker1", "2× rtx-4090 (simulated), evil]0; (simulated)", "24 GiB", "2/3", "0.35–0.40", "64 GiB", "24h", "eu-west"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
-	stdout, _, _ = f.rigmesh("offers", "--json", "--max-price", "0.36")
+	if _, stderr, code := f.rigmesh("offers", "--region", "us,eu-east"); code != 1 || !strings.Contains(stderr, "no offers that fit") {
+		t.Errorf("elsewhere: exit code %d, %s", code, stderr)
+	}
+	if _, stderr, code := f.rigmesh("offers", "--region", "Mars!", "--vram", "24"); code != 2 || !strings.Contains(stderr, "Mars!") || !strings.Contains(stderr, "--vram 24B: less than 1MiB") {
+		t.Errorf("no region, and no unit: exit code %d, %s", code, stderr)
+	}
+	stdout, _, _ = f.rigmesh("offers", "--json", "--max-price", "0.36", "--region", "eu")
 	var views []offerView
-	if err := json.Unmarshal([]byte(stdout), &views); err != nil || len(views) != 1 || views[0].Worker != fakePeer || views[0].Devices[0].Price != 350_000 {
+	if err := json.Unmarshal([]byte(stdout), &views); err != nil || len(views) != 1 || views[0].Worker != fakePeer || views[0].Devices[0].Price != 350_000 || views[0].Region != "eu-west" {
 		t.Errorf("json: %v, %s", err, stdout)
 	}
 }

@@ -68,6 +68,19 @@ type heartbeat struct {
 	Disputed  string          `yaml:"disputed,omitempty"` // what to do about evidence that does not fit: show (the default) or stop
 }
 
+// check names the sizes that a unit was forgotten of.
+func (r resources) check() []error {
+	return []error{forgottenUnit("vram", r.GPU.VRAM), forgottenUnit("memory", r.Memory), forgottenUnit("disk", r.Disk)}
+}
+
+// forgottenUnit says so when a size is so small that its unit was not typed: 24 is 24 bytes.
+func forgottenUnit(what string, size config.Bytes) error {
+	if size == 0 || size >= 1<<20 {
+		return nil
+	}
+	return fmt.Errorf("%s %dB: less than 1MiB; a size has a unit, such as 24GiB", what, size)
+}
+
 // newJobFile is a job about which nothing was said.
 func newJobFile() jobFile {
 	return jobFile{

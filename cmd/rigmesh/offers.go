@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/node/config"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -26,6 +28,7 @@ func offersCommand(k console) *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "vram", Usage: "at least `SIZE` of memory on each GPU, such as 24GiB"},
 			&cli.StringFlag{Name: "model", Usage: "this `MODEL` only, such as rtx-4090"},
+			&cli.StringFlag{Name: "region", Usage: "only in `REGION`, as owners name it, or one of several: eu,us-east"},
 			&cli.StringFlag{Name: "max-price", Usage: "at most `CREDITS` per GPU-hour"},
 			&cli.StringFlag{Name: "wait", Usage: "look for more for this `TIME` (default: answer at once with what is known, and look for 3s when nothing is)"},
 			jsonFlag(),
@@ -41,6 +44,13 @@ func offers(c *cli.Context, k console) error {
 	if err := parseFlags(c, flagValue{"vram", &vram}, flagValue{"max-price", &maxPrice}, flagValue{"wait", &wait}); err != nil {
 		return err
 	}
+	var only placement
+	if c.IsSet("region") {
+		only.Regions = strings.Split(c.String("region"), ",")
+	}
+	if err := errors.Join(append(only.check(), forgottenUnit("--vram", vram))...); err != nil {
+		return &usageError{err}
+	}
 	client, err := connect(c.Context, c, k)
 	if err != nil {
 		return err
@@ -52,19 +62,22 @@ func offers(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
+	resp.Offers = slices.DeleteFunc(resp.Offers, func(o *controlv1.SeenOffer) bool {
+		return !market.InRegion(o.GetOffer().GetRegion(), only.Regions)
+	})
 	if c.Bool("json") {
 		return printJSON(k.out, offerViews(resp.Offers))
 	}
 	if len(resp.Offers) == 0 {
 		return noOffers(resp.ConnectedPeers)
 	}
-	t := newTable(k.out, "WORKER", "GPUS", "VRAM", "FREE", "PRICE", "CPUS", "MEMORY", "LONGEST", "SEEN")
+	t := newTable(k.out, "WORKER", "GPUS", "VRAM", "FREE", "PRICE", "CPUS", "MEMORY", "LONGEST", "REGION", "SEEN")
 	for _, o := range resp.Offers {
 		offer := o.GetOffer()
 		t.row(shortPeer(o.PeerId), deviceNames(offer.GetDevices()), leastVRAM(offer.GetDevices()),
 			fmt.Sprintf("%d/%d", offer.GetFreeDevices(), len(offer.GetDevices())), prices(offer.GetDevices()),
 			fmt.Sprint(offer.GetMachine().GetCpus()), size(offer.GetMachine().GetMemoryBytes()),
-			span(time.Duration(offer.GetMaxDurationMs())*time.Millisecond), ago(o.SeenMs))
+			span(time.Duration(offer.GetMaxDurationMs())*time.Millisecond), job.CleanText(offer.GetRegion()), ago(o.SeenMs))
 	}
 	return t.flush()
 }
@@ -75,7 +88,7 @@ func noOffers(peers uint32) error {
 			"name one to begin with: --bootstrap ADDRESS, as rigmesh up prints it")
 	}
 	return hint(fmt.Errorf("no offers that fit, from %d connected peers", peers),
-		"loosen --vram, --model or --max-price, or look longer with --wait 30s")
+		"loosen --vram, --model, --region or --max-price, or look longer with --wait 30s")
 }
 
 // deviceNames writes devices for people: "2× rtx-4090, h100-sxm 1g.10gb (simulated)".
@@ -148,6 +161,7 @@ type offerView struct {
 	Disk      uint64       `json:"disk_bytes"`
 	Platform  string       `json:"platform"`
 	Longest   int64        `json:"max_duration_ms"`
+	Region    string       `json:"region,omitempty"`
 	Expires   string       `json:"expires"`
 	Seen      string       `json:"seen"`
 }
@@ -168,7 +182,7 @@ func offerViews(seen []*controlv1.SeenOffer) []offerView {
 		views = append(views, offerView{
 			Worker: o.PeerId, Devices: deviceViews(f.GetDevices()), Free: f.GetFreeDevices(), Simulated: f.GetSimulated(),
 			CPUs: f.GetMachine().GetCpus(), Memory: f.GetMachine().GetMemoryBytes(), Disk: f.GetMachine().GetDiskBytes(),
-			Platform: f.GetMachine().GetPlatform(), Longest: f.GetMaxDurationMs(), Expires: rfc3339(f.GetExpiresMs()), Seen: rfc3339(o.SeenMs),
+			Platform: f.GetMachine().GetPlatform(), Longest: f.GetMaxDurationMs(), Region: f.GetRegion(), Expires: rfc3339(f.GetExpiresMs()), Seen: rfc3339(o.SeenMs),
 		})
 	}
 	return views

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -166,7 +165,7 @@ type number uint32
 func (n *number) Set(text string) error {
 	v, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
-		return errors.New("want a whole number, such as 1")
+		return fmt.Errorf("number %q: want a whole number, such as 1", text)
 	}
 	*n = number(v)
 	return nil

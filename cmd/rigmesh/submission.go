@@ -43,6 +43,7 @@ func (j jobFile) check() ([]input, []outputDir, error) {
 		Witnesses: j.Heartbeat.Witnesses.peers, AnyWitnesses: j.Heartbeat.Witnesses.any,
 	}))
 	problems = append(problems, requester.CheckRetries(j.Retries))
+	problems = append(problems, j.Resources.check()...)
 	problems = append(problems, j.Placement.check()...)
 	if err := errors.Join(problems...); err != nil {
 		return nil, nil, &usageError{err}

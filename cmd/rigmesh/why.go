@@ -95,7 +95,8 @@ func printWhy(c *cli.Context, k console, e *controlv1.ExplainJobResponse) error 
 
 // wantedBy says what a job asks of devices, in a few words.
 func wantedBy(s *leasev1.Submission) string {
-	return market.Wanted(s.GetSpec().GetGpu(), s.GetPlacement().GetRegions())
+	spec := s.GetSpec()
+	return market.Wanted(spec.GetGpu(), spec.GetResources(), s.GetPlacement().GetRegions())
 }
 
 // explanation is a job's search as --json prints it.

@@ -37,6 +37,9 @@ func DeclineTable(declines []*marketv1.Decline, w Wants) []DeclineRow {
 	rows := make([]DeclineRow, 0, len(reasons))
 	for _, r := range reasons {
 		detail, remedy := explain(r, groups[r], w)
+		if inTheirWords[r] {
+			detail += theirWords(groups[r])
+		}
 		rows = append(rows, DeclineRow{Reason: Word(r), Count: workersIn(groups[r]), Detail: detail, Remedy: remedy})
 	}
 	return rows
@@ -259,16 +262,3 @@ func most(ds []*marketv1.Decline, field func(*marketv1.Decline) uint64) uint64 {
 	}
 	return m
 }
-
-// said is the first text there is, in the workers' own words.
-func said(ds []*marketv1.Decline) string {
-	for _, d := range ds {
-		if t := job.CleanText(d.GetText()); t != "" {
-			return t
-		}
-	}
-	return noText
-}
-
-// noText stands for a decline that says nothing.
-const noText = "gave no reason"

@@ -67,6 +67,11 @@ func TestSummaryGroupsReasonsAndNamesTheNearestTerms(t *testing.T) {
 		{"links", times(1, &marketv1.Decline{Reason: unlinked, Count: 1}),
 			"1 worker declined: 1 fewer than 2 GPUs linked by NVLink; nearest match: 1 GPU"},
 		{"slices", times(1, &marketv1.Decline{Reason: noSlice}), "1 worker declined: 1 no 1g.10gb slice"},
+		{"what there is instead", []*marketv1.Decline{
+			{Reason: model, Text: "only rtx-3060"}, {Reason: model, Text: "only h100-sxm", Weight: 2}, {Reason: model, Text: "only \x1b[31ml40s"}, {Reason: model},
+		}, "about 5 workers declined: 5 no rtx-4090 or l40s: only h100-sxm; only [31ml40s; and more"},
+		{"a machine that is too small", times(2, &marketv1.Decline{Reason: machine, Text: "only 8 CPU cores"}),
+			"2 workers declined: 2 too little CPU, memory or disk: only 8 CPU cores"},
 		{"the owner's rules", times(1, &marketv1.Decline{Reason: policy, FreeAtMs: twenty.UnixMilli()}),
 			"1 worker declined: 1 not lent by the owner until 14:20; nearest match: free at 14:20"},
 		{"the owner's rules, for who knows how long", times(1, &marketv1.Decline{Reason: policy}),

@@ -49,7 +49,8 @@ func (h *heard) note(now time.Time, ann Announcement, willing market.Willing, d 
 		return
 	}
 	m := ann.Message()
-	j := &Heard{At: now, From: peerOf(ann.Signer()), Wanted: market.Wanted(m.GetGpu(), m.GetRegions()), MaxPrice: m.GetMaxPrice(), Bid: willing.Price, Decline: d, devices: willing.Devices}
+	j := &Heard{At: now, From: peerOf(ann.Signer()), Wanted: market.Wanted(m.GetGpu(), m.GetResources(), m.GetRegions()),
+		MaxPrice: m.GetMaxPrice(), Bid: willing.Price, Decline: d, devices: willing.Devices}
 	if h.by == nil || len(h.jobs) >= maxHeard {
 		h.shrink()
 	}

@@ -69,10 +69,10 @@ func TestAWorkerRemembersWhatItHeardAndWhatBecameOfIt(t *testing.T) {
 			t.Fatalf("heard of %d, %d in all", len(jobs), total)
 		}
 		won, declined, gone := jobs[0], jobs[1], jobs[2]
-		if !won.Won || won.Bid != price || won.Wanted != "1 GPU" {
+		if !won.Won || won.Bid != price || won.Wanted != "1 GPU, 1 core, 64 MiB of memory" {
 			t.Errorf("won %+v", won)
 		}
-		if declined.Decline.GetReason() != marketv1.DeclineReason_DECLINE_REASON_COUNT || declined.Wanted != "9 GPUs" {
+		if declined.Decline.GetReason() != marketv1.DeclineReason_DECLINE_REASON_COUNT || declined.Wanted != "9 GPUs, 1 core, 64 MiB of memory" {
 			t.Errorf("declined %+v", declined)
 		}
 		if !gone.Lost || gone.Price != price-1 || gone.From != sessiontest.Peer(t, requesterKey) {
