@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -42,12 +45,32 @@ func top(c *cli.Context, k console) error {
 	case c.Bool("once") || !isTerminal(k.out):
 		return printTop(k, now)
 	}
-	m := &topModel{ctx: c.Context, client: client, now: now, color: k.colored(k.out), width: terminalWidth(k.out)}
-	_, err = tea.NewProgram(m, tea.WithContext(c.Context), tea.WithInput(k.in), tea.WithOutput(k.out)).Run()
-	if err == nil {
+	measure := func() int { return terminalWidth(k.out) }
+	m := &topModel{ctx: c.Context, client: client, now: now, color: k.colored(k.out), measure: measure, width: measure()}
+	p := tea.NewProgram(m, tea.WithContext(c.Context), tea.WithInput(k.in), tea.WithOutput(k.out), tea.WithoutSignalHandler())
+	defer quitOnSignal(p)()
+	if _, err = p.Run(); err == nil {
 		err = m.err
 	}
 	return err
+}
+
+// quitOnSignal ends a program when somebody asks for it, also one that has only just drawn its
+// first screen: its own handler may not be there yet. What it gives stops that.
+func quitOnSignal(p *tea.Program) (stop func()) {
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+			p.Quit()
+		case <-done:
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }
 
 // topModel is the screen of top.
@@ -58,7 +81,9 @@ type topModel struct {
 	err    error  // the node is gone
 	said   string // what a key led to
 	color  bool
-	width  int
+
+	measure func() int // how wide the terminal is
+	width   int        // how wide it was
 }
 
 type (
@@ -88,6 +113,9 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width = msg.Width
 	case readAgain:
+		if m.measure() != m.width { // it changed before anybody listened
+			return m, tea.Batch(m.read, tea.RequestWindowSize)
+		}
 		return m, m.read
 	case readDone:
 		if msg.err != nil {

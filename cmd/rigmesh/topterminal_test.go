@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
@@ -188,5 +189,14 @@ func TestTopLeavesTheTerminalAsItWasHoweverItEnds(t *testing.T) {
 			end(f, s)
 			s.ends(0)
 		})
+	}
+}
+
+func TestTopLearnsOfAResizeThatItWasNotToldOf(t *testing.T) {
+	m := &topModel{measure: func() int { return 60 }, width: 140}
+	_, cmd := m.Update(readAgain{})
+	cmds, ok := cmd().(tea.BatchMsg)
+	if !ok || len(cmds) != 2 || cmds[1]() != tea.RequestWindowSize() {
+		t.Errorf("it does not ask how large its terminal is: %v", cmds)
 	}
 }
