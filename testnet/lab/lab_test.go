@@ -6,6 +6,9 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +79,33 @@ func TestMountsOfALabAreFoundAndCleared(t *testing.T) {
 	if _, err := os.Stat(l.Dir); !os.IsNotExist(err) {
 		t.Fatalf("the folder is still there: %v", err)
 	}
+}
+
+// A task that its worker's owner holds, say, when the test is killed.
+func TestAProcessThatStandsStillIsClearedToo(t *testing.T) {
+	l := newLab(t)
+	name := "still" + strings.TrimPrefix(filepath.Base(l.Dir), prefix)
+	group := filepath.Join("/sys/fs/cgroup/freezer", "rigmesh-"+name)
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Skipf("no freezer of version 1 for us: %v", err)
+	}
+	t.Cleanup(func() { _ = os.Remove(group) })
+	p, err := l.Start("node", "-c", "exec sleep 3600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{l.Path(peersFile): name, filepath.Join(group, "cgroup.procs"): strconv.Itoa(p.PID())} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(group, "freezer.state"), []byte("FROZEN"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	<-p.Done()
 }
 
 // newLab is a lab whose nodes are shells.
