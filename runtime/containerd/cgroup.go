@@ -60,13 +60,17 @@ func throttles(root string) bool {
 	return err == nil
 }
 
-func (g cgroup) read(controller, file string) string {
+// dir is where a controller's files are.
+func (g cgroup) dir(controller string) string {
 	root := cmp.Or(g.root, cgroupRoot)
-	dir := filepath.Join(root, g.path)
-	if !unified(root) {
-		dir = filepath.Join(root, controller, g.path)
+	if unified(root) {
+		return filepath.Join(root, g.path)
 	}
-	b, _ := os.ReadFile(filepath.Join(dir, file))
+	return filepath.Join(root, controller, g.path)
+}
+
+func (g cgroup) read(controller, file string) string {
+	b, _ := os.ReadFile(filepath.Join(g.dir(controller), file))
 	return strings.TrimSpace(string(b))
 }
 
@@ -131,6 +135,13 @@ func destroy(ctx context.Context, dir string) error {
 // killAll sends SIGKILL to all in a control group and those below, frozen or not.
 func killAll(dir string) {
 	_ = os.WriteFile(filepath.Join(dir, "freezer.state"), []byte("THAWED"), 0)
+	for _, pid := range processesIn(dir) {
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+// processesIn are those in a control group and in those below it.
+func processesIn(dir string) (pids []int) {
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.IsDir() {
 			return nil
@@ -138,11 +149,12 @@ func killAll(dir string) {
 		b, _ := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 		for line := range strings.Lines(string(b)) {
 			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 1 {
-				_ = unix.Kill(pid, unix.SIGKILL)
+				pids = append(pids, pid)
 			}
 		}
 		return nil
 	})
+	return pids
 }
 
 // removeTree removes a control group and those below it, deepest first. Their files

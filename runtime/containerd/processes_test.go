@@ -3,9 +3,9 @@
 package containerd
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -15,27 +15,34 @@ import (
 
 func TestTheProcessesOfATaskAreListedAsTheHostNumbersThem(t *testing.T) {
 	h := open(t)
-	id := h.shell(t, runtime.Spec{}, "sleep 1000 & echo ready; sleep 1000")
+	// Two that are there for certain, with no child on its way to becoming another program.
+	id := h.shell(t, runtime.Spec{}, "for i in 1 2; do sh -c 'echo ready; kill -STOP $$' marked & done; wait")
 	out, err := h.Output(t.Context(), id, runtime.Stdout, 0, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+	if _, err := io.ReadFull(out, make([]byte, len("ready\nready\n"))); err != nil {
 		t.Fatal(err)
 	}
 	pids, err := h.Processes(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sleeping := 0
+	marked := 0
 	for _, pid := range pids {
-		if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil && strings.TrimSpace(string(name)) == "sleep" {
-			sleeping++
+		if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.HasSuffix(string(line), "\x00marked\x00") {
+			marked++
 		}
 	}
-	if sleeping != 2 {
-		t.Errorf("%d of processes %v sleep; want two", sleeping, pids)
+	if marked != 2 {
+		t.Errorf("%d of processes %v are marked; want two", marked, pids)
+	}
+	if err := h.Stop(t.Context(), id, 0); err != nil {
+		t.Fatal(err)
+	}
+	if pids, err := h.Processes(t.Context(), id); !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("of an ended task: %v, %v", pids, err)
 	}
 	if _, err := h.Processes(t.Context(), "nothing"); !errors.Is(err, runtime.ErrNotFound) {
 		t.Errorf("of no task: %v", err)
