@@ -3,11 +3,15 @@
 package containerd
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/containerd/containerd/v2/client"
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/runtimetest"
@@ -49,4 +53,20 @@ func newImage(t *testing.T) (runtime.Image, runtime.BlobSource) {
 	}
 	archive := openArchive(t, path)
 	return archive.Image(), archive
+}
+
+// Whoever asks something of a task that ends just then may find its shim gone, which says so in words of its own.
+func TestWhatIsAskedOfATaskThatEndsMeanwhileIsNoError(t *testing.T) {
+	h := open(t)
+	broken := errors.New("ttrpc: closed")
+	end := h.gated(t, "ends", 3)
+	ask := func(end func()) error {
+		return h.withTask(t.Context(), "ends", func(context.Context, client.Task) error { end(); return broken })
+	}
+	if err := ask(func() {}); !errors.Is(err, broken) {
+		t.Errorf("of one that runs: %v", err)
+	}
+	if err := ask(func() { end(); h.end(t, "ends") }); err != nil {
+		t.Errorf("of one that has ended: %v", err)
+	}
 }

@@ -32,6 +32,7 @@ type Runtime struct {
 	log       *slog.Logger
 	gate      *egress.Gate   // ways out of the tasks
 	ids       keyedLocks     // a task's ID: starting, settling and removing exclude each other
+	ends      keyedLocks     // a task's ID: whoever finds it ended settles that, one at a time
 	blobs     keyedLocks     // a digest: containerd refuses a second writer
 	execs     keyedLocks     // a program beside a job, while its caller waits for it
 	letting   sync.WaitGroup // shims of ended tasks that are let go of

@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	apitask "github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/errdefs"
+	"github.com/containerd/errdefs/pkg/errgrpc"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -28,7 +31,11 @@ func (r *Runtime) status(ctx context.Context, id string) (runtime.Status, error)
 	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		f, ended, err := r.ended(id)
 		if err == nil && !ended {
-			if s.State, err = r.state(ctx, c, id); err == nil && s.State == runtime.Exited {
+			s.State, err = r.state(ctx, c, id)
+			switch now, over, _ := r.ended(id); {
+			case over: // meanwhile, and its shim may have been let go of while it was asked
+				f, ended, err = now, true, nil
+			case err == nil && s.State == runtime.Exited:
 				f, err = r.settle(ctx, c, id)
 				ended = true
 			}
@@ -50,29 +57,21 @@ func (r *Runtime) status(ctx context.Context, id string) (runtime.Status, error)
 // state is what containerd says. A task it does not know has exited, unless it is
 // just being started.
 func (r *Runtime) state(ctx context.Context, c *client.Client, id string) (runtime.State, error) {
-	task, err := findTask(ctx, c, id)
-	if err != nil {
-		return 0, err
-	}
-	if task == nil {
-		if r.ids.locked(id) {
-			return runtime.Created, nil
-		}
-		return runtime.Exited, nil
-	}
-	status, err := task.Status(ctx)
-	if errdefs.IsNotFound(err) {
-		return runtime.Exited, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	switch status.Status {
-	case client.Created:
+	found, err := c.TaskService().Get(ctx, &tasks.GetRequest{ContainerID: id})
+	switch err = errgrpc.ToNative(err); {
+	case errdefs.IsNotFound(err) && r.ids.locked(id):
 		return runtime.Created, nil
-	case client.Paused, client.Pausing:
+	case errdefs.IsNotFound(err):
+		return runtime.Exited, nil
+	case err != nil:
+		return 0, err
+	}
+	switch found.Process.Status {
+	case apitask.Status_CREATED:
+		return runtime.Created, nil
+	case apitask.Status_PAUSED, apitask.Status_PAUSING:
 		return runtime.Paused, nil
-	case client.Stopped:
+	case apitask.Status_STOPPED:
 		return runtime.Exited, nil
 	default:
 		return runtime.Running, nil

@@ -95,7 +95,7 @@ func (r *Runtime) signal(ctx context.Context, id string, s syscall.Signal, opts 
 // withTask calls f with containerd's task. None there, or gone meanwhile, is no error:
 // whoever waits learns how it ended.
 func (r *Runtime) withTask(ctx context.Context, id string, f func(context.Context, client.Task) error) error {
-	return r.do(ctx, func(ctx context.Context, c *client.Client) error {
+	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		task, err := findTask(ctx, c, id)
 		if task == nil || err != nil {
 			return err
@@ -105,6 +105,11 @@ func (r *Runtime) withTask(ctx context.Context, id string, f func(context.Contex
 		}
 		return nil
 	})
+	// A shim that is let go of while it is asked something leaves an error of its own.
+	if _, ended, _ := r.ended(id); ended {
+		return nil
+	}
+	return err
 }
 
 // awaitStarted waits, not for long, until the init has its signal handlers: before

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rigmesh/rigmesh/runtime"
+	"github.com/rigmesh/rigmesh/runtime/containerd/record"
 )
 
 func TestEntrypointAndCommandCombineAsWithDocker(t *testing.T) {
@@ -142,5 +144,34 @@ func TestATaskFindsItsDriversLibrariesBeforeItsImages(t *testing.T) {
 		if valueOf(job.Env, "LD_PRELOAD")+valueOf(job.Env, "NVIDIA_VISIBLE_DEVICES") != "" {
 			t.Errorf("%s: %q", what, job.Env)
 		}
+	}
+}
+
+// Its shim is let go of under the lock of its ID, and that takes as long as starting it did.
+func TestHowATaskEndedIsToldWhileItsShimIsLetGoOf(t *testing.T) {
+	r, err := New(Config{DataDir: t.TempDir(), Prefix: "unit", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := final{Exit: runtime.Exit{Code: 7}}
+	if err := errors.Join(os.MkdirAll(r.paths.task("task"), 0o700), record.Write(r.paths.task("task"), finalFile, want)); err != nil {
+		t.Fatal(err)
+	}
+	defer r.ids.lock("task")()
+	told := make(chan final, 1)
+	go func() {
+		f, err := r.settle(t.Context(), nil, "task")
+		if err != nil {
+			t.Error(err)
+		}
+		told <- f
+	}()
+	select {
+	case f := <-told:
+		if f != want {
+			t.Errorf("it ended %+v", f)
+		}
+	case <-time.After(time.Minute):
+		t.Error("it waits for the shim")
 	}
 }

@@ -35,7 +35,12 @@ func (r *Runtime) Wait(ctx context.Context, id string) (runtime.Exit, error) {
 			exit = f.Exit
 			return err
 		}
-		if err := awaitTask(ctx, c, id); err != nil {
+		err = awaitTask(ctx, c, id)
+		if now, ended, _ := r.ended(id); ended { // and its shim may have been let go of while it was asked
+			exit = now.Exit
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		f, err = r.settle(ctx, c, id)
@@ -95,8 +100,12 @@ func awaitTask(ctx context.Context, c *client.Client, id string) error {
 }
 
 // settle decides once and for all how a task ended and keeps that. The shim is let go of
-// afterwards: whoever waits for the end need not wait for that too.
+// afterwards: whoever waits for the end, or comes second, need not wait for that too.
 func (r *Runtime) settle(ctx context.Context, c *client.Client, id string) (final, error) {
+	defer r.ends.lock(id)()
+	if f, ended, err := r.ended(id); err != nil || ended {
+		return f, err
+	}
 	unlock := r.ids.lock(id)
 	f, task, err := r.keepEnd(ctx, c, id)
 	if task == nil {
