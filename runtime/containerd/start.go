@@ -17,6 +17,7 @@ import (
 
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/image-spec/identity"
@@ -137,15 +138,31 @@ func (r *Runtime) create(ctx context.Context, c *client.Client, spec runtime.Spe
 	if err != nil {
 		return nil, err
 	}
-	programs := r.programsNow()
-	container, err := c.NewContainer(ctx, spec.ID,
-		client.WithNewSpec(l.options()...),
-		client.WithContainerLabels(map[string]string{layersLabel: l.chain}),
-		client.WithRuntime(programs.Shim, &options.Options{BinaryName: programs.Runc, Root: r.paths.runc()}))
+	container, err := r.newContainer(ctx, c, l)
 	if err != nil {
 		return nil, err
 	}
 	return container.NewTask(ctx, cio.NullIO) // the init keeps the outputs
+}
+
+// newContainer tells containerd of a task. Its client would put a gc lease around that, which costs
+// two more commits; but here nothing is made that the container does not hold by its label from the beginning.
+func (r *Runtime) newContainer(ctx context.Context, c *client.Client, l *launch) (client.Container, error) {
+	programs := r.programsNow()
+	made := containers.Container{ID: l.spec.ID}
+	for _, option := range []client.NewContainerOpts{
+		client.WithNewSpec(l.options()...),
+		client.WithContainerLabels(map[string]string{layersLabel: l.chain}),
+		client.WithRuntime(programs.Shim, &options.Options{BinaryName: programs.Runc, Root: r.paths.runc()}),
+	} {
+		if err := option(ctx, c, &made); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := c.ContainerService().Create(ctx, made); err != nil {
+		return nil, err
+	}
+	return c.LoadContainer(ctx, made.ID)
 }
 
 // prepare makes what a task has on the host beside its container.
