@@ -13,9 +13,13 @@ import (
 // childOfWorker names the worker's containerd in a look.
 const childOfWorker = "containerd"
 
+// wholeMachine names all processes, and the kernel, beside it.
+const wholeMachine = "machine"
+
 // look is what both nodes hold, and what the worker's tasks left on its host.
 type look struct {
 	of        map[string]usage // by data directory, and the child
+	machine   time.Duration    // of all cores, busy since the machine booted
 	mounts    int
 	snapshots int
 	bundles   int
@@ -34,7 +38,7 @@ func (l look) busy() time.Duration {
 }
 
 func (p *pair) look() (look, error) {
-	l := look{of: map[string]usage{}}
+	l := look{of: map[string]usage{}, machine: busyCores()}
 	data := p.lab.Path(workerDir, "containerd")
 	child, err := childOf(data)
 	if err != nil {

@@ -37,6 +37,18 @@ func busyness() string {
 	return load
 }
 
+// busyCores is for how long cores were busy since the machine booted, all together; 0 where the kernel does not say.
+func busyCores() time.Duration {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	var user, nice, system, idle, wait, irq, soft int64
+	_, _ = fmt.Sscanf(string(text), "cpu %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &irq, &soft)
+	const tick = 10 * time.Millisecond // what the kernel counts in towards programs, on every machine
+	return time.Duration(user+nice+system+irq+soft) * tick
+}
+
 func thisMachine(ctx context.Context, rigmesh, dir, flags string) machine {
 	var u unix.Utsname
 	_ = unix.Uname(&u) // cannot fail with a valid address

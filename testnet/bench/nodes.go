@@ -142,6 +142,21 @@ type outcome struct {
 	cleaned    time.Duration // from submit to nothing of the task left on the worker, if later
 }
 
+// reached is when a job's task was first heard to be in a phase, from when its lease was signed on;
+// false when that was not told: a follower hears of the last of several at once.
+func (o outcome) reached(p leasev1.Phase) (time.Duration, bool) {
+	var signed int64
+	for _, e := range o.events {
+		if e.GetLease() != nil {
+			signed = e.AtMs
+		}
+		if e.GetProgress().GetPhase() == p && e.GetProgress() != nil {
+			return time.Duration(e.AtMs-signed) * time.Millisecond, true
+		}
+	}
+	return 0, false
+}
+
 // run submits a job and follows it until it has ended here and is gone there.
 func (p *pair) run(ctx context.Context, sub *leasev1.Submission) (outcome, error) {
 	began := time.Now()
