@@ -11,7 +11,7 @@ func FuzzJobFile(f *testing.F) {
 	for _, text := range []string{
 		"image: alpine:3.20\ncommand: [sh, -c, 'echo $A']\nenv: {A: 1}\nresources: {gpu: {count: 2, vram: 24G, compute: 8.9}, cpu: 1.5, memory: 2G}\nprice: {max: 0.35}\n",
 		"image: oci-archive:a.tar\ncommand: nvidia-smi -L\ninputs: ['data:/data:ro']\noutputs: ['out:/out']\nports: [8888, '192.0.2.7:8080:80', '[::1]:0:22']\n",
-		"image: x\negress: [example.org, '*.example.com']\nheartbeat: {interval: 5s, witnesses: 3, disputed: stop}\nplacement: {regions: [eu], max-rtt: 50ms}\nprefer: {price: 1}\n",
+		"image: x\negress: [example.org, '*.example.com']\nheartbeat: {interval: 5s, witnesses: 3, disputed: stop}\nplacement: {region: [eu], max_rtt: 50ms}\nprefer: {start: 1}\n",
 		"image: x\negress: public\nenv: ['A=x ', B=]\nheartbeat: {witnesses: [12D3KooWPJMiEvJ35ads69T4zVAVvihYwqvsA3HwPG47xhFPpUXQ]}\ntimeout: 1h30m\nretries: 2\n",
 	} {
 		f.Add([]byte(text))
