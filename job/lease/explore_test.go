@@ -420,6 +420,9 @@ func (x *explorer) judge(w *world, r Role, ef Effect) {
 		return
 	}
 	c := claim{slotOf(r, send.Statement), string(send.Statement.Payload)}
+	if own := w.sides[r].closing; c.slot != "close" && (r == Worker && own.worker != nil || r == Requester && own.requester != nil) {
+		w.fail("something else is said after the close")
+	}
 	id, known := x.claimed[c]
 	if !known {
 		id = uint16(len(x.claims))
