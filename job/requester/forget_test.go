@@ -67,3 +67,27 @@ func TestWhatIsLeftOfAJobGoesAtOnceWhenItIsForgotten(t *testing.T) {
 		is(t, b.Forget(t.Context(), first), ErrNoJob)
 	})
 }
+
+func TestOfAJobThatEndedLongAgoARestartHoldsNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, ran: time.Minute})
+		b.start()
+		defer b.stop()
+		id := b.submit(b.submission())
+		b.events(id)
+		for _, c := range []struct {
+			later time.Duration
+			lives bool // its worker may still wait for our signature
+		}{{0, true}, {time.Hour, false}} {
+			time.Sleep(c.later)
+			jobs, _, err := b.collect(b.journal.Replay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := jobs[id]
+			if lives := h.leased != nil; lives != c.lives || len(h.events) > 0 != c.lives || h.past == nil || h.past.beats == 0 {
+				t.Errorf("%s after the end: lease %t, %d events, %+v", c.later, lives, len(h.events), h.past)
+			}
+		}
+	})
+}

@@ -4,51 +4,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
-	"github.com/rigmesh/rigmesh/job/session"
-	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
-// records is what the journal holds of one job.
-type records struct {
-	began    time.Time
-	sub      leasev1.Submission
-	award    []byte
-	awards   uint64 // so many were sent, or about to be
-	leased   *journal.Record
-	events   []lease.Recorded
-	received []byte
-	again    []*leasev1.Again // of the leases before
-	ended    []byte
-	endedAt  time.Time
-	forgot   bool
-}
-
 // Restore takes up the jobs of a journal. Call it once, before Run.
 func (r *Requester) Restore(replay func(func(journal.Record) error) error) error {
-	jobs := map[string]*records{}
-	var order []string
-	err := replay(func(rec journal.Record) error {
-		if rec.Kind == KindJob {
-			jobs[rec.Key] = &records{began: rec.At}
-			order = append(order, rec.Key)
-			return proto.Unmarshal(rec.Event, &jobs[rec.Key].sub)
-		}
-		id, before := splitKey(rec.Key)
-		if h, ok := jobs[id]; ok && (before == len(h.again) || !underLease(rec.Kind)) {
-			return h.add(rec)
-		}
-		return nil // of a lease that another has taken the place of
-	})
+	jobs, order, err := r.collect(replay)
 	if err != nil {
 		return err
 	}
@@ -56,36 +24,6 @@ func (r *Requester) Restore(replay func(func(journal.Record) error) error) error
 		if err := r.restore(key, jobs[key]); err != nil {
 			return fmt.Errorf("job %s: %w", key, err)
 		}
-	}
-	return nil
-}
-
-func (h *records) add(rec journal.Record) error {
-	switch rec.Kind {
-	case KindAward:
-		h.award = rec.Event
-		h.awards++
-	case KindLease:
-		h.leased = &rec
-	case KindAgain:
-		a := &leasev1.Again{}
-		if err := proto.Unmarshal(rec.Event, a); err != nil {
-			return err
-		}
-		h.again = append(h.again, a)
-		h.award, h.leased, h.events, h.received = nil, nil, nil, nil
-	case KindEnded:
-		h.ended, h.endedAt = rec.Event, rec.At
-	case KindForget:
-		h.forgot = true
-	case KindReceived:
-		h.received = rec.Event
-	case KindEvent:
-		ev, err := session.Recorded(rec)
-		if err != nil {
-			return err
-		}
-		h.events = append(h.events, ev)
 	}
 	return nil
 }
@@ -114,64 +52,23 @@ func (r *Requester) restore(key string, h *records) error {
 	return err
 }
 
-// recallEnd takes up a job that has ended. Its lease lives on only as long as its
-// worker may still wait for our signature under the close.
+// recallEnd takes up a job that has ended, and its lease if that lives on.
 func (j *run) recallEnd(h *records) (err error) {
 	end := &leasev1.JobEnded{}
 	if err := proto.Unmarshal(h.ended, end); err != nil {
 		return fmt.Errorf("end in the journal: %w", err)
 	}
 	j.endedWith(&leasev1.JobEvent{AtMs: h.endedAt.UnixMilli(), Event: &leasev1.JobEvent_Ended{Ended: end}})
-	if h.leased == nil {
+	if j.past = h.past; h.leased == nil {
 		return nil
 	}
-	if j.past, err = recallLease(h); err != nil {
+	if j.tenure, err = j.reopen(h); err != nil {
 		return err
 	}
-	if j.r.Now().Before(h.endedAt.Add(j.past.grace)) {
-		if j.tenure, err = j.reopen(h); err != nil {
-			return err
-		}
-		if l := j.tenure.session.Lease(); l.State() != lease.Closed {
-			j.tenure = nil
-		}
+	if l := j.tenure.session.Lease(); l.State() != lease.Closed {
+		j.tenure = nil
 	}
 	return nil
-}
-
-// pastLease is what is worth knowing of the lease of a job that has ended.
-type pastLease struct {
-	id     job.LeaseID
-	worker peer.ID
-	beats  uint64
-	sealed uint64        // 0 when not known any more
-	grace  time.Duration // how long its worker waits for a silent requester
-}
-
-// recallLease reads it from the records without going through all of them again.
-func recallLease(h *records) (*pastLease, error) {
-	var req leasev1.AwardRequest
-	if err := proto.Unmarshal(h.leased.Event, &req); err != nil {
-		return nil, fmt.Errorf("award in the journal: %w", err)
-	}
-	terms, err := statement.OpenRequesterTerms(req.Terms)
-	if err != nil {
-		return nil, fmt.Errorf("terms in the journal: %w", err)
-	}
-	t := terms.Message()
-	worker, err := job.PeerID(t.Worker)
-	if err != nil {
-		return nil, fmt.Errorf("terms in the journal: %w", err)
-	}
-	p := &pastLease{id: job.LeaseID(terms.Hash()), worker: worker, grace: time.Duration(t.AbsentGraceMs) * time.Millisecond}
-	for _, rec := range h.events {
-		for _, s := range rec.Statements {
-			if s.Type == string(statement.TypeAck) {
-				p.beats++
-			}
-		}
-	}
-	return p, nil
 }
 
 // rearm makes a job that has not ended ready to go on.

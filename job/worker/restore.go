@@ -74,7 +74,7 @@ func (h *history) add(rec journal.Record) error {
 	}
 	h.last = rec.At
 	if rec.Kind == KindRemoved {
-		h.removed = true
+		h.removed, h.events = true, nil
 		return nil
 	}
 	ev, err := session.Recorded(rec)
