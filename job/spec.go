@@ -106,7 +106,6 @@ func (p problems) folders(inputs []*marketv1.Input, outputs []string) {
 		at := p.in("inputs[%d]", i)
 		at.digest("manifest", in.GetManifest())
 		at.most("total_bytes", in.GetTotalBytes(), MaxBlobTotal)
-		at.want(!in.GetFile() || in.GetReadOnly(), "read_only", "want it with file: one file cannot be written")
 		place(at, "path", in.GetPath())
 	}
 	for i, out := range outputs {

@@ -43,13 +43,16 @@ type Mount struct {
 	// a new folder of the task's own, on its disk; Folder says where.
 	Source string
 	Target string // absolute, in the task
-	// File is the name of a file right in Source that is mounted instead of it, read-only.
+	// File is the name of a file right in Source that is mounted instead of it.
 	File string
 	// ReadOnly refuses writes.
 	ReadOnly bool
 	// Private keeps what the task writes on its own disk, and the source as it is.
 	Private bool
 }
+
+// Writable says whether the task may write there. A single file of the host it may not, but for a copy of its own.
+func (m Mount) Writable() bool { return !m.ReadOnly && (m.File == "" || m.Private) }
 
 // Limits bound what a task may use of its host. Zero means the runtime's default, never "unlimited".
 type Limits struct {

@@ -205,7 +205,6 @@ func (c *cargo) findShared(ctx context.Context, client *control.Client, v *view)
 			return fmt.Errorf("input %s: %w", in.Manifest, err)
 		}
 		in.TotalBytes, in.File = found.TotalBytes, found.File
-		in.ReadOnly = in.ReadOnly || in.File // a task cannot write a file: nothing of its own lies below it
 	}
 	return nil
 }

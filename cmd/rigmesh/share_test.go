@@ -114,7 +114,7 @@ func TestAnInputThatOthersShareIsNamedByItsDigestAlone(t *testing.T) {
 		t.Fatalf("%d, %s", code, errs)
 	}
 	in := f.submission.Spec.Inputs[0]
-	if !in.Shared || !in.File || !in.ReadOnly || in.TotalBytes != 1<<30 || in.Manifest != digest || f.Has(digest) {
+	if !in.Shared || !in.File || in.ReadOnly || in.TotalBytes != 1<<30 || in.Manifest != digest || f.Has(digest) {
 		t.Errorf("submitted %v", in)
 	}
 }

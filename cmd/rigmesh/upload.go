@@ -88,7 +88,7 @@ func (c *cargo) addFile(ctx context.Context, in input) error {
 	if err != nil {
 		return err
 	}
-	c.inputs = append(c.inputs, &marketv1.Input{Manifest: packed.Manifest, Path: in.path, ReadOnly: true, File: true, TotalBytes: packed.Bytes})
+	c.inputs = append(c.inputs, &marketv1.Input{Manifest: packed.Manifest, Path: in.path, ReadOnly: in.readOnly, File: true, TotalBytes: packed.Bytes})
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (c *cargo) addURL(ctx context.Context, in input) error {
 	if err != nil {
 		return err
 	}
-	c.inputs = append(c.inputs, &marketv1.Input{Manifest: packed.Manifest, Path: in.path, ReadOnly: true, File: true, TotalBytes: packed.Bytes})
+	c.inputs = append(c.inputs, &marketv1.Input{Manifest: packed.Manifest, Path: in.path, ReadOnly: in.readOnly, File: true, TotalBytes: packed.Bytes})
 	return nil
 }
 

@@ -75,7 +75,7 @@ func TestAFileIsAnInputOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := cargo.inputs[0]
-			if !got.File || !got.ReadOnly || got.Path != "/models/w.bin" || got.TotalBytes != uint64(len(content)) {
+			if !got.File || got.ReadOnly || got.Path != "/models/w.bin" || got.TotalBytes != uint64(len(content)) {
 				t.Errorf("input %v", got)
 			}
 			var m marketv1.Manifest

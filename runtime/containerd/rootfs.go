@@ -168,14 +168,14 @@ func (r *Runtime) mountSource(l *launch, m runtime.Mount) (string, error) {
 			return "", err
 		}
 	}
-	if !m.Private || m.ReadOnly || m.File != "" {
+	if !m.Private || m.ReadOnly {
 		return filepath.Join(seen, m.File), nil
 	}
 	name := mountName("private", m.Target)
 	if !isMount(r.paths.mount(id, name)) {
 		err = r.overlay(id, name, []string{seen}, "nodev")
 	}
-	return r.paths.mount(id, name), err
+	return filepath.Join(r.paths.mount(id, name), m.File), err
 }
 
 // folder is a folder of the task's own, on its disk.

@@ -172,7 +172,7 @@ func (l *launch) mounts(memory int64) []specs.Mount {
 	}
 	for i, m := range l.spec.Mounts {
 		access := "rw"
-		if m.ReadOnly || m.File != "" {
+		if !m.Writable() {
 			access = "ro"
 		}
 		mounts = append(mounts, specs.Mount{Type: "bind", Source: l.sources[i], Destination: m.Target, Options: ours(access)})

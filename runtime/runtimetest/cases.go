@@ -250,6 +250,28 @@ func privateMounts(t *testing.T, h Harness) {
 	}
 }
 
+func privateFiles(t *testing.T, h Harness) {
+	in, out := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(in, "file"), []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, "other"), []byte("other"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	both := []runtime.Mount{{Source: in, File: "file", Target: "/models/model.bin", Private: true}, {Source: out, Target: "/out"}}
+	id := h.start(t, runtime.Spec{Mounts: both}, "copy /models/model.bin /out/first", "copy /out/other /models/model.bin", "copy /models/model.bin /out/then")
+	equal(t, "code", h.wait(t, id).Code, 0)
+	for path, want := range map[string]string{
+		filepath.Join(out, "first"): "content", filepath.Join(out, "then"): "other", filepath.Join(in, "file"): "content",
+	} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, path, string(b), want)
+	}
+}
+
 func environment(t *testing.T, h Harness) {
 	id := h.start(t, runtime.Spec{Env: []string{"WORD=a b'c"}}, "env WORD")
 	h.wait(t, id)

@@ -160,6 +160,7 @@ func Cases() []Case {
 		{"a file can be mounted alone, and is read-only", fileMounts},
 		{"a task has folders of its own until it is removed", ownFolders},
 		{"what a task writes to a private mount stays with the task", privateMounts},
+		{"what a task writes to a private file stays with the task", privateFiles},
 		{"a port that a task listens on can be dialled", dials},
 		{"a port that nothing listens on, or of a task that does not run, says so", dialsNothing},
 		{"a connection to a port ends with the task", dialsEnd},

@@ -199,7 +199,7 @@ func (t *task) path(inside string) string {
 
 func (t *task) copy(from, to string) error {
 	for _, m := range t.spec.Mounts {
-		if m.ReadOnly && strings.HasPrefix(to, m.Target+"/") || m.File != "" && to == m.Target {
+		if !m.Writable() && strings.HasPrefix(to+"/", m.Target+"/") {
 			return fmt.Errorf("%s: read-only", to)
 		}
 	}

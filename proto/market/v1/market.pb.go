@@ -903,7 +903,7 @@ type Input struct {
 	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`         // absolute, in the task
 	ReadOnly      bool                   `protobuf:"varint,3,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	TotalBytes    uint64                 `protobuf:"varint,4,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
-	File          bool                   `protobuf:"varint,5,opt,name=file,proto3" json:"file,omitempty"`     // the manifest has one regular file, "file", and path is where that is; read-only
+	File          bool                   `protobuf:"varint,5,opt,name=file,proto3" json:"file,omitempty"`     // the manifest has one regular file, "file", and path is where that is
 	Shared        bool                   `protobuf:"varint,6,opt,name=shared,proto3" json:"shared,omitempty"` // other nodes share it: the worker asks them, and the requester only for what none of them gives
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
