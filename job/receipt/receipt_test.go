@@ -110,7 +110,7 @@ func TestErrorsNameThePartThatIsWrong(t *testing.T) {
 		change func(*leasev1.Receipt)
 	}{
 		{"terms: worker: open terms: signature", func(r *leasev1.Receipt) { r.TermsWorkerSignature[5] ^= 1 }},
-		{"terms: requester: open terms: signature", func(r *leasev1.Receipt) { r.TermsRequesterSignature[5] ^= 1 }},
+		{"terms: requester: signature does not verify", func(r *leasev1.Receipt) { r.TermsRequesterSignature[5] ^= 1 }},
 		{"last beat: worker: open beat: signature", func(r *leasev1.Receipt) { r.LastBeat.Signature[5] ^= 1 }},
 		{"last ack: requester: open ack: signature", func(r *leasev1.Receipt) { r.LastAck.Signature[5] ^= 1 }},
 		{"close: worker: open close: signature", func(r *leasev1.Receipt) { r.CloseWorkerSignature[5] ^= 1 }},

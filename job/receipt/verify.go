@@ -89,8 +89,8 @@ func (e *checked) takeTerms(r *leasev1.Receipt) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	_, err = statement.OpenRequesterTerms(&marketv1.Signed{Type: typ, Payload: r.GetTerms(), Signature: r.GetTermsRequesterSignature()})
-	if err != nil {
+	q := &marketv1.Signed{Type: typ, Payload: r.GetTerms(), Signature: r.GetTermsRequesterSignature()} // the worker's payload: it parsed
+	if err := statement.CheckSignature(q, w.Message().GetRequester()); err != nil {
 		return fmt.Errorf("requester: %w", err)
 	}
 	e.terms, e.id = w.Message(), w.Hash()
