@@ -121,6 +121,8 @@ func refusal(err error) error {
 	case errors.Is(err, receipt.ErrNotReceipt):
 		return hint(fmt.Errorf("this receipt proves nothing: %w", err),
 			"a receipt is the file that rigmesh receipt export writes; what --json prints, and copied text, have no signatures to check")
+	case errors.Is(err, statement.ErrVersion):
+		return hint(fmt.Errorf("this receipt cannot be checked: %w", err), "perhaps a newer rigmesh wrote it; this one is %s", version)
 	}
 	return hint(fmt.Errorf("this receipt proves nothing: %w", err), "ask whoever gave it to you for the original file; a receipt cannot be edited")
 }
@@ -130,7 +132,11 @@ func receiptVerify(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
-	file, err := readReceipt(c.Args().First(), k)
+	name := c.Args().First()
+	file, err := readReceipt(name, k)
+	if errors.Is(err, fs.ErrNotExist) && isID(name) {
+		return hint(err, "only files are verified: rigmesh receipt export %s FILE writes that of a lease of this node", name)
+	}
 	if err != nil {
 		return err
 	}
@@ -159,6 +165,12 @@ func verdict(w io.Writer, found finding) error {
 	fmt.Fprintf(w, "A valid receipt: %s.\n", s.Proof)
 	if s.Simulated {
 		fmt.Fprintln(w, "Simulated: no real GPU was lent.")
+	}
+	if s.SelfDealt {
+		fmt.Fprintln(w, "Self-dealt: worker and requester are one node, so it is worth nothing to anybody else.")
+	}
+	if len(s.Disputed) > 0 {
+		fmt.Fprintf(w, "Disputed by the requester: %s.\n", strings.Join(s.Disputed, "; "))
 	}
 	_, err := fmt.Fprintf(w, "%s credits for %s, from %s for %s, lease %s of network %s\n",
 		credits(s.Amount), spanMS(s.CreditMS), shortPeer(s.Worker), shortPeer(s.Requester), s.LeaseID, s.Network)
@@ -210,11 +222,14 @@ func fileOr(c *cli.Context, k console, name string, fetch func(*cli.Context, con
 	if !errors.Is(err, fs.ErrNotExist) {
 		return file, err
 	}
-	if strings.Trim(name, "0123456789abcdef") != "" || name == "" {
+	if !isID(name) {
 		return nil, hint(err, "nor is %q the beginning of the id of a lease or a job: rigmesh receipt list shows those of this node", name)
 	}
 	return fetch(c, k, name)
 }
+
+// isID says whether a name may be the beginning of the id of a lease or a job.
+func isID(name string) bool { return name != "" && strings.Trim(name, "0123456789abcdef") == "" }
 
 func readReceipt(name string, k console) ([]byte, error) {
 	in := k.in

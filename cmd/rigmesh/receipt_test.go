@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rigmesh/rigmesh/job/receipt"
 )
 
 // withReceipts is a fake node that holds the worked lease of proto/vectors.
@@ -99,6 +101,19 @@ func TestEachKindOfFileIsExported(t *testing.T) {
 		}
 		if _, stderr, code := f.rigmesh(args...); code != 1 || !strings.Contains(stderr, "exists") {
 			t.Errorf("again: exit code %d, %s", code, stderr)
+		}
+	}
+}
+
+func TestVerdictSaysWhatMakesAReceiptWorthLess(t *testing.T) {
+	var out strings.Builder
+	s := receipt.Summary{Proof: "signed by both", Simulated: true, SelfDealt: true, Disputed: []string{"another image", "no samples"}}
+	if err := verdict(&out, s); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\nSimulated: ", "\nSelf-dealt: ", "\nDisputed by the requester: another image; no samples.\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
 }

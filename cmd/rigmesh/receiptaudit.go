@@ -30,6 +30,9 @@ func receiptAudit(c *cli.Context, k console) error {
 		return err
 	}
 	if receipt.KindOf(file) == receipt.KindReceipt {
+		if _, err := p.Verify(file); err != nil {
+			return refusal(err)
+		}
 		return hint(fmt.Errorf("%s is a receipt alone, with nothing behind it to replay", name),
 			"a node that has the lease can give all of it: rigmesh receipt export --whole ID FILE")
 	}

@@ -117,7 +117,7 @@ func exportMonth(c *cli.Context, k console) error {
 			return err
 		}
 		if err := book.add(r.Role, r.Receipt); err != nil {
-			return err
+			return fmt.Errorf("receipt %d of %s: %w", len(book.Leases)+1, book.Month, err)
 		}
 	}
 	name := c.Args().First()
@@ -130,6 +130,9 @@ func exportMonth(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
+	if err := saveReceipt(name, k, content.Bytes()); err != nil {
+		return err
+	}
 	fmt.Fprintf(k.err, "%s: %d leases, earned %s credits, spent %s credits\n", book.Month, len(book.Leases), credits(book.EarnedMicro), credits(book.SpentMicro))
-	return saveReceipt(name, k, content.Bytes())
+	return nil
 }

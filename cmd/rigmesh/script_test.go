@@ -46,7 +46,7 @@ func writeReceipts(dir string) error {
 		return err
 	}
 	var v struct {
-		Good []struct{ Name, File string }
+		Good, Bad []struct{ Name, Why, File string }
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		return err
@@ -54,6 +54,11 @@ func writeReceipts(dir string) error {
 	names := map[string]string{
 		"a closed lease": "lease.receipt", "a lease with witnesses": "witnessed.receipt",
 		"a whole lease with samples": "lease.whole", "two acks of one beat": "fraud.equivocation",
+		"a closed lease: version 2": "newer.receipt", "a closed lease: the beat's signature is the ack's": "forged.receipt",
+	}
+	for _, b := range v.Bad {
+		b.Name += ": " + b.Why
+		v.Good = append(v.Good, b)
 	}
 	for _, g := range v.Good {
 		if name := names[g.Name]; name != "" {

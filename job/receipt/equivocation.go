@@ -116,13 +116,30 @@ func fault[M interface {
 	}, e.mine(v.Message().GetLeaseId())
 }
 
+// plural names the types of which two can be an equivocation.
+var plural = map[string]string{
+	string(statement.TypeBeat): "beats", string(statement.TypeAck): "acks", string(statement.TypeAttest): "attestations",
+}
+
+// told is what one of the statements says: of an attestation not what it costs, which it leaves out.
+func (f Fault) told(s Saying) string {
+	cost := fmt.Sprintf("%s, %s credits", span(s.CreditMS), job.FormatPrice(s.Amount))
+	switch statement.Type(f.Type) {
+	case statement.TypeAttest:
+		return fmt.Sprintf("%s of credit, head %s", span(s.CreditMS), short(s.Head))
+	case statement.TypeAck:
+		return cost + ", of beat " + short(s.Head)
+	default:
+		return cost + ", after head " + short(s.Head)
+	}
+}
+
 // Text writes the fault for people.
 func (f Fault) Text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "The %s %s signed two different %ss for %s of lease %s.\n", f.Role, f.Signer, f.Type, f.Slot, f.LeaseID)
+	fmt.Fprintf(&b, "The %s %s signed two different %s for %s of lease %s of network %s.\n", f.Role, f.Signer, plural[f.Type], f.Slot, f.LeaseID, f.Network)
 	for i, s := range f.Said {
-		fmt.Fprintf(&b, "  %s  %s, %s credits, after %s (statement %s)\n", []string{"one  ", "other"}[i],
-			span(s.CreditMS), job.FormatPrice(s.Amount), short(s.Head), short(s.Hash))
+		fmt.Fprintf(&b, "  %s  %s (statement %s)\n", []string{"one  ", "other"}[i], f.told(s), short(s.Hash))
 	}
 	b.WriteString("Nobody who follows the protocol does that, not even after a crash.\n")
 	_, err := io.WriteString(w, b.String())

@@ -61,7 +61,7 @@ func TestEquivocationSaysWhoSignedWhatTwice(t *testing.T) {
 	}{
 		{twoBeatsForOneInterval(t), "worker", "interval 2", "22.5s"},
 		{twoAcksOfOneBeat(t), "requester", "heartbeat 2", "two different acks for heartbeat 2"},
-		{twoHeadsOfOneBeat(t), "witness", "heartbeat 1", "two different attests"},
+		{twoHeadsOfOneBeat(t), "witness", "heartbeat 1", "two different attestations for heartbeat 1"},
 	} {
 		f, err := receipt.VerifyEquivocation(must(receipt.MarshalEquivocation(c.proof)))
 		if err != nil || f.Role != c.role || f.Slot != c.slot || f.Said[0].Hash == f.Said[1].Hash {

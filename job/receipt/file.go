@@ -115,6 +115,9 @@ func unpack(k Kind, file []byte, m interface {
 	proto.Message
 	GetVersion() uint32
 }) error {
+	if len(file) == 0 {
+		return fmt.Errorf("%w: it is empty", ErrNotReceipt)
+	}
 	if KindOf(file) != k {
 		return ErrNotReceipt
 	}
