@@ -19,7 +19,8 @@ const beatNotes = `Figures of the rules are Go benchmarks on one core, without j
 parties is six Ed25519 signatures, which the row below it times alone: what is beyond them is reading the file. They are
 checked one by one, because a batch accepts signatures that a single check refuses. Exposure is no figure of a run: the simulated
 days of job/session hold it (docs/heartbeats.md). Of checking each seal by its own proof, half is testing
-their primes and half the product of all of them; one proof for all has one prime.`
+their primes and half the product of all of them; one proof for all has one prime. Where a goal is missed, docs/heartbeats.md
+says from a profile what the time goes into.`
 
 // benchmarks are results of go test -bench: by package, name and unit.
 type benchmarks map[string]samples
