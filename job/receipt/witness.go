@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/protobuf/proto"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -108,20 +107,16 @@ func (e *checked) inTree(a *leasev1.Attest, path []uint32, hashes [][]byte, used
 		}
 		return nil
 	}
-	proof := make(tlog.RecordProof, 0, len(path))
+	proof := make([][]byte, 0, len(path))
 	for _, at := range path {
-		if uint64(at) >= uint64(len(hashes)) || len(hashes[at]) != tlog.HashSize {
+		if uint64(at) >= uint64(len(hashes)) {
 			return fmt.Errorf("its path names a hash that is not there: %w", ErrChain)
 		}
 		used[at] = true
-		proof = append(proof, tlog.Hash(hashes[at]))
+		proof = append(proof, hashes[at])
 	}
-	if e.beat.GetSeq() > 1<<40 { // no lease is that long
-		return fmt.Errorf("its path: %w", ErrChain)
-	}
-	size, leaf := int64(e.beat.GetSeq())+1, int64(a.GetSeq())+1
-	if err := tlog.CheckRecord(proof, size, tlog.Hash(e.beat.GetTreeRoot()), leaf, tlog.RecordHash(a.GetHead())); err != nil {
-		return fmt.Errorf("its head is not in the tree: %w", ErrChain)
+	if err := heartbeat.CheckPath(proof, e.beat.GetSeq()+1, e.beat.GetTreeRoot(), a.GetSeq()+1, a.GetHead()); err != nil {
+		return fmt.Errorf("%w: %w", err, ErrChain)
 	}
 	return nil
 }
