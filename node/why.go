@@ -31,7 +31,8 @@ func (w why) ExplainWorker() *controlv1.ExplainWorkerResponse {
 		return resp
 	}
 	resp.Worker, resp.Draining = true, w.n.draining.Load()
-	resp.Devices, resp.FreeDevices = uint32(len(w.n.devices.All())), uint32(len(w.n.devices.Free()))
+	all, lent := len(w.n.devices.All()), len(w.n.devices.Lent())
+	resp.Devices, resp.FreeDevices, resp.WithheldDevices = uint32(all), uint32(len(w.n.devices.Free())), uint32(max(0, all-lent))
 	resp.Leases = uint32(w.n.worker.Live())
 	jobs, total := w.n.worker.Heard()
 	resp.HeardCount = total

@@ -53,8 +53,13 @@ func became(h *controlv1.HeardJob) string {
 // idle is one sentence about why devices of this machine do nothing, from what was heard
 // within the last hour.
 func idle(w *controlv1.ExplainWorkerResponse, now time.Time) string {
-	if w.FreeDevices == 0 {
-		return "busy: every device is leased"
+	switch {
+	case w.Devices == 0:
+		return "there is no device to lend: rigmesh status and rigmesh doctor say why"
+	case w.FreeDevices == 0 && w.Leases == 0 && w.WithheldDevices > 0:
+		return "nothing is lent at the moment: rigmesh status says why"
+	case w.FreeDevices == 0:
+		return "busy: every device that is lent is leased" + withheld(w)
 	}
 	var parts []string
 	if w.Draining {
@@ -68,7 +73,15 @@ func idle(w *controlv1.ExplainWorkerResponse, now time.Time) string {
 	} else {
 		parts = append(parts, fmt.Sprintf("of %s heard in the last hour ", several(uint32(len(recent)), "job"))+strings.Join(tally(recent), ", "))
 	}
-	return fmt.Sprintf("%s of %s idle because %s", several(w.FreeDevices, "device"), fmt.Sprint(w.Devices), strings.Join(parts, "; "))
+	return fmt.Sprintf("%s of %d idle because %s%s", several(w.FreeDevices, "device"), w.Devices, strings.Join(parts, "; "), withheld(w))
+}
+
+// withheld is the end of a sentence about devices of which the owner lends only some.
+func withheld(w *controlv1.ExplainWorkerResponse) string {
+	if w.WithheldDevices == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d of %d not lent at the moment: rigmesh status says why", w.WithheldDevices, w.Devices)
 }
 
 // tally counts what became of jobs, in words.

@@ -133,6 +133,8 @@ func explain(r marketv1.DeclineReason, ds []*marketv1.Decline, w Wants) (detail,
 		return "not in " + strings.Join(w.Regions, " or "), "allow other regions"
 	case marketv1.DeclineReason_DECLINE_REASON_STAMP:
 		return "asked for a proof of work", "ask again with --wait: the announcement then carries one"
+	case marketv1.DeclineReason_DECLINE_REASON_LIMIT:
+		return cmp.Or(said(ds), "at the limit for a requester it does not know"), "wait for your other lease there to end"
 	case marketv1.DeclineReason_DECLINE_REASON_IMAGE:
 		return explainImage(ds), "use an image that owners take, or a smaller one"
 	case marketv1.DeclineReason_DECLINE_REASON_DURATION:
@@ -141,7 +143,7 @@ func explain(r marketv1.DeclineReason, ds []*marketv1.Decline, w Wants) (detail,
 	if p, ok := phrases[r]; ok {
 		return p.detail, p.remedy
 	}
-	return said(ds), ""
+	return cmp.Or(said(ds), "gave no reason"), ""
 }
 
 func explainDuration(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
@@ -156,7 +158,7 @@ func explainDuration(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 
 // phrases explain the reasons that have no number in them.
 var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
-	marketv1.DeclineReason_DECLINE_REASON_SIMULATED: {"only simulated GPUs", "allow simulated GPUs, to try things out"},
+	marketv1.DeclineReason_DECLINE_REASON_SIMULATED: {"only simulated GPUs", "allow them with --simulated, to try things out"},
 	marketv1.DeclineReason_DECLINE_REASON_MACHINE:   {"too little CPU, memory or disk", "ask for less CPU, memory or disk"},
 	marketv1.DeclineReason_DECLINE_REASON_FULL:      {"no room on the worker's disk", "wait, ask for less disk, or ask other workers"},
 	marketv1.DeclineReason_DECLINE_REASON_PLATFORM:  {"another platform", "use an image of another platform"},
@@ -165,7 +167,6 @@ var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
 	marketv1.DeclineReason_DECLINE_REASON_GONE:      {"awarded to somebody else meanwhile", "try again"},
 	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:   {"found the announcement expired", "check this machine's clock"},
 	marketv1.DeclineReason_DECLINE_REASON_INVALID:   {"found the announcement invalid", "check that both run the same version and network"},
-	marketv1.DeclineReason_DECLINE_REASON_LIMIT:     {"at the limit for a requester it does not know", "wait for your other lease there to end"},
 	marketv1.DeclineReason_DECLINE_REASON_STANDING:  {"awarded by this node before, which then never came", "they forget within hours"},
 	marketv1.DeclineReason_DECLINE_REASON_UNREACHABLE: {
 		"not reachable without a relay", "open a port, or ask workers that are reachable directly"},
@@ -203,10 +204,7 @@ func explainBusy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 func explainPolicy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 	at := freeAt(ds)
 	if at.IsZero() {
-		if slices.ContainsFunc(ds, func(d *marketv1.Decline) bool { return d.GetText() != "" }) {
-			return said(ds), ""
-		}
-		return "against the owner's rules", ""
+		return cmp.Or(said(ds), "against the owner's rules"), ""
 	}
 	s := clock(at, w)
 	return "not lent by the owner until " + s, "wait until " + s

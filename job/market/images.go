@@ -1,6 +1,7 @@
 package market
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -67,8 +68,5 @@ func below(name string, list []string) bool {
 
 // explainImage words the declines of an image: what the first that says something says.
 func explainImage(ds []*marketv1.Decline) string {
-	if text := said(ds); text != noText {
-		return text
-	}
-	return "another image than the owner runs"
+	return cmp.Or(said(ds), "another image than the owner runs")
 }

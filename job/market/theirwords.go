@@ -10,14 +10,14 @@ import (
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
-// said is the first text there is, in the workers' own words.
+// said is the first text there is, in the workers' own words; "" when there is none.
 func said(ds []*marketv1.Decline) string {
 	for _, d := range ds {
 		if t := job.CleanText(d.GetText()); t != "" {
 			return t
 		}
 	}
-	return noText
+	return ""
 }
 
 // inTheirWords are the reasons of which the workers' own words say what they have instead.
@@ -28,7 +28,6 @@ var inTheirWords = map[marketv1.DeclineReason]bool{
 	marketv1.DeclineReason_DECLINE_REASON_PLATFORM: true,
 	marketv1.DeclineReason_DECLINE_REASON_REGION:   true,
 	marketv1.DeclineReason_DECLINE_REASON_DRIVER:   true,
-	marketv1.DeclineReason_DECLINE_REASON_LIMIT:    true,
 	marketv1.DeclineReason_DECLINE_REASON_INVALID:  true,
 	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:  true,
 }
@@ -54,6 +53,3 @@ func theirWords(ds []*marketv1.Decline) string {
 	}
 	return ": " + strings.Join(words, "; ")
 }
-
-// noText stands for a decline that says nothing.
-const noText = "gave no reason"

@@ -231,17 +231,18 @@ func (*ExplainWorkerRequest) Descriptor() ([]byte, []int) {
 }
 
 type ExplainWorkerResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Worker        bool                   `protobuf:"varint,1,opt,name=worker,proto3" json:"worker,omitempty"` // false: this node only rents
-	Devices       uint32                 `protobuf:"varint,2,opt,name=devices,proto3" json:"devices,omitempty"`
-	FreeDevices   uint32                 `protobuf:"varint,3,opt,name=free_devices,json=freeDevices,proto3" json:"free_devices,omitempty"`
-	Draining      bool                   `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
-	Leases        uint32                 `protobuf:"varint,5,opt,name=leases,proto3" json:"leases,omitempty"`
-	Heard         []*HeardJob            `protobuf:"bytes,6,rep,name=heard,proto3" json:"heard,omitempty"`                              // newest first
-	HeardCount    uint64                 `protobuf:"varint,7,opt,name=heard_count,json=heardCount,proto3" json:"heard_count,omitempty"` // since the node started, those beyond the list too
-	SinceMs       int64                  `protobuf:"varint,8,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`          // when the node started
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Worker          bool                   `protobuf:"varint,1,opt,name=worker,proto3" json:"worker,omitempty"` // false: this node only rents
+	Devices         uint32                 `protobuf:"varint,2,opt,name=devices,proto3" json:"devices,omitempty"`
+	FreeDevices     uint32                 `protobuf:"varint,3,opt,name=free_devices,json=freeDevices,proto3" json:"free_devices,omitempty"`
+	Draining        bool                   `protobuf:"varint,4,opt,name=draining,proto3" json:"draining,omitempty"`
+	Leases          uint32                 `protobuf:"varint,5,opt,name=leases,proto3" json:"leases,omitempty"`
+	Heard           []*HeardJob            `protobuf:"bytes,6,rep,name=heard,proto3" json:"heard,omitempty"`                                             // newest first
+	HeardCount      uint64                 `protobuf:"varint,7,opt,name=heard_count,json=heardCount,proto3" json:"heard_count,omitempty"`                // since the node started, those beyond the list too
+	SinceMs         int64                  `protobuf:"varint,8,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`                         // when the node started
+	WithheldDevices uint32                 `protobuf:"varint,9,opt,name=withheld_devices,json=withheldDevices,proto3" json:"withheld_devices,omitempty"` // which the owner does not lend at the moment
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ExplainWorkerResponse) Reset() {
@@ -326,6 +327,13 @@ func (x *ExplainWorkerResponse) GetHeardCount() uint64 {
 func (x *ExplainWorkerResponse) GetSinceMs() int64 {
 	if x != nil {
 		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *ExplainWorkerResponse) GetWithheldDevices() uint32 {
+	if x != nil {
+		return x.WithheldDevices
 	}
 	return 0
 }
@@ -454,7 +462,7 @@ const file_control_v1_market_proto_rawDesc = "" +
 	"submission\x18\x04 \x01(\v2\x1c.rigmesh.lease.v1.SubmissionR\n" +
 	"submission\x122\n" +
 	"\x06events\x18\x05 \x03(\v2\x1a.rigmesh.lease.v1.JobEventR\x06events\"\x16\n" +
-	"\x14ExplainWorkerRequest\"\x90\x02\n" +
+	"\x14ExplainWorkerRequest\"\xbb\x02\n" +
 	"\x15ExplainWorkerResponse\x12\x16\n" +
 	"\x06worker\x18\x01 \x01(\bR\x06worker\x12\x18\n" +
 	"\adevices\x18\x02 \x01(\rR\adevices\x12!\n" +
@@ -464,7 +472,8 @@ const file_control_v1_market_proto_rawDesc = "" +
 	"\x05heard\x18\x06 \x03(\v2\x1c.rigmesh.control.v1.HeardJobR\x05heard\x12\x1f\n" +
 	"\vheard_count\x18\a \x01(\x04R\n" +
 	"heardCount\x12\x19\n" +
-	"\bsince_ms\x18\b \x01(\x03R\asinceMs\"\x9d\x02\n" +
+	"\bsince_ms\x18\b \x01(\x03R\asinceMs\x12)\n" +
+	"\x10withheld_devices\x18\t \x01(\rR\x0fwithheldDevices\"\x9d\x02\n" +
 	"\bHeardJob\x12\x13\n" +
 	"\x05at_ms\x18\x01 \x01(\x03R\x04atMs\x12\x17\n" +
 	"\apeer_id\x18\x02 \x01(\tR\x06peerId\x12\x16\n" +
