@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,20 +126,21 @@ func (n *network) turnBack(cut string) {
 	n.mount()
 }
 
-// workerMoments at which the worker's power goes, and the codes that its job may then have: 125 is
-// that of a task that vanished.
+// workerMoments at which the worker's power goes, for how many seconds its task would run, and the
+// codes that its job may then have: 125 is that of a task that vanished.
 var workerMoments = []struct {
-	name  string
-	await func(n *network, job string)
-	codes []int
+	name    string
+	await   func(n *network, job string)
+	seconds int
+	codes   []int
 }{
 	{"a lease was signed", func(n *network, job string) {
 		n.awaitJob(job, "leased", func(j listed) bool { return j.Lease != "" })
-	}, []int{7, 125}}, // nobody can tell in advance whether the task has begun
+	}, 5, []int{7, 125}}, // nobody can tell in advance whether the task has begun
 	{"heartbeats were signed", func(n *network, job string) {
 		n.awaitJob(job, "beating", func(j listed) bool { return j.Beats >= 3 })
-	}, []int{125}},
-	{"the exit code was told", func(n *network, job string) { n.follow(job) }, []int{7}},
+	}, 3600, []int{125}},
+	{"the exit code was told", func(n *network, job string) { n.follow(job) }, 0, []int{7}},
 }
 
 // The power of a worker's machine goes: its node, its containerd, shims and tasks end at one
@@ -147,19 +149,19 @@ var workerMoments = []struct {
 func TestAPowerCutOfAWorkersMachineEndsItsTaskAndNothingElse(t *testing.T) {
 	for _, m := range sampled(workerMoments, 1) {
 		for range max(1, *diskRounds) {
-			t.Run(m.name, func(t *testing.T) { loseWorker(t, m.await, m.codes) })
+			t.Run(m.name, func(t *testing.T) { loseWorker(t, m.await, m.seconds, m.codes) })
 		}
 	}
 }
 
-func loseWorker(t *testing.T, moment func(*network, string), codes []int) {
+func loseWorker(t *testing.T, moment func(*network, string), seconds int, codes []int) {
 	n := prepare(t, binary)
 	n.onDisk(attic)
 	n.startWorker()
 	requester := n.startRequester()
 	who := n.status(attic).PeerID
 	job := n.detach("--disk", "16MiB", "-o", "/out:./out", "oci-archive:busybox.tar",
-		"sh", "-c", "echo begun; sleep 5; echo spoken | tee /out/word; exit 7")
+		"sh", "-c", fmt.Sprintf("echo begun; sleep %d; echo spoken | tee /out/word; exit 7", seconds))
 	moment(n, job)
 	n.Freeze(requester.PID())
 	cut := n.diskNow()

@@ -4,6 +4,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -34,6 +35,32 @@ func TestProcessesOfALabAreFoundAndCleared(t *testing.T) {
 	<-p.Done()
 	if left, err := l.Remains(); err != nil || !left.None() {
 		t.Fatalf("after Clear: %s, %v", left, err)
+	}
+}
+
+func TestATaskThatStandsStillIsCleared(t *testing.T) {
+	const freezer = "/sys/fs/cgroup/freezer"
+	if _, err := os.Stat(freezer); err != nil || os.Geteuid() != 0 {
+		t.Skip("needs root, and control groups version 1: under version 2 what stands still can be killed")
+	}
+	l := newLab(t)
+	p, err := l.Start("node", "-c", "exec sleep 3600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer := filepath.Base(l.Dir)[strings.LastIndex(filepath.Base(l.Dir), "-")+1:]
+	group := filepath.Join(freezer, "rigmesh-"+peer)
+	err = errors.Join(os.WriteFile(l.Path(peersFile), []byte(peer), 0o600), os.Mkdir(group, 0o755),
+		os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(p.PID())), 0),
+		os.WriteFile(filepath.Join(group, "freezer.state"), []byte("FROZEN"), 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Clear(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(group); !os.IsNotExist(err) {
+		t.Errorf("the control group is still there: %v", err)
 	}
 }
 
