@@ -204,7 +204,7 @@ func explainBusy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 func explainPolicy(ds []*marketv1.Decline, w Wants) (detail, remedy string) {
 	at := freeAt(ds)
 	if at.IsZero() {
-		return cmp.Or(said(ds), "against the owner's rules"), ""
+		return cmp.Or(said(ds), "against the owner's rules"), "ask other workers"
 	}
 	s := clock(at, w)
 	return "not lent by the owner until " + s, "wait until " + s

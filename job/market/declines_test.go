@@ -114,9 +114,11 @@ func TestTheHourIsTheRequesters(t *testing.T) {
 func TestTableHasARowForEachReasonAndARemedy(t *testing.T) {
 	declines := []*marketv1.Decline{
 		{Reason: gone}, {Reason: price, Price: 350_000}, {Reason: price, Price: 350_000},
+		{Reason: policy, Text: "the owner lends no network access"},
 	}
 	want := []DeclineRow{
 		{Reason: "price", Count: 2, Detail: "price floor 0.35 > your 0.30", Remedy: "offer at least 0.35"},
+		{Reason: "policy", Count: 1, Detail: "the owner lends no network access", Remedy: "ask other workers"},
 		{Reason: "gone", Count: 1, Detail: "awarded to somebody else meanwhile", Remedy: "try again"},
 	}
 	if diff := cmp.Diff(want, DeclineTable(declines, wants())); diff != "" {
