@@ -271,10 +271,9 @@ func (t *tenure) stepped() {
 		return
 	}
 	t.last.Store(now)
-	interval := time.Duration(t.terms.IntervalMs) * time.Millisecond
 	switch {
-	case now == lease.Suspect:
-		t.j.trouble("worker-silent", "no beat from the worker for an interval of %s", interval)
+	case now == lease.Suspect: // how long an interval is depends on what is paid
+		t.j.trouble("worker-silent", "no beat from the worker for a whole interval")
 	case now == lease.Suspended:
 		t.j.trouble("suspended", "no beat from the worker for %d intervals: it is not paid until it answers; the lease lapses after %s",
 			t.terms.MaxUnpaid, time.Duration(t.terms.AbsentGraceMs)*time.Millisecond)
