@@ -30,7 +30,7 @@ func (p *page) list(title string, items []string) {
 // Text writes the summary for people.
 func (s Summary) Text(w io.Writer) error {
 	var p page
-	s.facts(&p, "")
+	s.facts(&p, many(uint64(len(s.GPUs)), "device")+" (the whole lease says of what model)")
 	p.line("gaps", "%s", s.uncredited())
 	s.sums(&p)
 	p.list("What it does not prove:", s.limits())
@@ -41,7 +41,7 @@ func (s Summary) Text(w io.Writer) error {
 // Text writes the audit for people.
 func (a Audit) Text(w io.Writer) error {
 	var p page
-	a.facts(&p, counted(a.Devices))
+	a.facts(&p, cmp.Or(counted(a.Devices), many(uint64(len(a.GPUs)), "device")))
 	a.gaps(&p)
 	a.sums(&p)
 	p.line("replayed", "%s: every signature, sum and hash of the tree", many(a.Seals.Beats, "heartbeat"))
@@ -61,13 +61,13 @@ func (a Audit) Text(w io.Writer) error {
 	return err
 }
 
-// facts are who, what and when. Models are what the devices are, if that is known.
-func (s Summary) facts(p *page, models string) {
+// facts are who, what and when. Devices are how many there are of what, as far as that is known.
+func (s Summary) facts(p *page, devices string) {
 	p.line("lease", "%s", s.LeaseID)
 	p.line("network", "%s", s.Network)
 	p.line("worker", "%s, who lent", s.Worker)
 	p.line("requester", "%s, who rented", s.Requester)
-	gpu := fmt.Sprintf("%s, %s", cmp.Or(models, many(uint64(len(s.GPUs)), "device")), strings.Join(shortened(s.GPUs), " "))
+	gpu := fmt.Sprintf("%s, %s", devices, strings.Join(shortened(s.GPUs), " "))
 	if s.Simulated {
 		gpu += ", simulated: no real GPU was lent"
 	}
