@@ -59,7 +59,7 @@ func TestNodesDoNotGrowWithJobs(t *testing.T) {
 		jobs := rounds*atOnce - rounds/10*atOnce
 		growth := (last.heap - first.heap) / nodes * 1000 / jobs
 		t.Logf("a node grows by %d KiB with 1,000 jobs", growth>>10)
-		if jobs > 1000 && growth > 4<<20 { // most of it is what a requester shows of its jobs
+		if jobs > 1000 && growth > 2<<20 { // what a requester shows of its jobs, what either side has signed, and caches that fill
 			t.Error("it grows by more")
 		}
 	})
