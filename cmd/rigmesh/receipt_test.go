@@ -68,6 +68,25 @@ func TestMonthAsJSONSaysTheSame(t *testing.T) {
 	}
 }
 
+func TestMonthThatCannotBeSavedIsNotSummedUp(t *testing.T) {
+	f, name := withReceipts(t), filepath.Join(t.TempDir(), "january.csv")
+	if err := os.WriteFile(name, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := f.rigmesh("receipt", "export", "--month", "2027-01", name)
+	if code != 1 || !strings.Contains(stderr, "exists") || strings.Contains(stderr, "leases, earned") {
+		t.Errorf("over another file: exit code %d, %s", code, stderr)
+	}
+	f.receipt[len(f.receipt)-1] ^= 1
+	_, stderr, code = f.rigmesh("receipt", "export", "--month", "2027-01", name+".new")
+	if code != 1 || !strings.Contains(stderr, "receipt 1 of 2027-01: this receipt proves nothing: the file is damaged") || !strings.Contains(stderr, "rigmesh: hint: ") {
+		t.Errorf("with a damaged receipt: exit code %d, %s", code, stderr)
+	}
+	if _, err := os.Stat(name + ".new"); err == nil {
+		t.Error("a month with a damaged receipt was saved")
+	}
+}
+
 func TestReceiptOfTheNodeIsShownWithItsHeartbeats(t *testing.T) {
 	f := withReceipts(t)
 	f.missing = []string{"the samples of 3 heartbeats"}
