@@ -197,10 +197,11 @@ func (n *network) run(args ...string) result {
 	return n.rigmesh(append([]string{"run", "--data", laptop, "--bootstrap", n.bootstrap, "--simulated", "--interval", "1s"}, args...)...)
 }
 
-// detach starts a job and gives its id.
+// detach starts a job and gives its id. It waits for a bid for longer than a user would: two nodes
+// that have only just started meet when this machine lets them.
 func (n *network) detach(args ...string) string {
 	n.t.Helper()
-	r := n.run(append([]string{"-d", "-q"}, args...)...)
+	r := n.run(append([]string{"-d", "-q", "--wait", "2m"}, args...)...)
 	if r.code != 0 {
 		n.t.Fatalf("run -d exited with %d: %s", r.code, r.stderr)
 	}
