@@ -59,13 +59,6 @@ func (m Memory) Attach(ctx context.Context, id string, a runtime.Attachment) err
 
 // sit types what there is to type, and shows what is written meanwhile.
 func (t *task) sit(ctx context.Context, k *keyboard, a runtime.Attachment) error {
-	if a.Stdin != nil {
-		go func() {
-			if _, err := io.Copy(k, a.Stdin); err == nil && !k.terminal {
-				_ = k.to.Close()
-			}
-		}()
-	}
 	var shown sync.WaitGroup
 	if k.terminal {
 		t.mu.Lock()
@@ -82,6 +75,13 @@ func (t *task) sit(ctx context.Context, k *keyboard, a runtime.Attachment) error
 			r := &reader{ctx: ctx, cancel: cancel, task: t, stream: runtime.Stdout, offset: int64(len(before)), follow: true}
 			_, _ = io.Copy(orDiscard(a.Stdout), r)
 		})
+	}
+	if a.Stdin != nil { // not before: what answers it was not written earlier
+		go func() {
+			if _, err := io.Copy(k, a.Stdin); err == nil && !k.terminal {
+				_ = k.to.Close()
+			}
+		}()
 	}
 	select {
 	case <-t.ended:
