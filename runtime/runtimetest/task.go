@@ -92,7 +92,7 @@ func (t *task) clear() {
 // run executes the script and settles the exit.
 func (t *task) run() {
 	code, problem := t.execute()
-	t.mu.Lock()
+	t.lockThawed() // a task that stands still does not end
 	defer t.mu.Unlock()
 	if !t.dying {
 		t.exit.Code, t.exit.Error = code, problem
@@ -141,16 +141,16 @@ func (t *task) sleep(d time.Duration) bool {
 
 // thawed blocks while the task is paused and says whether it still lives.
 func (t *task) thawed() bool {
-	for {
-		t.mu.Lock()
-		paused, dying, change := t.state == runtime.Paused, t.dying, t.change
+	t.lockThawed()
+	defer t.mu.Unlock()
+	return !t.dying
+}
+
+// lockThawed locks the task once it is not paused, or about to die.
+func (t *task) lockThawed() {
+	for t.mu.Lock(); t.state == runtime.Paused && !t.dying; t.mu.Lock() {
+		change := t.change
 		t.mu.Unlock()
-		if dying {
-			return false
-		}
-		if !paused {
-			return true
-		}
 		<-change
 	}
 }
