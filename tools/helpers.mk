@@ -7,6 +7,9 @@ EMBED   := runtime/containerd/assets/bin
 .PHONY: helpers
 helpers: $(HELPERS:%=$(EMBED)/%.zst)
 
+# How they are built is a part of what they are.
+$(HELPERS:%=bin/helpers/%): tools/helpers.mk
+
 bin/helpers/runc: tools/runc/go.mod tools/runc/go.sum
 	@pkg-config --exists libseccomp || { echo 'runc needs libseccomp-dev and pkg-config' >&2; exit 1; }
 	cd tools/runc && CGO_ENABLED=1 go build -trimpath -tags 'seccomp netgo osusergo' -ldflags '-s -w -extldflags -static' -o ../../$@ github.com/opencontainers/runc
