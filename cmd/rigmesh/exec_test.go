@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,6 +76,39 @@ func fakeProgram(link *session.PipeEnd, start *leasev1.ExecStart) {
 	}
 	end := &leasev1.ExecEnded{Code: int32(code), TaskEnded: code == 137}
 	_ = link.Send(&leasev1.ExecReply{Reply: &leasev1.ExecReply_Ended{Ended: end}})
+}
+
+func TestAProgramThatSaysNothingIsLeftWhenItsCallerHasEnough(t *testing.T) {
+	f := startFakeNode(t)
+	client, err := control.Dial(t.Context(), f.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range 20 {
+		ctx, cancel := context.WithCancel(t.Context())
+		x, err := client.Exec(ctx, fakeJob, &leasev1.ExecStart{Args: []string{"cat"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Send(&leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Stdin{Stdin: []byte("word")}}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := x.Receive(); err != nil || string(r.GetStdout()) != "word" {
+			t.Fatalf("%v, %v", r, err)
+		}
+		over := make(chan error)
+		go func() {
+			_, err := x.Receive()
+			over <- err
+		}()
+		runtime.Gosched() // best when it waits already
+		cancel()
+		if err := <-over; err == nil {
+			t.Error("it said something")
+		}
+		x.Close()
+	}
 }
 
 // A job that runs again is attached to twice from one terminal.

@@ -123,17 +123,22 @@ func (c *Client) Exec(ctx context.Context, id string, start *leasev1.ExecStart) 
 	if err != nil {
 		return nil, fromWire(err)
 	}
+	x := &Execution{stream: stream, stop: context.AfterFunc(ctx, func() {
+		_ = stream.CloseRequest() // net/http does not look at ctx while it waits for what is sent next
+	})}
 	err = stream.Send(&controlv1.ExecRequest{JobId: id, Frame: &leasev1.ExecFrame{Frame: &leasev1.ExecFrame_Start{Start: start}}})
 	if err != nil && !errors.Is(err, io.EOF) { // what the node says instead comes with Receive
+		x.Close()
 		return nil, fromWire(err)
 	}
-	return &Execution{stream}, nil
+	return x, nil
 }
 
 // Execution is a program in a task, as its caller sees it. One goroutine may send while
 // another receives.
 type Execution struct {
 	stream *connect.BidiStreamForClientSimple[controlv1.ExecRequest, controlv1.ExecResponse]
+	stop   func() bool // watching its context
 }
 
 // Send says something to the program. io.EOF: it is over, and Receive says how.
@@ -153,6 +158,7 @@ func (x *Execution) Receive() (*leasev1.ExecReply, error) {
 
 // Close lets go of the program.
 func (x *Execution) Close() {
+	x.stop()
 	_ = x.stream.CloseRequest()
 	_ = x.stream.CloseResponse()
 }
