@@ -60,7 +60,7 @@ func lender(t *testing.T, root string) *Node {
 	t.Setenv("RIGMESH_TEST_FAULTS", filepath.Join(t.TempDir(), "faults"))
 	cfg := config.Default(t.TempDir())
 	cfg.Network, cfg.Worker, cfg.Listen = "test", true, []string{"/ip4/127.0.0.1/tcp/0"}
-	n, err := New(cfg, Parts{HostRoot: root, Runtime: runtimetest.New(), NoControl: true, Log: slog.New(slog.DiscardHandler)})
+	n, err := New(cfg, Parts{HostRoot: root, Runtime: runtimetest.New(t), NoControl: true, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

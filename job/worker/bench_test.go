@@ -70,7 +70,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	image, blobs := runtimetest.Image("test")
 	policy := worker.Policy{Floor: price, MaxDuration: 24 * time.Hour, MaxAbsentGrace: 10 * time.Minute}
-	return &bench{t: t, policy: policy, runtime: runtimetest.New(), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}, strangers: market.Strangers{Leases: 8, Budget: time.Hour}}
+	return &bench{t: t, policy: policy, runtime: runtimetest.New(t), journal: &sessiontest.Journal{}, dir: t.TempDir(), samples: t.TempDir(), image: image, peers: &peers{blobs: blobs}, strangers: market.Strangers{Leases: 8, Budget: time.Hour}}
 }
 
 // start starts a worker from what the journal, the disk and the runtime hold.

@@ -7,15 +7,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
 // Memory is a runtime whose tasks are goroutines that run scripts (see the package
-// comment). It may be used inside a testing/synctest bubble; remove or stop every task
-// before the bubble ends. Spec.Entrypoint, Limits, User and Workdir are ignored, and
-// what an image holds does not matter.
+// comment). It may be used inside a testing/synctest bubble. Spec.Entrypoint, Limits, User
+// and Workdir are ignored, and what an image holds does not matter.
 type Memory struct{ *state }
 
 var (
@@ -31,9 +31,15 @@ type state struct {
 	images map[string]runtime.Kept // pulled, by digest
 }
 
-// New gives an empty runtime.
-func New() Memory {
-	return Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]runtime.Kept)}}
+// New gives an empty runtime, whose tasks end with the test.
+func New(t testing.TB) Memory {
+	m := Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]runtime.Kept)}}
+	t.Cleanup(func() {
+		for id := range m.tasks {
+			_ = m.Remove(context.Background(), id) // there is nothing that it could fail at
+		}
+	})
+	return m
 }
 
 // Reopen gives another Runtime over the same tasks and images, as a restarted node would see.

@@ -17,7 +17,7 @@ func TestMemoryConformsInABubble(t *testing.T) {
 }
 
 func harness(t *testing.T) runtimetest.Harness {
-	m := runtimetest.New()
+	m := runtimetest.New(t)
 	image, blobs := runtimetest.Image("conform")
 	if err := m.Pull(t.Context(), image, blobs, nil); err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func newMachine(t *testing.T, w *wires, number int, s Setting) *Machine {
 	if s.Owner != nil {
 		s.Owner(&cfg)
 	}
-	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New(), images: s.Registry, quiet: s.Quiet}
+	return &Machine{t: t, devices: s.Machine, wires: w, number: number, cfg: cfg, key: key, seals: s.Seals, files: s.Files, Runtime: runtimetest.New(t), images: s.Registry, quiet: s.Quiet}
 }
 
 // Start runs a node on this machine.
