@@ -86,7 +86,7 @@ func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, 
 	return n.worker.Ask(ann)
 }
 
-func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed, wider int) error {
+func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed, wider int) (bool, error) {
 	return m.n.board.Publish(ctx, job.TierFor(need), ann, wider)
 }
 

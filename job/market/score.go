@@ -108,3 +108,12 @@ const (
 func Patience(first time.Duration) time.Duration {
 	return min(max(first, leastPatience), mostPatience)
 }
+
+// quietTrips are the round trips within which somebody answers who hears of a job at
+// second or third hand, and has to dial first.
+const quietTrips = 8
+
+// Quiet is how long nobody has said anything, after all who are known declined and the job was
+// announced, until nobody is expected to: the others live, for all that is known, no farther
+// away than the farthest of those.
+func Quiet(farthest time.Duration) time.Duration { return quietTrips * farthest }

@@ -3,6 +3,7 @@ package requester
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -43,7 +44,10 @@ func (a *auction) hear(an answer) {
 	if an.failed || a.heard[an.from] {
 		return
 	}
-	a.heard[an.from] = true
+	a.heard[an.from], a.news = true, time.Now()
+	if an.asked {
+		a.farthest = max(a.farthest, an.rtt)
+	}
 	switch v := an.answer.GetAnswer().(type) {
 	case *marketv1.Answer_Bid:
 		if err := a.takeBid(an, v.Bid); err != nil {

@@ -43,7 +43,7 @@ func (j *run) announce() (*auction, error) {
 	}
 	a := &auction{
 		j: j, signed: signed, hash: statement.HashPayload(string(statement.TypeAnnouncement), signed.Payload),
-		need: sub.Spec.Gpu, wants: Wants(sub), answers: make(chan answer, 64), began: time.Now(),
+		need: sub.Spec.Gpu, wants: Wants(sub), answers: make(chan answer, 64), told: make(chan bool), began: time.Now(),
 		questioned: map[peer.ID]bool{}, waiting: map[peer.ID]uint64{}, heard: map[peer.ID]bool{},
 	}
 	r.mu.Lock()
@@ -179,12 +179,17 @@ func (a *auction) publish(ctx context.Context) {
 	a.announced = true
 	a.pushes++
 	a.wg.Go(func() {
-		if err := a.j.r.Market.Announce(ctx, a.need, a.signed, wider); err != nil {
+		told, err := a.j.r.Market.Announce(ctx, a.need, a.signed, wider)
+		if err != nil {
 			a.j.log.Info("announce", "err", err)
 			return
 		}
 		if wider == 0 {
 			a.j.tellSearching(offers, true)
+		}
+		select {
+		case a.told <- told:
+		case <-ctx.Done():
 		}
 	})
 }

@@ -16,8 +16,8 @@ import (
 const (
 	// announceAfter is how long workers that are known are asked alone.
 	announceAfter = 200 * time.Millisecond
-	// widenAfter is how long those that heard it first are waited for, where not
-	// everybody did.
+	// widenAfter is how long those that heard it first are waited for: then it is announced
+	// to others, and where there are none it may be over.
 	widenAfter = 700 * time.Millisecond
 	// patience bounds one auction in which nobody bids.
 	patience = 3 * time.Second
@@ -81,10 +81,13 @@ type auction struct {
 	unasked    int                // answers nobody asked for
 	measured   int                // of those, whose distance was measured
 	offers     uint32
-	warm       bool // a fitting offer was known before the auction began
-	searched   bool // every known way to find an offer was tried
-	announced  bool // on gossip, or about to be
-	pushes     int  // so often
+	warm       bool          // a fitting offer was known before the auction began
+	searched   bool          // every known way to find an offer was tried
+	announced  bool          // on gossip, or about to be
+	pushes     int           // so often
+	told       chan bool     // each time it was announced: whether to anybody who had not heard of it
+	news       time.Time     // the last answer or announcement
+	farthest   time.Duration // that anybody who was asked is
 	bids       []bid
 	refused    []error // why bids cannot win
 	declines   int
@@ -202,8 +205,8 @@ func (a *auction) drain() {
 	}
 }
 
-// collect gathers bids until the best one is good enough, or until it has been long
-// enough. There is no fixed window: see hopes.
+// collect gathers bids until the best one is good enough, until everybody has said no,
+// or until it has been long enough. There is no fixed window: see hopes.
 func (a *auction) collect(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -236,12 +239,21 @@ func (a *auction) collect(ctx context.Context) error {
 				a.hear(an)
 				a.askOn(ctx)
 			}
+		case told := <-a.told:
+			switch {
+			case told:
+				a.news = time.Now()
+			case len(a.bids) == 0 && len(a.heard) > 0 && a.exhausted() && time.Since(a.news) >= market.Quiet(a.farthest):
+				return nil
+			}
 		case <-settled.C:
 			return nil
 		case <-end.C:
 			return nil
 		}
 		switch {
+		case len(a.bids) == 0 && a.j.sub.Worker != "" && a.exhausted():
+			return nil // nobody else is to serve
 		case len(a.bids) == 0:
 		case !a.hopes():
 			return nil
@@ -251,6 +263,9 @@ func (a *auction) collect(ctx context.Context) error {
 		}
 	}
 }
+
+// exhausted says whether everybody that can be found was asked, and answered or had the time to.
+func (a *auction) exhausted() bool { return a.searched && len(a.queue) == 0 && len(a.waiting) == 0 }
 
 // hopes says whether a better bid than the best so far may be on its way: from a
 // worker that was asked and whose offer promises it, from a search that has only

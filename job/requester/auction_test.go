@@ -197,6 +197,43 @@ func TestAWorkerThatIsFoundByGossipAloneMayServe(t *testing.T) {
 	})
 }
 
+func TestNobodyIsWaitedForOnceEverybodyDeclined(t *testing.T) {
+	const far = 300 * time.Millisecond
+	for name, tc := range map[string]struct {
+		rigs  []*rig
+		named bool
+		after time.Duration // until nobody bid; negative: it is served
+	}{
+		"the one that was named":                             {[]*rig{{decline: busy}}, true, 0},
+		"all that are known":                                 {[]*rig{{decline: busy}, {decline: busy}}, false, announceAfter + widenAfter},
+		"one far away that bids, known to nobody":            {[]*rig{{decline: busy, rtt: far}, {hidden: true, price: price, after: 5 * far}}, false, -1},
+		"one whose answer does not come":                     {[]*rig{{decline: busy}, {silent: true}}, false, announceAfter + 3*widenAfter},
+		"nobody known, and then one known to nobody bids":    {[]*rig{{hidden: true, price: price, after: 2 * time.Second}}, false, -1},
+		"nobody that answers":                                {[]*rig{{silent: true}}, false, patience},
+		"nobody known, and then one known to nobody is busy": {[]*rig{{hidden: true, decline: busy, after: 2 * time.Second}}, false, announceAfter + 3*widenAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, tc.rigs...)
+				b.start()
+				defer b.stop()
+				sub := b.submission()
+				if tc.named {
+					sub.Worker = b.market.rigs[0].id.String()
+				}
+				begun := time.Now()
+				_, end := b.run(sub)
+				switch after := time.Since(begun); {
+				case tc.after < 0 && end.Outcome != leasev1.Outcome_OUTCOME_EXITED:
+					t.Errorf("it ended %v", end)
+				case tc.after >= 0 && (end.Outcome != leasev1.Outcome_OUTCOME_NO_BID || after != tc.after):
+					t.Errorf("it ended %v after %s, not %s", end, after, tc.after)
+				}
+			})
+		})
+	}
+}
+
 func TestAStormOfDeclinesDrownsNoBid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &rig{price: price}

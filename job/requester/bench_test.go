@@ -187,9 +187,9 @@ func (n *network) Ask(ctx context.Context, id peer.ID, ann *marketv1.Signed) (*m
 func (n *network) Witnesses(int, []peer.ID) []peer.ID { return nil }
 func (n *network) RecordOf(peer.ID) []byte            { return nil }
 
-func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *marketv1.Signed, wider int) error {
+func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *marketv1.Signed, wider int) (bool, error) {
 	if wider > 0 {
-		return nil // everybody was told
+		return false, nil
 	}
 	n.mu.Lock()
 	n.announced++
@@ -201,7 +201,7 @@ func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *ma
 			}
 		}()
 	}
-	return nil
+	return true, nil
 }
 
 func (n *network) Withdraw(_ context.Context, losers []peer.ID, announced bool, signed *marketv1.Signed) {

@@ -65,8 +65,8 @@ type Market interface {
 	RecordOf(id peer.ID) []byte
 	// Announce tells workers that could serve the requirement: all of them, or in a large
 	// network a share. wider is how often it was called for this announcement before; it
-	// tells others each time, and nobody once all were told that ever are.
-	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed, wider int) error
+	// tells others each time. told is false once all were told that ever are.
+	Announce(ctx context.Context, need *marketv1.Requirement, announcement *marketv1.Signed, wider int) (told bool, err error)
 	// StampBits is the proof of work that announcements should carry now; 0: none.
 	StampBits() int
 	// Withdraw tells workers that their bids lost: everybody that heard the announcement,

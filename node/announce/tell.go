@@ -15,16 +15,16 @@ const maxTold = 256
 
 // Publish tells a tier of an announcement. wider is how often it was published before:
 // where a tier is split it reaches others each time, the own shard first. Where
-// everybody was told already it does nothing.
-func (b *Board) Publish(ctx context.Context, tier string, said *marketv1.Signed, wider int) error {
+// everybody was told already it does nothing, and told is false.
+func (b *Board) Publish(ctx context.Context, tier string, said *marketv1.Signed, wider int) (told bool, err error) {
 	topics := b.spread().Around(class(tier), b.Self)
 	if wider >= len(topics) {
-		return nil
+		return false, nil
 	}
 	hash := statement.HashPayload(said.Type, said.Payload)
 	before, _ := b.told.Get(hash)
 	b.told.Add(hash, append(before[:len(before):len(before)], topics[wider]))
-	return b.publish(ctx, topics[wider], said)
+	return true, b.publish(ctx, topics[wider], said)
 }
 
 // Withdraw tells whoever was told of an announcement that it is over.

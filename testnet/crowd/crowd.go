@@ -240,7 +240,8 @@ func (m *Member) announce() (statement.Hash, error) {
 func (m *Member) publish(signed *marketv1.Signed, wider int) (statement.Hash, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	return statement.HashPayload(string(statement.TypeAnnouncement), signed.Payload), m.board.Publish(ctx, tier, signed, wider)
+	_, err := m.board.Publish(ctx, tier, signed, wider)
+	return statement.HashPayload(string(statement.TypeAnnouncement), signed.Payload), err
 }
 
 func (m *Member) sign() (*marketv1.Signed, error) {
