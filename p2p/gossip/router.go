@@ -42,6 +42,14 @@ type Router struct {
 	waste *waste
 }
 
+func init() {
+	// Gossip looks for members again and again while a topic has few of them, which in a small
+	// network is for ever: first when a node has had the time to join its topics, then not
+	// every second, which was a third of an idle node's work.
+	pubsub.DiscoveryPollInitialDelay = 500 * time.Millisecond
+	pubsub.DiscoveryPollInterval = 3 * time.Second
+}
+
 // New attaches gossip to a host. It ends with the host.
 func New(h *p2p.Host, cfg Config) (*Router, error) {
 	if cfg.SeenTTL == 0 {
@@ -61,8 +69,7 @@ func New(h *p2p.Host, cfg Config) (*Router, error) {
 		pubsub.WithGossipSubParams(mesh()),
 	}
 	if cfg.Rendezvous != nil {
-		// Gossip looks for members every second while a topic has few of them. In a
-		// small network that is for ever, and each look is a walk through the DHT.
+		// Each look is a walk through the DHT.
 		rested, err := backoff.NewBackoffDiscovery(cfg.Rendezvous,
 			backoff.NewExponentialDecorrelatedJitter(time.Second, time.Minute, 3, rand.NewSource(time.Now().UnixNano())))
 		if err != nil {

@@ -18,6 +18,11 @@ const (
 	graylistThreshold = -400
 	rejectedWeight    = -10 // times the square of their number
 
+	// What counts for a peer or against it is forgotten after so long, in steps: each is a look
+	// at every peer there is.
+	forgotten = 10 * time.Minute
+	decayStep = 10 * time.Second
+
 	// A miner has twenty rigs behind one public address; more than that from
 	// one address looks like one person pretending to be many.
 	peersPerIP = 24
@@ -38,8 +43,8 @@ func scores(wasted func(peer.ID) float64) (*pubsub.PeerScoreParams, *pubsub.Peer
 		IPColocationFactorWhitelist: local,
 		BehaviourPenaltyWeight:      -10,
 		BehaviourPenaltyThreshold:   6,
-		BehaviourPenaltyDecay:       pubsub.ScoreParameterDecay(10 * time.Minute),
-		DecayInterval:               pubsub.DefaultDecayInterval,
+		BehaviourPenaltyDecay:       decay(),
+		DecayInterval:               decayStep,
 		DecayToZero:                 pubsub.DefaultDecayToZero,
 		RetainScore:                 time.Hour,
 	}
@@ -63,11 +68,16 @@ func topicScores() *pubsub.TopicScoreParams {
 		TimeInMeshQuantum:              time.Second,
 		TimeInMeshCap:                  300,
 		FirstMessageDeliveriesWeight:   0.5,
-		FirstMessageDeliveriesDecay:    pubsub.ScoreParameterDecay(10 * time.Minute),
+		FirstMessageDeliveriesDecay:    decay(),
 		FirstMessageDeliveriesCap:      50,
 		InvalidMessageDeliveriesWeight: rejectedWeight,
-		InvalidMessageDeliveriesDecay:  pubsub.ScoreParameterDecay(10 * time.Minute),
+		InvalidMessageDeliveriesDecay:  decay(),
 	}
+}
+
+// decay is what is left after each step.
+func decay() float64 {
+	return pubsub.ScoreParameterDecayWithBase(forgotten, decayStep, pubsub.DefaultDecayToZero)
 }
 
 func networks(cidrs ...string) []*net.IPNet {
