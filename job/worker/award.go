@@ -98,7 +98,7 @@ func (w *Worker) award(from peer.ID, req *leasev1.AwardRequest) (*marketv1.Signe
 	if err != nil {
 		return nil, err
 	}
-	if err := w.pass(a.terms.Message(), w.Now()); err != nil {
+	if err := w.pass(a.terms.Message()); err != nil {
 		return nil, err
 	}
 	if err := w.reserve(id, a.terms.Message().GpuTags); err != nil {

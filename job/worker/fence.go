@@ -2,7 +2,8 @@ package worker
 
 import (
 	"errors"
-	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -13,15 +14,19 @@ import (
 // So whoever has seen the later number takes and starts nothing under an earlier one,
 // in whatever order messages come through.
 
-const (
-	fenceLife = 48 * time.Hour // longer than an award may wait to be taken up
-	maxFences = 8192           // jobs remembered
-)
+// maxFences bounds for how many jobs that is remembered. The job without a new lease for longest
+// is forgotten first: awards are taken for BidLife, and a lease that nothing begins lapses.
+const maxFences = 8192
 
-// fence is the highest number seen for a job.
-type fence struct {
-	number uint64
-	until  time.Time
+// fences are the highest numbers signed, by job.
+type fences = lru.Cache[string, uint64]
+
+func newFences() *fences {
+	f, err := lru.New[string, uint64](maxFences)
+	if err != nil {
+		panic(err) // only a size below one
+	}
+	return f
 }
 
 // fenceKey names a job of a requester.
@@ -30,34 +35,26 @@ func fenceKey(t *leasev1.Terms) string { return string(t.Requester) + string(t.J
 var errFenced = errors.New("a later lease of this job was signed here")
 
 // pass takes in the number of terms that are about to be signed. The caller holds mu.
-func (w *Worker) pass(t *leasev1.Terms, now time.Time) error {
+func (w *Worker) pass(t *leasev1.Terms) error {
 	if t.Fence == 0 {
 		return nil // not numbered
 	}
-	if t.Fence <= w.fences[fenceKey(t)].number {
+	if highest, _ := w.fences.Peek(fenceKey(t)); t.Fence <= highest {
 		return refuse(marketv1.DeclineReason_DECLINE_REASON_GONE, "%v", errFenced)
 	}
-	w.raise(t, now)
+	w.raise(t)
 	return nil
 }
 
-// raise remembers a number. The caller holds mu.
-func (w *Worker) raise(t *leasev1.Terms, now time.Time) {
-	if len(w.fences) >= maxFences {
-		for key, f := range w.fences {
-			if f.until.Before(now) {
-				delete(w.fences, key)
-			}
-		}
-	}
-	if key := fenceKey(t); t.Fence > w.fences[key].number && len(w.fences) < maxFences {
-		w.fences[key] = fence{t.Fence, now.Add(fenceLife)}
+// raise remembers a number.
+func (w *Worker) raise(t *leasev1.Terms) {
+	if highest, _ := w.fences.Peek(fenceKey(t)); t.Fence > highest {
+		w.fences.Add(fenceKey(t), t.Fence)
 	}
 }
 
 // fenced says whether a later lease of the same job was signed here.
 func (w *Worker) fenced(t *leasev1.Terms) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return t.Fence > 0 && t.Fence < w.fences[fenceKey(t)].number
+	highest, _ := w.fences.Peek(fenceKey(t))
+	return t.Fence > 0 && t.Fence < highest
 }

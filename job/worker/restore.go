@@ -94,7 +94,7 @@ func (w *Worker) restore(h *history) error {
 		return err
 	}
 	if terms, err := statement.OpenRequesterTerms(req.Terms); err == nil {
-		w.raise(terms.Message(), h.award.At)
+		w.raise(terms.Message())
 	}
 	if h.removed {
 		return nil

@@ -87,7 +87,7 @@ type Worker struct {
 	bids      map[[16]byte]int64   // nonce of a taken bid → when it expires, Unix ms
 	bidAt     map[string]time.Time // when a device was last bid, by UUID
 	accounts  accounts
-	fences    map[string]fence // highest numbers of jobs' leases
+	fences    *fences
 	offerSeq  uint64
 	heard     heard
 	pace      pace          // of images
@@ -108,7 +108,7 @@ func New(c Config) *Worker {
 		self:      c.Key.Public().(ed25519.PublicKey),
 		tenancies: map[string]*tenancy{},
 		bids:      map[[16]byte]int64{},
-		fences:    map[string]fence{},
+		fences:    newFences(),
 		bidAt:     map[string]time.Time{},
 		declines:  rate.NewLimiter(declineRate, declineBurst),
 		failed:    make(chan error, 1),
