@@ -41,7 +41,11 @@ func (a *auction) hear(an answer) {
 	} else if a.unasked++; a.unasked > maxUnasked {
 		return
 	}
-	if an.failed || a.heard[an.from] {
+	if an.err != nil {
+		a.unreached = an.err
+		return
+	}
+	if a.heard[an.from] {
 		return
 	}
 	a.heard[an.from], a.news = true, time.Now()

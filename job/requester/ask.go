@@ -128,7 +128,7 @@ func (a *auction) ask(ctx context.Context, worker peer.ID) {
 		defer cancel()
 		start := time.Now()
 		got, err := a.j.r.Market.Ask(asking, worker, a.signed)
-		an := answer{from: worker, answer: got, rtt: time.Since(start), asked: true, failed: err != nil}
+		an := answer{from: worker, answer: got, rtt: time.Since(start), asked: true, err: err}
 		switch {
 		case err == nil:
 			if rtt := a.j.distance(asking, worker); rtt > 0 {

@@ -54,7 +54,7 @@ type answer struct {
 	answer *marketv1.Answer
 	rtt    time.Duration // 0: not known
 	asked  bool          // directly
-	failed bool          // asked, and nothing came
+	err    error         // asked, and nothing came
 }
 
 // bid is an acceptable bid.
@@ -90,6 +90,7 @@ type auction struct {
 	farthest   time.Duration // that anybody who was asked is
 	bids       []bid
 	refused    []error // why bids cannot win
+	unreached  error   // why the last worker that was asked did not answer
 	declines   int
 }
 
@@ -175,6 +176,8 @@ func (a *auction) nobody(refused error) error {
 		return fmt.Errorf("%w as was asked for: of %d bids one said %w", errNoBid, len(a.refused), a.refused[0])
 	case a.offers == 0 && a.declines == 0:
 		return fmt.Errorf("%w: no worker was found; this node is connected to %d others", errNoBid, a.j.r.Market.Connected())
+	case len(a.heard) == 0 && a.unreached != nil:
+		return fmt.Errorf("%w: no worker that was asked answered: %v", errNoBid, a.unreached)
 	}
 	return fmt.Errorf("%w: %d offers looked at, %d workers declined", errNoBid, a.offers, a.declines)
 }

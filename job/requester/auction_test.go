@@ -138,7 +138,7 @@ func TestALostCountersignatureIsAskedForWithTheSameBytesAfterARestart(t *testing
 
 func TestANamedWorkerIsTheOnlyOneAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, &rig{price: price}, &rig{price: price + 1})
+		b := newBench(t, &rig{price: price}, &rig{price: price + 1}, &rig{silent: true})
 		b.start()
 		defer b.stop()
 		sub := b.submission()
@@ -149,6 +149,11 @@ func TestANamedWorkerIsTheOnlyOneAsked(t *testing.T) {
 		}
 		if b.market.asked != 1 || b.market.announced != 0 {
 			t.Errorf("%d asked, %d announced", b.market.asked, b.market.announced)
+		}
+		sub = b.submission()
+		sub.Worker = b.market.rigs[2].id.String()
+		if _, end := b.run(sub); end.Outcome != leasev1.Outcome_OUTCOME_NO_BID || !strings.Contains(end.Sentence, "no worker that was asked answered: context deadline exceeded") {
+			t.Errorf("one that does not answer: ended %v", end)
 		}
 		sub = b.submission()
 		sub.Worker = "nobody"
