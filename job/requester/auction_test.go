@@ -349,6 +349,26 @@ func TestAJobCanBeStoppedWhileItsAwardIsOut(t *testing.T) {
 	})
 }
 
+func TestASubmissionStaysItsCallers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price}, &rig{price: price})
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.Spec.TimeoutMs, sub.Worker = 1000, b.market.rigs[0].id.String()
+		before := proto.CloneOf(sub)
+		id := b.submit(sub)
+		if !proto.Equal(sub, before) {
+			t.Errorf("it is %v after Submit, not %v", sub, before)
+		}
+		sub.Worker = b.market.rigs[1].id.String() // for the next one
+		events, _ := b.events(id)
+		if who, _ := leased(events); who != before.Worker {
+			t.Errorf("served by %s", who)
+		}
+	})
+}
+
 func TestASubmissionWithoutItsContentIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -135,7 +135,7 @@ func (r *Requester) start(j *run) {
 	})
 }
 
-// Submit takes a job. Every blob its spec names must be in the store.
+// Submit takes a job. Every blob its spec names must be in the store. The submission stays the caller's.
 func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, error) {
 	if err := job.CheckSpec(sub.GetSpec()); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
@@ -157,6 +157,7 @@ func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, 
 	if err != nil {
 		return "", err
 	}
+	sub = proto.CloneOf(sub)
 	if t := sub.Spec.TimeoutMs; t > 0 { // both are counted from the task's start
 		sub.MaxDurationMs = min(orElse(sub.MaxDurationMs, t), t)
 	}
