@@ -377,9 +377,7 @@ func TestMalformedFramesEndTheStreamAndNothingElse(t *testing.T) {
 			if _, err := io.WriteString(s, c.bytes); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.CloseWrite(); err != nil {
-				t.Fatal(err)
-			}
+			_ = s.CloseWrite() // fails where what is too large was cut off already
 			if err := <-got; !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
