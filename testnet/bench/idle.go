@@ -82,9 +82,9 @@ func (b *bench) idle(ctx context.Context) (section, error) {
 
 // idleNotes say what an idle node does.
 const idleNotes = `A worker and a requester that know each other: one connection each, the DHT server on. Before the first job; processor time
-is that of a minute. Nothing of it stands out in a profile of seven minutes of a worker: two fifths were the Go scheduler's, which woke up
-for timers; a third gossipsub's, which looks every second for members of each topic that has few, in vain
-in a small network; a tenth the devices', sampled every second.`
+is that of a minute. What a worker does is to wake up: every second for gossip's heartbeat and for a sample of its devices, every
+three to look for members of topics that have few, in vain in a small network. In a profile of seven minutes two fifths
+were the Go scheduler's, which wakes up for timers; while those members were looked for every second, a third was gossip's.`
 
 // memory is what a process has in RAM. Most of it is the program's file, which the
 // processes of one machine share; what is a process's own is shown beside.
