@@ -79,12 +79,7 @@ func fakeProgram(link *session.PipeEnd, start *leasev1.ExecStart) {
 }
 
 func TestAProgramThatSaysNothingIsLeftWhenItsCallerHasEnough(t *testing.T) {
-	f := startFakeNode(t)
-	client, err := control.Dial(t.Context(), f.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialFakeNode(t)
 	for range 20 {
 		ctx, cancel := context.WithCancel(t.Context())
 		x, err := client.Exec(ctx, fakeJob, &leasev1.ExecStart{Args: []string{"cat"}})
@@ -113,12 +108,7 @@ func TestAProgramThatSaysNothingIsLeftWhenItsCallerHasEnough(t *testing.T) {
 
 // A job that runs again is attached to twice from one terminal.
 func TestWhatIsTypedAfterTheEndOfAProgramIsForTheNext(t *testing.T) {
-	f := startFakeNode(t)
-	client, err := control.Dial(t.Context(), f.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := dialFakeNode(t)
 	in, keys := io.Pipe()
 	defer keys.Close()
 	var out bytes.Buffer

@@ -83,6 +83,17 @@ func startFakeNode(t *testing.T) *fakeNode {
 	return f
 }
 
+// dialFakeNode starts one, and is connected to it until the test ends.
+func dialFakeNode(t *testing.T) *control.Client {
+	t.Helper()
+	client, err := control.Dial(t.Context(), startFakeNode(t).dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
 func newFakeNode(dir string) (*fakeNode, error) {
 	store, err := blob.Open(filepath.Join(dir, "blobs"))
 	return &fakeNode{Store: store, dir: dir, receipt: []byte("not a receipt"), stops: make(chan bool, 4), down: make(chan bool, 1)}, err

@@ -35,8 +35,9 @@ type state struct {
 func New(t testing.TB) Memory {
 	m := Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]runtime.Kept)}}
 	t.Cleanup(func() {
-		for id := range m.tasks {
-			_ = m.Remove(context.Background(), id) // there is nothing that it could fail at
+		all, _ := m.List(context.Background())
+		for _, s := range all {
+			_ = m.Remove(context.Background(), s.ID) // there is nothing that either could fail at
 		}
 	})
 	return m
