@@ -243,10 +243,9 @@ func (a *auction) collect(ctx context.Context) error {
 				a.askOn(ctx)
 			}
 		case told := <-a.told:
-			switch {
-			case told:
+			if told {
 				a.news = time.Now()
-			case len(a.bids) == 0 && len(a.heard) > 0 && a.exhausted() && time.Since(a.news) >= market.Quiet(a.farthest):
+			} else if a.quiet() {
 				return nil
 			}
 		case <-settled.C:
@@ -269,6 +268,12 @@ func (a *auction) collect(ctx context.Context) error {
 
 // exhausted says whether everybody that can be found was asked, and answered or had the time to.
 func (a *auction) exhausted() bool { return a.searched && len(a.queue) == 0 && len(a.waiting) == 0 }
+
+// quiet says whether, after everybody was told, those that answered have said no and
+// nobody else is expected to answer.
+func (a *auction) quiet() bool {
+	return len(a.bids) == 0 && len(a.heard) > 0 && a.exhausted() && time.Since(a.news) >= market.Quiet(a.farthest)
+}
 
 // hopes says whether a better bid than the best so far may be on its way: from a
 // worker that was asked and whose offer promises it, from a search that has only
