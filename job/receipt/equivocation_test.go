@@ -83,7 +83,7 @@ func TestFaultOfALeaseIsProved(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.WorkerMs++
-	other := must(statement.Sign(workerKey, statement.TypeBeat, b))
+	other := padded(must(statement.Sign(workerKey, statement.TypeBeat, b)))
 	s.deaf = lease.Worker
 	s.step(lease.Requester, lease.BeatReceived{Beat: must(statement.Open[*leasev1.Beat](other, statement.TypeBeat, publicOf(workerKey)))})
 	l := s.lease[lease.Requester]

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
@@ -57,6 +59,7 @@ type sides struct {
 	lease map[lease.Role]lease.Lease
 	said  []*marketv1.Signed // everything that was signed, in order
 	deaf  lease.Role         // hears nothing
+	pads  lease.Role         // puts something of its own beside all that it says
 
 	config  map[lease.Role]lease.Config
 	records map[lease.Role][]lease.Recorded // the journals
@@ -91,10 +94,20 @@ func (s *sides) step(r lease.Role, ev lease.Event) {
 	s.records[r] = append(s.records[r], record)
 	for _, signed := range lease.Statements(effects) {
 		s.said = append(s.said, signed)
+		if r == s.pads {
+			signed = padded(signed)
+		}
 		if to := lease.Worker + lease.Requester - r; to != s.deaf {
 			s.step(to, s.event(r, signed))
 		}
 	}
+}
+
+// padded is a statement with a field beside it that nobody signed.
+func padded(s *marketv1.Signed) *marketv1.Signed {
+	out := proto.CloneOf(s)
+	out.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
+	return out
 }
 
 // exampleSamples are those of a task on one device that takes half of its time

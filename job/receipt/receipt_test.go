@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -39,6 +40,31 @@ func TestBothSidesHoldTheSameReceiptOfAClosedLease(t *testing.T) {
 	b := must(receipt.Marshal(s.lease[lease.Requester].Receipt()))
 	if !bytes.Equal(a, b) {
 		t.Error("they differ")
+	}
+}
+
+// Only payload and signature of what the other side says are kept: what else it puts
+// into the message around them would be in no file that verifies.
+func TestWhatTheOtherSidePutsBesideItsStatementsIsNotKept(t *testing.T) {
+	for _, pads := range []lease.Role{lease.Worker, lease.Requester} {
+		s := begin(t, exampleTerms())
+		s.pads = pads
+		s.tick(0xa0)
+		s.after(time.Second)
+		s.step(lease.Worker, lease.TaskRunning{})
+		s.after(12 * time.Second)
+		s.tick(0xa1)
+		s.exit()
+		for r, l := range s.lease {
+			chain := must(lease.Chain(s.config[r], time.UnixMilli(beginMs), s.records[r]))
+			whole := &leasev1.Whole{Version: 1, Receipt: l.Receipt(), Chain: chain}
+			if _, err := (receipt.Policy{}).VerifyWhole(must(receipt.MarshalWhole(whole))); err != nil {
+				t.Errorf("the %s pads: whole lease of the %s: %v", pads, r, err)
+			}
+			if _, err := receipt.Verify(must(receipt.Marshal(l.Receipt()))); err != nil {
+				t.Errorf("the %s pads: receipt of the %s: %v", pads, r, err)
+			}
+		}
 	}
 }
 

@@ -102,7 +102,7 @@ func (a *auction) takeBid(an answer, signed *marketv1.Signed) error {
 	}
 	err = market.Acceptable(a.wants, c)
 	if err == nil {
-		a.bids = append(a.bids, bid{Candidate: c, signed: signed})
+		a.bids = append(a.bids, bid{Candidate: c, signed: v.Signed()})
 	} else if a.refused = append(a.refused, err); len(a.refused) > maxDeclines {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
@@ -54,6 +55,10 @@ func (h *records) whole(id job.LeaseID) (*leasev1.Whole, error) {
 	if job.LeaseID(agreement.ID()) != id {
 		return nil, nil
 	}
+	bid, err := statement.OpenBid(req.Bid) // whose copy has nothing beside it
+	if err != nil {
+		return nil, err
+	}
 	chain, err := lease.Chain(lease.Config{Role: lease.Requester, Agreement: agreement}, h.leased.At, h.events)
-	return &leasev1.Whole{Version: 1, Chain: chain, Bid: req.Bid}, err
+	return &leasev1.Whole{Version: 1, Chain: chain, Bid: bid.Signed()}, err
 }

@@ -21,7 +21,9 @@ type Verified[M proto.Message] struct {
 // Message is what was said. Treat it as read-only: it is not copied.
 func (v Verified[M]) Message() M { return v.message }
 
-// Signed is the statement as it travelled: send these bytes on, no others.
+// Signed is the statement as it travelled: send these bytes on, no others. What came
+// beside type, payload and signature is not in it: nobody signed that, and no file
+// that is to verify may hold it.
 func (v Verified[M]) Signed() *marketv1.Signed { return v.signed }
 
 // Payload is the signed bytes.
@@ -47,7 +49,7 @@ func Open[M proto.Message](s *marketv1.Signed, t Type, signer ed25519.PublicKey)
 	if err != nil {
 		return Verified[M]{}, fmt.Errorf("open %s: %w", t, err)
 	}
-	return Verified[M]{message: m, signed: s, signer: signer}, nil
+	return Verified[M]{message: m, signed: bare(s), signer: signer}, nil
 }
 
 // OpenOffer opens an offer signed by the worker it names.
@@ -90,7 +92,12 @@ func openNamed[M proto.Message](s *marketv1.Signed, t Type, signer func(M) []byt
 	if err := CheckSignature(s, key); err != nil {
 		return Verified[M]{}, fmt.Errorf("open %s: %w", t, err)
 	}
-	return Verified[M]{message: m, signed: s, signer: key}, nil
+	return Verified[M]{message: m, signed: bare(s), signer: key}, nil
+}
+
+// bare is a statement without anything beside it.
+func bare(s *marketv1.Signed) *marketv1.Signed {
+	return &marketv1.Signed{Type: s.GetType(), Payload: s.GetPayload(), Signature: s.GetSignature()}
 }
 
 // decode checks everything but the signature.

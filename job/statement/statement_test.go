@@ -47,11 +47,28 @@ func TestWhatWasSignedOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !proto.Equal(v.Message(), ack()) || !bytes.Equal(v.Signer(), public(key)) || v.Signed() != s {
+	if !proto.Equal(v.Message(), ack()) || !bytes.Equal(v.Signer(), public(key)) || !proto.Equal(v.Signed(), s) {
 		t.Errorf("opened %v", v.Message())
 	}
 	if v.Hash() != statement.HashPayload("ack", s.Payload) {
 		t.Error("hash is not that of the payload under its type")
+	}
+}
+
+func TestWhatComesBesideAStatementIsLeftOut(t *testing.T) {
+	terms := sign(t, statement.TypeTerms, &leasev1.Terms{Version: 1, Worker: public(key)})
+	for _, s := range []*marketv1.Signed{sign(t, statement.TypeAck, ack()), terms} {
+		came := proto.CloneOf(s)
+		came.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
+		a, err := openAck(came)
+		opened := a.Signed()
+		if s == terms {
+			v, e := statement.OpenWorkerTerms(came)
+			opened, err = v.Signed(), e
+		}
+		if err != nil || !proto.Equal(opened, s) {
+			t.Errorf("%s: %v, %v", s.Type, opened, err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -49,6 +50,10 @@ func (h *history) whole() (*leasev1.Whole, error) {
 	if err != nil {
 		return nil, err
 	}
+	bid, err := statement.OpenBid(req.Bid) // whose copy has nothing beside it
+	if err != nil {
+		return nil, err
+	}
 	chain, err := lease.Chain(lease.Config{Role: lease.Worker, Agreement: agreement}, h.award.At, h.events)
-	return &leasev1.Whole{Version: 1, Chain: chain, Bid: req.Bid}, err
+	return &leasev1.Whole{Version: 1, Chain: chain, Bid: bid.Signed()}, err
 }
