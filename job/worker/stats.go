@@ -41,11 +41,12 @@ func (w *Worker) Stats(ctx context.Context, from peer.ID, req *leasev1.StatsRequ
 // deviceStats are the lease's devices as they were read last.
 func (n *tenancy) deviceStats() []*leasev1.DeviceStats {
 	devices := n.devices()
-	newest := n.readings(devices)
+	readings := n.readings(devices)
 	var out []*leasev1.DeviceStats
 	for _, d := range devices {
 		s := &leasev1.DeviceStats{Model: d.Model, Simulated: d.Simulated, VramBytes: d.VRAM}
-		if r, ok := newest[d.UUID]; ok {
+		if rs := readings[d.UUID]; len(rs) > 0 {
+			r := rs[len(rs)-1]
 			s.ReadMs, s.Lacks = r.At.UnixMilli(), uint32(r.Lacks)
 			s.Utilization, s.MemoryBytes, s.PowerMw, s.Temperature = min(uint32(r.Utilisation), 100), r.MemoryUsed, uint64(r.Power), int32(r.Temperature)
 		}
@@ -54,20 +55,21 @@ func (n *tenancy) deviceStats() []*leasev1.DeviceStats {
 	return out
 }
 
-// readings are the last ones of some devices, by UUID; none that are of before now.
-func (n *tenancy) readings(devices []gpu.Device) map[string]gpu.Sample {
-	newest := map[string]gpu.Sample{}
+// readings are the last ones of some devices, by UUID, the oldest first; none that are
+// of before now.
+func (n *tenancy) readings(devices []gpu.Device) map[string][]gpu.Sample {
 	if n.w.Telemetry == nil {
-		return newest
+		return nil
 	}
+	of := map[string][]gpu.Sample{}
 	var uuids []string
 	for _, d := range devices {
 		uuids = append(uuids, d.UUID)
 	}
 	for _, r := range n.w.Telemetry.Samples(uuids, n.w.Now().Add(-freshFor)) {
-		newest[r.UUID] = r
+		of[r.UUID] = append(of[r.UUID], r)
 	}
-	return newest
+	return of
 }
 
 // loaded keeps how much of the processors a task had between two samples.

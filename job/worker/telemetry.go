@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"slices"
 	"time"
 
 	"github.com/rigmesh/rigmesh/gpu"
@@ -36,13 +35,18 @@ func (n *tenancy) readDevices(ctx context.Context, s *leasev1.Sample) {
 		return
 	}
 	devices := n.devices()
-	newest := n.readings(devices)
-	own, known := n.processes(ctx)
+	readings, known := n.readings(devices), n.listProcesses(ctx)
 	for _, d := range devices {
-		if r, ok := newest[d.UUID]; ok {
-			s.Devices = append(s.Devices, deviceSample(n.w.Network, r, own, known))
-			s.Driver = job.CleanText(string(d.Driver))
+		rs := readings[d.UUID]
+		if len(rs) == 0 {
+			continue
 		}
+		of := deviceSample(n.w.Network, rs[len(rs)-1])
+		if known {
+			of.Foreign, of.ForeignHash = foreign(n.own.Strangers(rs))
+		}
+		s.Devices = append(s.Devices, of)
+		s.Driver = job.CleanText(string(d.Driver))
 	}
 }
 
@@ -98,36 +102,37 @@ func (n *tenancy) devices() []gpu.Device {
 	return out
 }
 
-// processes are the task's own, as the host numbers them; false when nobody knows.
-func (n *tenancy) processes(ctx context.Context) ([]uint32, bool) {
+// listProcesses asks which processes of the host are the task's; false when nobody knows.
+func (n *tenancy) listProcesses(ctx context.Context) bool {
 	r, ok := n.w.Runtime.(ownProcesses)
 	if !ok {
-		return nil, false
+		return false
 	}
+	now := n.w.Now()
 	own, err := r.Processes(ctx, taskID(n.id))
-	return own, err == nil
+	if err != nil {
+		return false
+	}
+	n.own.Listed(now, own)
+	return true
 }
 
-func deviceSample(network string, r gpu.Sample, own []uint32, known bool) *leasev1.DeviceSample {
+func deviceSample(network string, r gpu.Sample) *leasev1.DeviceSample {
 	tag := statement.GPUTag(network, r.UUID)
-	d := &leasev1.DeviceSample{
+	return &leasev1.DeviceSample{
 		Tag: tag[:], Utilization: min(uint32(r.Utilisation), 100), MemoryBytes: r.MemoryUsed,
 		PowerMw: uint64(r.Power), PowerLimitMw: uint64(r.PowerLimit), EnergyCounterMj: r.Energy,
 		Temperature: int32(r.Temperature), ClockMhz: r.ClockSM, ThrottleReasons: uint64(r.Throttle),
 		XidCounter: uint64(r.Xids), EccCounter: r.ECCUncorrected, Lacks: uint32(r.Lacks),
 	}
-	if known {
-		d.Foreign, d.ForeignHash = foreign(r.Processes, own)
-	}
-	return d
 }
 
-// foreign counts the compute processes that are not the task's. Their names stay
-// here: the hash only ties the owner to what it could say about them later.
-func foreign(all []gpu.Process, own []uint32) (uint32, []byte) {
+// foreign counts the strangers that compute. Their names stay here: the hash
+// only ties the owner to what it could say about them later.
+func foreign(strangers []gpu.Process) (uint32, []byte) {
 	sum, count := sha256.New(), uint32(0)
-	for _, p := range all {
-		if p.Kind != gpu.ProcessCompute || slices.Contains(own, p.PID) {
+	for _, p := range strangers {
+		if p.Kind != gpu.ProcessCompute {
 			continue
 		}
 		count++

@@ -66,6 +66,68 @@ func TestDevicesAreReadAndOthersProcessesOnThemDisputed(t *testing.T) {
 	})
 }
 
+// twoPrograms is a runtime whose task is one process for ten seconds, and another after it.
+type twoPrograms struct {
+	runtime.Runtime
+	began time.Time
+}
+
+func (p twoPrograms) Processes(context.Context, string) ([]uint32, error) {
+	if time.Since(p.began) < 10*time.Second {
+		return []uint32{11}, nil
+	}
+	return []uint32{12}, nil
+}
+
+// behind reads devices a second before it is asked: what is there is the process of then, and
+// before the task the one that cleared the memory for it.
+type behind struct {
+	meter
+	*twoPrograms
+}
+
+func (b behind) Samples(uuids []string, since time.Time) []gpu.Sample {
+	all := b.meter.Samples(uuids, since)
+	for i := range all {
+		s := &all[i]
+		s.At = s.At.Add(-time.Second)
+		s.Processes = []gpu.Process{{PID: 12, Name: "eval", Kind: gpu.ProcessCompute}}
+		switch since := s.At.Sub(b.twoPrograms.began); {
+		case since < 0:
+			s.Processes[0] = gpu.Process{PID: 10, Name: "rigmesh-nvml", Kind: gpu.ProcessCompute}
+		case since < 10*time.Second:
+			s.Processes[0] = gpu.Process{PID: 11, Name: "train", Kind: gpu.ProcessCompute}
+		}
+	}
+	return all
+}
+
+func TestATaskOfTwoProgramsIsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		programs := &twoPrograms{}
+		b.telemetry = behind{meter{time.Now()}, programs}
+		b.wrap = func(r runtime.Runtime) runtime.Runtime { programs.Runtime = r; return programs }
+		b.start()
+		defer b.stop()
+		programs.began = time.Now()
+		s, id := running(b, nil, "sleep 20s", "exit 0")
+		<-s.Done()
+		time.Sleep(time.Second)
+		_, end := lastEvidence(t, b.kept.last())
+		all := &leasev1.Evidence{Samples: end.FirstSample + end.Samples}
+		for i, raw := range samplesOf(t, b, id, all) {
+			sample, err := evidence.Open(raw)
+			if err != nil || len(sample.Devices) != 1 || sample.Devices[0].Foreign != 0 {
+				t.Errorf("sample %d: %v, %v", i, sample, err)
+			}
+		}
+		if all.Samples < 20 {
+			t.Errorf("%d samples of 20 s", all.Samples)
+		}
+	})
+}
+
 // late gives no readings before a moment, as a reader that was only started.
 type late struct {
 	meter

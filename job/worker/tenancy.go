@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/session"
@@ -68,6 +69,7 @@ type tenancy struct {
 	execs    atomic.Int32            // programs beside its job
 	opened   atomic.Int32            // connections to ports of the task
 	load     atomic.Uint64           // of processors in the last second, in thousandths of a core
+	own      gpu.Own                 // processes of the task; of the goroutine that samples it
 	standing sync.Mutex              // over what changes still
 	still    atomic.Bool             // the requester has the task stand still
 	wished   chan struct{}           // nudges the task: still has changed

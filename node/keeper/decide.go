@@ -118,10 +118,10 @@ func (k *Keeper) tell(id string, do owner.Action, d owner.Decision) error {
 }
 
 // desktop are programs that draw on a device whenever somebody is logged in, and
-// are no use of it that anybody would miss.
+// are no use of it that anybody would miss; our own that clears its memory likewise.
 var desktop = []string{
 	"Xorg", "Xwayland", "X", "gnome-shell", "gnome-software", "mutter", "kwin_x11", "kwin_wayland", "plasmashell", "sddm", "sddm-greeter",
-	"gdm", "lightdm", "cinnamon", "xfwm4", "marco", "budgie-wm", "sway", "weston", "Hyprland", "picom", "compiz", "nvidia-persistenced", "nvidia-smi",
+	"gdm", "lightdm", "cinnamon", "xfwm4", "marco", "budgie-wm", "sway", "weston", "Hyprland", "picom", "compiz", "nvidia-persistenced", "nvidia-smi", "rigmesh-nvml",
 }
 
 // users are the processes on a device that are neither its lease's nor the desktop's,
@@ -130,19 +130,23 @@ func (k *Keeper) users(ctx context.Context, w *ward, holder string) (foreign []g
 	k.mu.Lock()
 	all := w.ring.newest().Processes
 	k.mu.Unlock()
-	var own []uint32
+	if w.holder != holder {
+		w.holder, w.own = holder, gpu.Own{}
+	}
 	if holder != "" && len(all) > 0 {
 		if k.Own == nil {
 			return nil, 0
 		}
-		var known bool
-		if own, known = k.Own(ctx, holder); !known {
+		asked := k.Now()
+		own, known := k.Own(ctx, holder)
+		if !known {
 			return nil, 0
 		}
+		w.own.Listed(asked, own)
 	}
 	for _, p := range all {
 		switch {
-		case slices.Contains(own, p.PID):
+		case w.own.Has(p.PID):
 			held += p.Memory
 		case !slices.Contains(desktop, p.Name):
 			foreign = append(foreign, p)

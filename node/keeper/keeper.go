@@ -75,7 +75,9 @@ type ward struct {
 	text     string
 	card     owner.Card
 	decision owner.Decision
-	settled  bool // decided once
+	settled  bool    // decided once
+	holder   string  // whose own is
+	own      gpu.Own // of the goroutine that decides: its holder's processes
 	foreign  []gpu.Process
 	since    time.Time // since when the decision is what it is
 }

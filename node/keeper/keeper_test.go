@@ -78,6 +78,12 @@ func open(t *testing.T, dir string, rules owner.Rules) *scene {
 }
 
 func (s *scene) start(rules owner.Rules) {
+	s.t.Helper()
+	s.run(rules, func(context.Context, string) ([]uint32, bool) { return []uint32{1}, true })
+}
+
+// run starts a keeper that asks own whose processes are whose.
+func (s *scene) run(rules owner.Rules, own Processes) {
 	books, err := gpu.NewReservations(cards())
 	if err != nil {
 		s.t.Fatal(err)
@@ -89,7 +95,7 @@ func (s *scene) start(rules owner.Rules) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.Serve(s.leases, func(context.Context, string) ([]uint32, bool) { return []uint32{1}, true })
+	s.Serve(s.leases, own)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
