@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/rigmesh/rigmesh/node/control"
@@ -45,21 +47,37 @@ func openReceipts(dir string, log *slog.Logger) (*receipts, error) {
 	return &receipts{dir, log, make(chan kept, foldsWaiting)}, nil
 }
 
-// Keep writes a receipt down. Keeping it again changes nothing.
+// Keep writes a receipt down. Keeping it again changes nothing. What both sides signed
+// is never lost for what witnesses said of it.
 func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
-	b, err := receipt.Marshal(rec)
+	b, sum, err := pack(rec)
+	if err != nil && len(rec.GetWitnessed()) > 0 {
+		r.log.Error("a receipt is kept without its attestations, with which it is none", "role", role, "err", err)
+		alone := proto.CloneOf(rec)
+		alone.Witnessed, alone.Hashes = nil, nil
+		b, sum, err = pack(alone)
+	}
 	if err != nil {
 		return err
-	}
-	sum, err := receipt.Verify(b)
-	if err != nil {
-		return fmt.Errorf("our own receipt does not verify: %w", err)
 	}
 	if err := journal.WriteFile(r.path(sum.LeaseID, role, receiptSuffix), b); err != nil {
 		return err
 	}
 	r.offerToFold(kept{role, b, sum})
 	return nil
+}
+
+// pack is the file of a receipt, which verifies.
+func pack(rec *leasev1.Receipt) ([]byte, receipt.Summary, error) {
+	b, err := receipt.Marshal(rec)
+	if err != nil {
+		return nil, receipt.Summary{}, err
+	}
+	sum, err := receipt.Verify(b)
+	if err != nil {
+		return nil, sum, fmt.Errorf("our own receipt does not verify: %w", err)
+	}
+	return b, sum, nil
 }
 
 // KeepProof writes the proof of an equivocation down.

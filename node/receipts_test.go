@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rigmesh/rigmesh/job/lease"
+	"github.com/rigmesh/rigmesh/job/receipt"
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
 	"github.com/rigmesh/rigmesh/node/control"
@@ -41,6 +42,31 @@ func served(t *testing.T, requester string) (r *leasev1.Receipt) {
 		r = ws.Lease().Receipt()
 	})
 	return r
+}
+
+func TestAReceiptIsKeptWithoutAttestationsThatDoNotFit(t *testing.T) {
+	r, err := openReceipts(filepath.Join(t.TempDir(), "receipts"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*leasev1.Receipt){
+		"garbage":  func(r *leasev1.Receipt) { r.Witnessed = []*leasev1.Witnessed{{Attest: []byte{1}}} },
+		"too much": func(r *leasev1.Receipt) { r.Witnessed = []*leasev1.Witnessed{{Attest: make([]byte, receipt.MaxSize)}} },
+		"neither":  func(r *leasev1.Receipt) { r.Witnessed, r.LastAck = []*leasev1.Witnessed{{}}, nil },
+	} {
+		rec := served(t, name)
+		spoil(rec)
+		err := r.Keep("worker", rec)
+		if (err == nil) != (name != "neither") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(rec.Witnessed) != 1 {
+			t.Errorf("%s: what was handed in has changed", name)
+		}
+	}
+	if lines, err := r.ListReceipts(); err != nil || len(lines) != 2 {
+		t.Errorf("%d receipts are kept, %v", len(lines), err)
+	}
 }
 
 func TestReceiptsAreFoundByTheBeginningOfAnId(t *testing.T) {

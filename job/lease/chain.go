@@ -21,6 +21,7 @@ type chain struct {
 	creditMS uint64         // cumulative, as co-signed
 	amount   uint64
 	heads    heartbeat.Heads   // all of them; nil without witnesses, and after a leap
+	credits  []uint64          // creditMS after each beat; nil as heads
 	nonces   [][]byte          // worker: of witnesses, in the last beat
 	unknown  bool              // the last beat itself is not known: see leap
 	evidence *leasev1.Evidence // of the last co-signed beat; never nil
@@ -55,6 +56,7 @@ func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 	}
 	if c.heads != nil {
 		next.heads = append(slices.Clip(c.heads), head)
+		next.credits = append(slices.Clip(c.credits), b.GetCreditMs())
 	}
 	return next
 }
@@ -63,7 +65,7 @@ func (c chain) extend(beat, ack *marketv1.Signed, b *leasev1.Beat) chain {
 // between nothing is known but what its head and tree say.
 func (c chain) leap(b *leasev1.Beat, tree heartbeat.Tree) chain {
 	c.head, c.tree, c.beats, c.unknown = statement.Hash(b.GetPrevHead()), tree, b.GetSeq(), true
-	c.beat, c.ack, c.seal, c.sealHash, c.heads = nil, nil, nil, nil, nil
+	c.beat, c.ack, c.seal, c.sealHash, c.heads, c.credits = nil, nil, nil, nil, nil, nil
 	return c
 }
 

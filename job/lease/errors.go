@@ -23,5 +23,6 @@ var (
 	ErrClose          = errors.New("another close than ours")
 	ErrSeal           = errors.New("not a seal of the last co-signed beat")
 	ErrWitness        = errors.New("not of a witness of this lease")
+	ErrAttest         = errors.New("attests to other credit than was co-signed")
 	ErrReplay         = errors.New("replay differs from the journal")
 )

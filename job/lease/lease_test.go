@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
@@ -177,6 +179,31 @@ func TestReplayRefusesAnotherStatementThanTheJournals(t *testing.T) {
 
 func bytesCopy(in []*marketv1.Signed) []*marketv1.Signed {
 	return append([]*marketv1.Signed(nil), in...)
+}
+
+// An earlier version recorded what this one refuses. The lease lives on without it.
+func TestReplayPassesOverWhatEarlierVersionsTook(t *testing.T) {
+	s := &scene{t: t, terms: testTerms(), now: epoch, offset: 10 * time.Second, lose: map[string]int{}, hold: map[string]int{}}
+	for _, line := range []string{"terms witnesses=1", "tick", "task running", "nonce", "sleep 80s"} {
+		if err := s.command(strings.Fields(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown := decoded(s.witness.shown.Beat).(*leasev1.Beat)
+	head := heartbeat.NextHead(s.witness.shown.Beat, s.witness.shown.Ack)
+	for r, side := range s.sides {
+		lie := must(side.lease.OpenAttest(must(statement.Sign(testKey('a'), statement.TypeAttest, &leasev1.Attest{
+			Version: 1, LeaseId: shown.LeaseId, Seq: shown.Seq, Head: head[:], TreeRoot: head[:], CreditMs: 1 << 63,
+		}))))
+		if _, _, err := side.lease.Step(s.now, lie); !errors.Is(err, ErrAttest) {
+			t.Errorf("%s: %v", r, err)
+		}
+		journal := append(slices.Clip(side.journal), Recorded{Now: s.now, Event: must(MarshalEvent(lie))})
+		l, err := Replay(side.config, epoch, journal)
+		if err != nil || fingerprint(l) != fingerprint(side.lease) {
+			t.Errorf("%s: %v, or another lease", r, err)
+		}
+	}
 }
 
 func TestReplayNeverSigns(t *testing.T) {

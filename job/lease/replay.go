@@ -2,6 +2,7 @@ package lease
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -41,8 +42,8 @@ func (l Lease) repeat(r Recorded) (Lease, error) {
 	if err != nil {
 		return Lease{}, fmt.Errorf("%w: %w", ErrReplay, err)
 	}
-	sign, missing := l.Sign, false
-	l.Sign = func(t statement.Type, payload []byte) *marketv1.Signed {
+	again, missing := l, false
+	again.Sign = func(t statement.Type, payload []byte) *marketv1.Signed {
 		for _, s := range r.Statements {
 			if s.GetType() == string(t) && bytes.Equal(s.GetPayload(), payload) {
 				return s
@@ -51,15 +52,23 @@ func (l Lease) repeat(r Recorded) (Lease, error) {
 		missing = true
 		return &marketv1.Signed{}
 	}
-	next, effects, err := l.Step(r.Now, ev)
+	next, effects, err := again.Step(r.Now, ev)
 	switch {
+	case outgrown(r, err):
+		return l, nil
 	case err != nil:
 		return Lease{}, fmt.Errorf("%w: %w", ErrReplay, err)
 	case missing:
 		return Lease{}, fmt.Errorf("%w: it holds no such statement", ErrReplay)
 	}
-	next.Sign = sign
+	next.Sign = l.Sign
 	return next, next.checkSaid(Statements(effects), r.Statements)
+}
+
+// outgrown says whether a record is of something that an earlier version took and this
+// one refuses. Nothing was signed for it, and the lease is as good without.
+func outgrown(r Recorded, err error) bool {
+	return len(r.Statements) == 0 && errors.Is(err, ErrAttest)
 }
 
 // checkSaid compares the statements of a repeated step with the record's, and

@@ -432,17 +432,21 @@ type watcher struct {
 	shown *leasev1.Shown
 }
 
-// attest has the witness sign for what it was shown last; "wrong" for another head.
+// attest has the witness sign for what it was shown last; "wrong" for another head, and
+// "more" for more credit.
 func (s *scene) attest(how string) {
 	beat, head := decoded(s.witness.shown.Beat).(*leasev1.Beat), heartbeat.NextHead(s.witness.shown.Beat, s.witness.shown.Ack)
 	tree := must(heartbeat.TreeFrom(beat.Seq+1, s.witness.shown.Tree))
-	if how == "wrong" {
+	switch how {
+	case "wrong":
 		head[0] ^= 1
+	case "more":
+		beat.CreditMs++
 	}
 	root, id := tree.Append(head).Root(), s.sides[Worker].lease.ID()
 	signed := must(statement.Sign(testKey('a'), statement.TypeAttest, &leasev1.Attest{
 		Version: 1, LeaseId: id[:], Seq: beat.Seq, Head: head[:], TreeRoot: root[:], Period: uint64(len(s.witness.asked) - 1),
-		FirstMs: epoch.UnixMilli(), AskedMs: s.now.UnixMilli(), AttestedMs: s.now.UnixMilli(),
+		CreditMs: beat.CreditMs, FirstMs: epoch.UnixMilli(), AskedMs: s.now.UnixMilli(), AttestedMs: s.now.UnixMilli(),
 	}))
 	for _, r := range []Role{Worker, Requester} {
 		s.step(r, must(s.sides[r].lease.OpenAttest(signed)))

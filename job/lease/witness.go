@@ -121,7 +121,8 @@ func (l Lease) OpenAttest(s *marketv1.Signed) (Attested, error) {
 	return Attested{attest: a}, err
 }
 
-// attestReceived keeps an attestation of one of the heads.
+// attestReceived keeps an attestation of one of the heads, at the credit of its beat: one
+// that says anything else would make the whole receipt one that nobody accepts.
 func (t *turn) attestReceived(a statement.Verified[*leasev1.Attest]) error {
 	m := a.Message()
 	if err := heartbeat.CheckAttest(m); err != nil {
@@ -139,6 +140,8 @@ func (t *turn) attestReceived(a statement.Verified[*leasev1.Attest]) error {
 		return ErrWitness // what it is about was forgotten
 	case !bytes.Equal(m.GetHead(), t.chain.heads[m.GetSeq()+1][:]):
 		return ErrHead
+	case m.GetCreditMs() != t.chain.credits[m.GetSeq()]:
+		return ErrAttest
 	}
 	if last := t.latest[m.GetWitness()]; last != nil && last.GetSeq() >= m.GetSeq() {
 		return ErrStale

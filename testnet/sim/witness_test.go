@@ -39,9 +39,9 @@ func watcher(t *testing.T, worker *Machine, number int, answer func(ed25519.Priv
 	return h.ID().String()
 }
 
-// liar is a witness that asks as an honest one does and then attests to another head
-// than it was shown.
-func liar(t *testing.T, worker *Machine, number int) (id string, asked *int) {
+// liar is a witness that asks as an honest one does and then attests, as the one of a
+// place in the terms, to something else than it was shown.
+func liar(t *testing.T, worker *Machine, number int, place uint32, change func(*leasev1.Attest)) (id string, asked *int) {
 	asked = new(int)
 	return watcher(t, worker, number, func(key ed25519.PrivateKey, c *stream.Conn) {
 		var f leasev1.WatchFrame
@@ -49,8 +49,8 @@ func liar(t *testing.T, worker *Machine, number int) (id string, asked *int) {
 			return
 		}
 		*asked++
-		lie := attestation(f.GetShown(), 2)
-		lie.Head[0] ^= 1
+		lie := attestation(f.GetShown(), place)
+		change(lie)
 		signed, _ := statement.Sign(key, statement.TypeAttest, lie)
 		_ = c.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Attest{Attest: signed}})
 		_ = c.Recv(&f) // until the worker goes
@@ -125,7 +125,7 @@ func TestALeaseWithThreeWitnessesOfWhichOneIsDeadAndOneLies(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
 		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090:1", Price: price}, Setting{}, Setting{})
 		honest, dead := m[2].ID(), m[3].ID()
-		lying, asked := liar(t, m[1], len(m))
+		lying, asked := liar(t, m[1], len(m), 2, func(a *leasev1.Attest) { a.Head[0] ^= 1 })
 		settle()
 		m[3].Stop()
 		sub := submission(t, m[0], "sleep 32m")
@@ -176,6 +176,23 @@ func TestALeaseWithThreeWitnessesOfWhichOneIsDeadAndOneLies(t *testing.T) {
 			t.Error("the liar was never shown a beat")
 		}
 		shows(t, "signed by both; witnessed 1 of 3", end.LeaseId, m[0], m[1])
+	})
+}
+
+func TestAWitnessThatAttestsToOtherCreditCostsNobodyAReceipt(t *testing.T) {
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{}, Setting{GPUs: "rtx-4090:1", Price: price}, Setting{})
+		lying, asked := liar(t, m[1], len(m), 1, func(a *leasev1.Attest) { a.CreditMs = 1 << 63 })
+		settle()
+		sub := submission(t, m[0], "sleep 5m")
+		sub.Witnesses = []string{m[2].ID(), lying}
+		_, events := finish(t, m[0], sub)
+		lease := exited(t, events, 0).LeaseId
+		agreed(t, m[0], m[1], lease)
+		if *asked == 0 {
+			t.Error("the liar was never shown a beat")
+		}
+		shows(t, "signed by both; witnessed 1 of 2", lease, m[0], m[1])
 	})
 }
 
