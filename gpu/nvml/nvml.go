@@ -164,7 +164,7 @@ func (c *Client) ask(ctx context.Context, req *nvmlv1.Request) (*nvmlv1.Reply, e
 		case reply, ok := <-p.replies:
 			switch {
 			case !ok:
-				return nil, fmt.Errorf("the helper ended: %w", p.wait())
+				return nil, p.last()
 			case reply.GetError() != nil:
 				return nil, sentinel(reply.GetError())
 			case reply.GetAlive() == nil:

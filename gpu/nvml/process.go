@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	nvmlv1 "github.com/rigmesh/rigmesh/proto/nvml/v1"
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -23,6 +24,7 @@ type process struct {
 	stdin   io.WriteCloser
 	replies chan *nvmlv1.Reply // closed when its output ends
 	gone    chan struct{}      // closed by end: nobody reads replies any more
+	ended   chan struct{}      // closed once end has seen the process end
 	kill    func()             // ends it at once, stopped or hanging as it may be
 	wait    func() error       // blocks until it ended, and says how
 
@@ -63,7 +65,7 @@ func startProcess(helper string, env []string) (*process, error) {
 
 // newProcess reads what comes from a helper until that ends.
 func newProcess(stdin io.WriteCloser, stdout io.Reader) *process {
-	p := &process{stdin: stdin, replies: make(chan *nvmlv1.Reply), gone: make(chan struct{})}
+	p := &process{stdin: stdin, replies: make(chan *nvmlv1.Reply), gone: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
 		defer close(p.replies)
 		frames := bufio.NewReader(stdout)
@@ -90,16 +92,39 @@ func (p *process) send(req *nvmlv1.Request) error {
 	return nil
 }
 
-// end kills the process and waits for it.
+// dying is how long the end of a process is waited for. One that sleeps in the kernel's
+// driver ends when that lets it, if ever, whatever it is sent.
+const dying = 2 * time.Second
+
+// end kills the process and waits for it, at most for dying; ended says when it is over.
 func (p *process) end() {
 	p.ending.Do(func() {
 		close(p.gone)
 		p.kill()
 		_ = p.stdin.Close()
-		for range p.replies { // until the reader has seen the end
+		go func() {
+			defer close(p.ended)
+			for range p.replies { // until the reader has seen the end
+			}
+			_ = p.wait()
+		}()
+		select {
+		case <-p.ended:
+		case <-time.After(dying):
 		}
-		_ = p.wait()
 	})
+}
+
+// last is how a process ended whose output has. ErrHang when it does not.
+func (p *process) last() error {
+	how := make(chan error, 1)
+	go func() { how <- p.wait() }()
+	select {
+	case err := <-how:
+		return fmt.Errorf("the helper ended: %w", err)
+	case <-time.After(dying):
+		return fmt.Errorf("%w: the helper says no more, and does not end", ErrHang)
+	}
 }
 
 // tail keeps the last of what is written to it.

@@ -39,6 +39,11 @@ func (p *puppet) sample() bool {
 
 // theatre is a client whose helpers are puppets.
 func theatre(play func(*puppet)) (*Client, *[]*puppet) {
+	return stage(play, func(p *puppet) { _ = p.out.Close() })
+}
+
+// stage is a theatre where die is what a puppet does that is killed.
+func stage(play, die func(*puppet)) (*Client, *[]*puppet) {
 	var all []*puppet
 	c := New(Config{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	c.start = func() (*process, error) {
@@ -47,7 +52,7 @@ func theatre(play func(*puppet)) (*Client, *[]*puppet) {
 		p := &puppet{started: time.Now(), out: out}
 		all = append(all, p)
 		proc := newProcess(stdin, stdout)
-		proc.kill = func() { p.ended = time.Now(); _ = out.Close() }
+		proc.kill = func() { p.ended = time.Now(); die(p) }
 		gone := make(chan struct{})
 		proc.wait = func() error { <-gone; return errors.New("exit status 139") }
 		go func() {
@@ -170,6 +175,75 @@ func TestAnAnswerThatDoesNotComeIsAHang(t *testing.T) {
 		}
 		if lived := (*all)[0].ended.Sub(begun); lived != setTimeout {
 			t.Errorf("the helper was ended after %s", lived)
+		}
+	})
+}
+
+// haunted is a theatre where a puppet that is killed goes on until the test lays it to rest, as a
+// process does that sleeps in the kernel's driver.
+func haunted(t *testing.T) (c *Client, all *[]*puppet, rest func()) {
+	t.Helper()
+	asleep := make(chan struct{})
+	c, all = stage(func(p *puppet) { <-asleep; _ = p.out.Close() }, func(*puppet) {})
+	return c, all, func() { close(asleep); synctest.Wait() }
+}
+
+func TestAHelperThatCannotBeKilledKeepsNobodyWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _, rest := haunted(t)
+		begun := time.Now()
+		if err := c.SetPowerLimit(t.Context(), "GPU-a", 100_000); !errors.Is(err, ErrHang) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(begun); took != setTimeout+dying {
+			t.Errorf("the answer took %s", took)
+		}
+		rest()
+	})
+}
+
+func TestAHelperThatCannotBeKilledIsReplacedWhenItHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, all, rest := haunted(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			_ = c.Watch(ctx, []gpu.Device{{UUID: "GPU-a"}}, &log{begun: time.Now()})
+		}()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if len(*all) != 1 {
+			t.Errorf("%d helpers sleep in the driver", len(*all))
+		}
+		rest()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(*all) < 2 {
+			t.Error("the helper is not replaced though it has ended")
+		}
+		cancel()
+		<-returned
+	})
+}
+
+func TestAWatchEndsWhenItIsToldThoughItsHelperCannotBeKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, late := range []time.Duration{time.Second, time.Minute} {
+			c, _, rest := haunted(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			returned := make(chan time.Time, 1)
+			go func() {
+				_ = c.Watch(ctx, []gpu.Device{{UUID: "GPU-a"}}, &log{begun: time.Now()})
+				returned <- time.Now()
+			}()
+			time.Sleep(late)
+			told := time.Now()
+			cancel()
+			if took := (<-returned).Sub(told); took > dying {
+				t.Errorf("%s after it was told", took)
+			}
+			rest()
 		}
 	})
 }

@@ -51,6 +51,7 @@ func (c *Client) Watch(ctx context.Context, devices []gpu.Device, w gpu.Watcher)
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, mostPause)
+		watch.bury(ctx)
 	}
 	return nil
 }
@@ -60,6 +61,25 @@ type watch struct {
 	client  *Client
 	health  *health
 	watcher gpu.Watcher
+	last    *process // nil before the first
+}
+
+// bury waits until the last helper has ended: where the driver let one fall asleep the
+// next would too, and none of them can be ended.
+func (w *watch) bury(ctx context.Context) {
+	if w.last == nil {
+		return
+	}
+	select {
+	case <-w.last.ended:
+		return
+	default:
+		w.client.cfg.Log.Warn("the process that reads the GPUs cannot be ended: it sleeps in the driver; no GPU is lent until that lets it go, which may take a restart of the machine")
+	}
+	select {
+	case <-w.last.ended:
+	case <-ctx.Done():
+	}
 }
 
 // once watches through one helper, until that fails or ctx ends.
@@ -68,6 +88,7 @@ func (w *watch) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.last = p
 	defer p.end()
 	period := uint32(w.client.cfg.Period.Milliseconds())
 	if err := p.send(&nvmlv1.Request{Want: &nvmlv1.Request_Watch{Watch: &nvmlv1.WatchRequest{PeriodMs: period}}}); err != nil {
@@ -84,7 +105,7 @@ func (w *watch) once(ctx context.Context) error {
 			return ctx.Err()
 		case reply, ok := <-p.replies:
 			if !ok {
-				return fmt.Errorf("it ended: %w", p.wait())
+				return p.last()
 			}
 			warned = false
 			quiet.Reset(silence)
