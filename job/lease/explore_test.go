@@ -364,6 +364,9 @@ func (x *explorer) step(w *world, r Role, name string, ev Event, alive bool) boo
 		var next Lease
 		next, done.effects, done.err = w.sides[r].Step(w.now, ev)
 		done.lease = knownOf(next)
+		if w.sides[r].Repeats(ev, next, done.effects) { // nothing of it is recorded: see session
+			done.lease = w.sides[r]
+		}
 		x.steps[key] = done
 	}
 	if done.err != nil {

@@ -91,6 +91,9 @@ func (s *side) step(now time.Time, ev Event) ([]Effect, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.lease.Repeats(ev, next, effects) {
+		return effects, nil
+	}
 	s.journal = append(s.journal, Recorded{Now: now, Event: must(MarshalEvent(ev)), Statements: Statements(effects)})
 	s.lease = next
 	return effects, nil

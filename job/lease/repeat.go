@@ -5,12 +5,15 @@ import marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 // Repeats says whether all that an event of the peer brought about is to say again what
 // this side has said before, or to show what it holds: nothing of that need be recorded,
 // and whoever repeats itself does not make the journal grow. Ask the lease as it was
-// before the event.
-func (l Lease) Repeats(ev Event, effects []Effect) bool {
+// before the event, about the one after it.
+func (l Lease) Repeats(ev Event, next Lease, effects []Effect) bool {
 	switch ev.(type) {
 	case Challenged, BeatReceived, CloseReceived:
 	default:
 		return false // others change what later steps do
+	}
+	if next.worker.floor != l.worker.floor {
+		return false // for what it forgot it must not sign, whatever comes
 	}
 	for _, ef := range effects {
 		switch ef := ef.(type) {

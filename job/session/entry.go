@@ -38,7 +38,7 @@ func (s *Session) step(ctx context.Context, ev lease.Event) ([]lease.Effect, err
 	if err != nil {
 		return nil, refused{err}
 	}
-	if was.Repeats(ev, effects) {
+	if was.Repeats(ev, next, effects) {
 		return effects, nil
 	}
 	event, err := lease.MarshalEvent(ev)
