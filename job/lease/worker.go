@@ -2,6 +2,7 @@ package lease
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -232,7 +233,10 @@ func (t *turn) adopt(last *marketv1.Signed) error {
 	if err := t.checkFrom(Requester, ack.Signer(), ack.Message().GetLeaseId()); err != nil {
 		return err
 	}
-	return t.takeAck(ack)
+	if err := t.takeAck(ack); !errors.Is(err, ErrAck) {
+		return err
+	}
+	return nil // of a beat that we forgot, if of any of ours: a resync tells
 }
 
 // takeAck extends the chain if the ack completes the open slot. Two acks for
