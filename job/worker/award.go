@@ -267,16 +267,6 @@ func (w *Worker) byTags(tags [][]byte) ([]string, error) {
 	return uuids, nil
 }
 
-// retake gives the devices of a lease back to it after a restart, whatever the
-// owner lends by now.
-func (w *Worker) retake(id job.LeaseID, tags [][]byte) error {
-	uuids, err := w.byTags(tags)
-	if err != nil {
-		return err
-	}
-	return w.Config.Devices.Retake(id.String(), uuids)
-}
-
 // begin countersigns, makes the lease durable, and only then lets it be known.
 func (w *Worker) begin(id job.LeaseID, a award) (*tenancy, error) {
 	now := w.Now()

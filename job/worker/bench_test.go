@@ -60,6 +60,7 @@ type bench struct {
 	peers     *peers
 	kept      receipts
 	devices   *gpu.Reservations
+	lost      int         // devices that are not there any more
 	unread    atomic.Bool // the requester has not all of the output yet
 
 	*worker.Worker
@@ -76,11 +77,18 @@ func newBench(t *testing.T) *bench {
 // start starts a worker from what the journal, the disk and the runtime hold.
 func (b *bench) start() {
 	b.t.Helper()
+	b.restore()
+	b.run()
+}
+
+// restore makes the worker; run lets it.
+func (b *bench) restore() {
+	b.t.Helper()
 	made, err := simulated.Make("rtx-4090:2", sessiontest.Public(workerKey))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if b.devices, err = gpu.NewReservations(made.Devices); err != nil {
+	if b.devices, err = gpu.NewReservations(made.Devices[b.lost:]); err != nil {
 		b.t.Fatal(err)
 	}
 	b.Worker = worker.New(worker.Config{
@@ -93,6 +101,9 @@ func (b *bench) start() {
 	if err := b.Restore(b.journal.Replay); err != nil {
 		b.t.Fatal(err)
 	}
+}
+
+func (b *bench) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.cancel, b.done = cancel, make(chan error, 1)
 	go func() { b.done <- b.Run(ctx) }()
@@ -174,7 +185,12 @@ func (b *bench) announce(key ed25519.PrivateKey, spec *marketv1.Spec) worker.Ann
 // prepare gets a bid and writes the terms that take it up.
 func (b *bench) prepare(key ed25519.PrivateKey, script ...string) *attempt {
 	b.t.Helper()
-	a := &attempt{b: b, key: key, spec: b.spec(script...)}
+	return b.bidFor(key, b.spec(script...))
+}
+
+func (b *bench) bidFor(key ed25519.PrivateKey, spec *marketv1.Spec) *attempt {
+	b.t.Helper()
+	a := &attempt{b: b, key: key, spec: spec}
 	got, err := b.Ask(b.announce(key, a.spec))
 	if err != nil || got.GetBid() == nil {
 		b.t.Fatalf("asked for a bid: %v, %v", got, err)

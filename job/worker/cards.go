@@ -18,12 +18,15 @@ type Cards interface {
 // prepareCards makes the lease's devices ready. It is done before a task and not
 // after it: however the last one ended, and whoever died then, this one finds nothing.
 func (n *tenancy) prepareCards(ctx context.Context) (runtime.Devices, error) {
-	if n.w.Cards == nil {
-		return runtime.Devices{}, nil
-	}
 	var uuids []string
 	for _, d := range n.w.Config.Devices.Held(n.id.String()) {
 		uuids = append(uuids, d.UUID)
+	}
+	if want := len(n.terms.GpuTags); len(uuids) != want {
+		return runtime.Devices{}, fmt.Errorf("make the devices ready: %d of %d are here", len(uuids), want)
+	}
+	if n.w.Cards == nil {
+		return runtime.Devices{}, nil
 	}
 	devices, err := n.w.Cards.Prepare(ctx, uuids)
 	if err != nil {

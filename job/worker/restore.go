@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -149,13 +150,28 @@ func (w *Worker) reopen(req *leasev1.AwardRequest, counter *marketv1.Signed, agr
 	}
 	id := job.LeaseID(terms.Hash())
 	a := award{request: req, terms: terms, spec: &spec, from: peerOf(agreement.Terms.Requester)}
+	n := w.newTenancy(id, a, counter, l)
 	if needsDevices(l.State()) {
 		if err := w.retake(id, agreement.Terms.GpuTags); err != nil {
-			// The card is gone. The task may still run; the lease goes on as it can.
 			w.Log.Warn("a leased device is not here any more", "lease", id.Short(), "err", err)
+			n.short = true
 		}
 	}
-	return w.newTenancy(id, a, counter, l), nil
+	return n, nil
+}
+
+// retake gives the devices of a lease that are still here back to it after a restart,
+// whatever the owner lends by now: its task may run on each of them.
+func (w *Worker) retake(id job.LeaseID, tags [][]byte) error {
+	var errs []error
+	for _, tag := range tags {
+		uuids, err := w.byTags([][]byte{tag})
+		if err == nil {
+			err = w.Config.Devices.Retake(id.String(), uuids)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // recall reads from the events how far the task had come.

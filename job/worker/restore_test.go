@@ -27,6 +27,12 @@ func running(b *bench, change func(*attempt), script ...string) (*session.Sessio
 	if change != nil {
 		change(a)
 	}
+	return b.take(a)
+}
+
+// take takes a bid up and runs the requester's side, connected.
+func (b *bench) take(a *attempt) (*session.Session, []byte) {
+	b.t.Helper()
 	l, id := b.lease(a.request())
 	s := deafTo(sessiontest.Requester(l, &sessiontest.Journal{}), b.unread.Load)
 	go func() { _ = s.Run(b.t.Context()) }()

@@ -118,6 +118,10 @@ func (t *task) begin(ctx context.Context) error {
 	case t.running:
 		return errGone
 	}
+	if t.s.short { // it is handed back as it is
+		<-ctx.Done()
+		return errStopped
+	}
 	if err := t.fetch(ctx); err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ type tenancy struct {
 	stranger      bool                  // it had not paid for anything when it was awarded
 	origins       []netip.Prefix        // of the requester
 	settled       bool
+	short         bool // a device of it was gone after a restart
 	log           *slog.Logger
 
 	session  *session.Session
@@ -131,6 +132,9 @@ func (n *tenancy) view() View {
 func (n *tenancy) run(ctx context.Context) error {
 	defer n.closeSamples()
 	n.resume(ctx)
+	if n.short {
+		n.w.wg.Go(func() { n.yield(ctx, 0, "a device of it is gone") })
+	}
 	if n.terms.SealSuite != job.SealNone {
 		n.w.wg.Go(func() { n.sealing(ctx) })
 	}
