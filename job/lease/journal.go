@@ -32,7 +32,7 @@ func journalled(ev Event) (*leasev1.JournalEvent, error) {
 	case StopAsked:
 		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_STOP_ASKED, GraceMs: ev.Grace.Milliseconds()}, nil
 	case ResyncReceived:
-		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_RESYNC_RECEIVED, Resync: ev.Resync}, nil
+		return &leasev1.JournalEvent{Kind: leasev1.JournalKind_JOURNAL_KIND_RESYNC_RECEIVED, Resync: looked(ev.Resync)}, nil
 	case Challenged:
 		e := verified(leasev1.JournalKind_JOURNAL_KIND_CHALLENGED, ev.Challenge)
 		e.Evidence = ev.Evidence

@@ -326,6 +326,84 @@ func FuzzUnmarshalEvent(f *testing.F) {
 	})
 }
 
+// A worker may show what it likes, as often as it likes: the requester records what
+// changes something, once, and of that nothing but what it looked at.
+func TestAResyncIsTakenOnce(t *testing.T) {
+	junk := [][]byte{bytes.Repeat([]byte{1}, 200<<10)}
+	later := func(interval uint64) func(*leasev1.Beat) {
+		return func(b *leasev1.Beat) { b.Interval = interval; b.ChallengeHash[0] ^= 1 }
+	}
+	for name, c := range map[string]struct {
+		behind bool // the worker shows one beat less than there is
+		slot   func(*leasev1.Beat)
+		taken  int
+	}{
+		"an older beat of its own":          {false, later(0), 0},
+		"one for the current interval":      {false, later(2), 1},
+		"one for the next":                  {false, later(3), 1},
+		"one for an interval in the future": {false, later(4), 0},
+		"one for an interval far away":      {false, later(1 << 63), 0},
+		"too few beats":                     {true, nil, 1},
+		"too few, and a beat":               {true, later(3), 1},
+	} {
+		s, b := challenged(t)
+		r := &leasev1.Resync{Beat: s.sides[Worker].lease.chain.beat, Ack: s.sides[Worker].lease.chain.ack, Tree: junk}
+		if c.behind {
+			r.Beat, r.Ack = nil, nil
+		}
+		if c.slot != nil {
+			c.slot(b)
+			r.SlotInterval, r.SlotBeat = b.Interval, must(statement.Sign(workerKey, statement.TypeBeat, b))
+		}
+		r.ProtoReflect().SetUnknown(bytes.Repeat([]byte{0xc0, 0x3e, 0x01}, 9000))
+		q := s.sides[Requester]
+		before := len(q.journal)
+		for range 3 {
+			if _, err := q.step(s.now, ResyncReceived{r}); err != nil && !errors.Is(err, ErrStale) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if n := len(q.journal) - before; n != c.taken {
+			t.Errorf("%s: recorded %d times, not %d", name, n, c.taken)
+		}
+		for _, rec := range q.journal[before:] {
+			if len(rec.Event) > 8<<10 {
+				t.Errorf("%s: a record of %d bytes", name, len(rec.Event))
+			}
+		}
+		s.checkReplay()
+	}
+}
+
+// What only says what is known already, or comes too soon, is not recorded.
+func TestANonceIsTakenOnceAndTheNextOneLater(t *testing.T) {
+	terms := testTerms()
+	terms.Witnesses = [][]byte{publicOf(testKey('a')), publicOf(testKey('b'))}
+	w := newSide(Worker, terms)
+	for _, c := range []struct {
+		at      time.Duration
+		witness uint32
+		nonce   byte
+		want    error
+	}{
+		{0, 0, 1, nil},
+		{time.Second, 0, 1, ErrStale},
+		{time.Second, 1, 1, nil},
+		{nonceRest - time.Millisecond, 0, 2, ErrStale},
+		{nonceRest, 0, 2, nil},
+		{nonceRest + time.Second, 0, 3, ErrStale},
+		{3 * nonceRest, 0, 2, ErrStale},
+		{3 * nonceRest, 0, 3, nil},
+	} {
+		if _, err := w.step(epoch.Add(c.at), NonceReceived{Witness: c.witness, Nonce: [32]byte{c.nonce}}); !errors.Is(err, c.want) {
+			t.Errorf("nonce %d of witness %d at %s: %v, not %v", c.nonce, c.witness, c.at, err, c.want)
+		}
+	}
+	if len(w.journal) != 4 {
+		t.Errorf("%d records", len(w.journal))
+	}
+}
+
 // FuzzResync feeds a requester what a worker may show it: nothing of that may
 // panic or be believed.
 func FuzzResync(f *testing.F) {

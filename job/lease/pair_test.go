@@ -210,7 +210,7 @@ func fingerprint(l Lease) [sha256.Size]byte {
 	for _, a := range l.attests {
 		b = append(b, a.signed.Signature...)
 	}
-	b = fmt.Append(b, len(l.chain.heads), len(l.latest), w.shown)
+	b = fmt.Append(b, len(l.chain.heads), len(l.latest), w.shown, w.came)
 	if r.open != nil {
 		b = fmt.Append(append(b, r.open.hash[:]...), r.open.shown)
 	}

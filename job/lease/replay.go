@@ -68,7 +68,7 @@ func (l Lease) repeat(r Recorded) (Lease, error) {
 // outgrown says whether a record is of something that an earlier version took and this
 // one refuses. Nothing was signed for it, and the lease is as good without.
 func outgrown(r Recorded, err error) bool {
-	return len(r.Statements) == 0 && errors.Is(err, ErrAttest)
+	return len(r.Statements) == 0 && (errors.Is(err, ErrAttest) || errors.Is(err, ErrStale))
 }
 
 // checkSaid compares the statements of a repeated step with the record's, and

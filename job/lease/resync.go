@@ -2,6 +2,8 @@ package lease
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"slices"
 	"time"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -38,12 +40,40 @@ func (t *turn) resync(r *leasev1.Resync) error {
 		return err
 	}
 	if t.Role == Requester && r.GetSlotBeat() != nil && !sameStatement(r.GetSlotBeat(), t.chain.beat) {
-		return t.takeSlot(r)
+		if err := t.takeSlot(r); err != nil {
+			return err
+		}
 	}
-	if t.chain.beats == before.chain.beats && len(t.effects) == 0 {
+	was, is := before.requester, t.requester
+	if t.chain.beats == before.chain.beats && is.floor == was.floor && is.open == was.open && len(t.effects) == 0 {
 		return ErrStale
 	}
 	return nil
+}
+
+// maxTree is how many complete subtrees a tree can have.
+const maxTree = 64
+
+// looked is a resync without what nobody looks at: whoever shows more does not have it
+// written down.
+func looked(r *leasev1.Resync) *leasev1.Resync {
+	out := &leasev1.Resync{
+		Beat: sized(r.GetBeat(), statement.TypeBeat), Ack: sized(r.GetAck(), statement.TypeAck),
+		SlotInterval: r.GetSlotInterval(), SlotBeat: sized(r.GetSlotBeat(), statement.TypeBeat),
+	}
+	odd := func(hash []byte) bool { return len(hash) != len(statement.Hash{}) }
+	if len(r.GetTree()) <= maxTree && !slices.ContainsFunc(r.GetTree(), odd) {
+		out.Tree = r.GetTree()
+	}
+	return out
+}
+
+// sized is a statement with nothing beside it, and nil when it is too large to be one.
+func sized(s *marketv1.Signed, t statement.Type) *marketv1.Signed {
+	if s.GetType() != string(t) || len(s.GetPayload()) > t.MaxSize() || len(s.GetSignature()) != ed25519.SignatureSize {
+		return nil
+	}
+	return &marketv1.Signed{Type: s.GetType(), Payload: s.GetPayload(), Signature: s.GetSignature()}
 }
 
 // takeShown compares the peer's last co-signed beat with our own.
@@ -177,6 +207,9 @@ func (t *turn) takeSlot(r *leasev1.Resync) error {
 	}
 	if open != nil && bytes.Equal(b.GetChallengeHash(), open.hash[:]) {
 		return t.beatReceived(beat, nil)
+	}
+	if b.GetInterval() > t.intervalAt(t.now)+1 {
+		return nil // it was challenged for no such interval: all to come would be used up
 	}
 	t.requester.floor = max(t.requester.floor, b.GetInterval()+1)
 	if open != nil && open.interval <= b.GetInterval() {

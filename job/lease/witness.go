@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -27,6 +28,10 @@ type attested struct {
 	content *leasev1.Attest
 }
 
+// nonceRest is for how long a nonce that waits is not replaced: a witness that gives out
+// others all the time does not have each of them written down.
+const nonceRest = time.Minute
+
 // nonceReceived keeps a witness's nonce for the next beat; a later one replaces it.
 func (t *turn) nonceReceived(ev NonceReceived) error {
 	if t.phase != phaseWaiting && t.phase != phaseLive {
@@ -36,10 +41,15 @@ func (t *turn) nonceReceived(ev NonceReceived) error {
 	if int64(ev.Witness) >= int64(n) {
 		return ErrWitness
 	}
-	nonces := make([][]byte, n)
+	nonces, came := make([][]byte, n), make([]time.Time, n)
 	copy(nonces, t.worker.nonces)
-	nonces[ev.Witness] = ev.Nonce[:]
-	t.worker.nonces = nonces
+	copy(came, t.worker.came)
+	waits := nonces[ev.Witness]
+	if waits != nil && (bytes.Equal(waits, ev.Nonce[:]) || t.now.Before(came[ev.Witness].Add(nonceRest))) {
+		return ErrStale
+	}
+	nonces[ev.Witness], came[ev.Witness] = ev.Nonce[:], t.now
+	t.worker.nonces, t.worker.came = nonces, came
 	return nil
 }
 

@@ -20,9 +20,10 @@ type worker struct {
 	slot    slot
 	floor   uint64 // the lowest interval that may be signed for
 	meter   meter
-	nonces  [][]byte  // by witness: given out and in no co-signed beat yet
-	shown   []uint64  // by witness: how many beats there were with the last it was shown
-	running time.Time // when the task started; zero before
+	nonces  [][]byte    // by witness: given out and in no co-signed beat yet
+	came    []time.Time // by witness: when its last nonce was taken
+	shown   []uint64    // by witness: how many beats there were with the last it was shown
+	running time.Time   // when the task started; zero before
 	frozen  bool
 	held    bool                // the owner wants the task to stand still
 	asleep  time.Duration       // how long this machine slept so far, as it counts that
