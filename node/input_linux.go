@@ -21,16 +21,16 @@ const lookAgainForInput = 30 * time.Second
 // wants that to count. What was typed is read only to be thrown away: that something
 // was is all that is remembered.
 type input struct {
-	last   atomic.Int64 // Unix ns by the node's clock; 0: never
-	now    func() time.Time
+	last   atomic.Pointer[time.Time] // nil: never
+	now    func() time.Time          // the clock that the owner's rules go by
 	wanted func() bool
 	log    *slog.Logger
 }
 
 // used is when they were last used; zero when that is not known.
 func (i *input) used() time.Time {
-	if ns := i.last.Load(); ns != 0 {
-		return time.Unix(0, ns)
+	if at := i.last.Load(); at != nil {
+		return *at
 	}
 	return time.Time{}
 }
@@ -97,7 +97,8 @@ func (i *input) read(f *os.File) {
 	for {
 		n, err := f.Read(events)
 		if n > 0 {
-			i.last.Store(i.now().UnixNano())
+			now := i.now() // whole: a clock that is set makes it no older
+			i.last.Store(&now)
 			clear(events[:n])
 		}
 		if err != nil && !errors.Is(err, io.ErrShortBuffer) {

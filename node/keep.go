@@ -37,7 +37,7 @@ func (n *Node) makeKeeper() error {
 	if err != nil {
 		return err
 	}
-	n.input = &input{now: n.now, wanted: func() bool { return n.keeper.IdleOnly() }, log: n.log}
+	n.input = &input{now: n.parts.wall(), wanted: func() bool { return n.keeper.IdleOnly() }, log: n.log}
 	n.keeper, err = keeper.New(keeper.Config{
 		Devices: m.Devices, Books: n.devices, Source: m.Source, Rules: rules, Word: n.path("cards", "word.json"),
 		File: cardsFile(n.cfg.DataDir), Now: n.now, Wall: n.parts.wall(), Guard: n.watchdog, Input: n.input.used, Log: n.log,
