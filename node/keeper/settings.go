@@ -14,8 +14,12 @@ import (
 	"github.com/rigmesh/rigmesh/job/journal"
 )
 
-// restoreTimeout bounds putting all settings back.
-const restoreTimeout = 60 * time.Second
+const (
+	// restoreTimeout bounds putting all settings back.
+	restoreTimeout = 60 * time.Second
+	// againEvery is how often a limit is set that a card does not keep.
+	againEvery = 30 * time.Second
+)
 
 // setting is a power limit that this node changed, in milliwatts.
 type setting struct {
@@ -79,7 +83,7 @@ func (s *settings) limit(ctx context.Context, src Source, read gpu.Sample, want 
 	}
 	had, changed := s.of[uuid]
 	switch {
-	case read.At.IsZero(), want == 0 && !changed, changed && had.Now == want, !changed && current == want:
+	case read.At.IsZero(), want == 0 && !changed, changed && had.Now == want && !s.lost(read, want), !changed && current == want:
 		return nil
 	case want == 0:
 		return s.putBack(ctx, src, uuid, had)
@@ -104,6 +108,12 @@ func (s *settings) limit(ctx context.Context, src Source, read gpu.Sample, want 
 		return fmt.Errorf("limit the power of %s to %d W: %w", uuid, want/1000, err)
 	}
 	return nil
+}
+
+// lost says whether a card has a higher limit than we set a while ago: its driver was loaded
+// anew, say. The caller holds mu.
+func (s *settings) lost(read gpu.Sample, want uint32) bool {
+	return read.PowerLimit > want && read.At.Sub(s.set[read.UUID]) >= againEvery
 }
 
 // putBack is for the holder of mu.
