@@ -131,7 +131,7 @@ func (i *images) large(blobs []string) []string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sizesWithin)
 	defer cancel()
-	sizes, err := parts.Blobs(ctx)
+	sizes, err := parts.Blobs(ctx, "") // they are public
 	if err != nil {
 		i.log.Warn("how large the layers of an image are", "err", err)
 	}

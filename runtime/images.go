@@ -24,9 +24,10 @@ type Images interface {
 	// Part reads a blob of an image that is here, from an offset on, and gives its size.
 	// ErrNotFound.
 	Part(ctx context.Context, digest string, offset int64) (r io.ReadCloser, size int64, err error)
-	// Blobs tells the sizes of all whole blobs that are here, of whatever image, by digest.
-	Blobs(ctx context.Context) (map[string]int64, error)
-	// Held says how many bytes of an image are here and how many there are in all. The total
-	// is zero while that cannot be told.
+	// Blobs tells the sizes of all whole blobs that are here for somebody (Image.For), of whatever
+	// image, by digest.
+	Blobs(ctx context.Context, who string) (map[string]int64, error)
+	// Held says how many bytes of an image are here for whoever it is for and how many there are
+	// in all. The total is zero while that cannot be told.
 	Held(ctx context.Context, image Image) (have, total int64)
 }

@@ -35,6 +35,9 @@ type Image struct {
 	MediaType string // of that blob
 	Size      int64  // of that blob, in bytes
 	Platform  string // "linux/amd64"
+	// For is who it is for, a peer say. Knowing a digest is no right to what it is of: what came from
+	// somebody else is not here for them, unless anybody gets it. Empty: whoever names nobody.
+	For string
 }
 
 // Mount is a folder in a task.
@@ -161,6 +164,13 @@ type LayerSource interface {
 	Layer(ctx context.Context, digest string, size, offset int64) (io.ReadCloser, error)
 }
 
+// PublicSource is a BlobSource that knows which of the content it gives anybody gets where it has it from.
+type PublicSource interface {
+	BlobSource
+	// Public says so of a blob that it gave to the end.
+	Public(digest string) bool
+}
+
 // Progress is told how much of an image is here. It is called from one goroutine at a time.
 type Progress func(done, total int64)
 
@@ -168,8 +178,8 @@ type Progress func(done, total int64)
 // over the same state sees them under the same IDs, with the same exit and output.
 // Every method is safe for concurrent use.
 type Runtime interface {
-	// Pull makes an image ready to run, taking the blobs it lacks from src. A Pull
-	// that was cut off goes on where it stopped. ErrImage, ErrNoSpace.
+	// Pull makes an image ready to run for whoever it is for, taking from src the blobs that are
+	// not here for them. A Pull that was cut off goes on where it stopped. ErrImage, ErrNoSpace.
 	Pull(ctx context.Context, image Image, src BlobSource, progress Progress) error
 	// Start creates and starts a task of a pulled image. ErrExists, ErrImage, ErrNoSpace.
 	// A program that is missing or not executable is no error of Start: the task

@@ -137,7 +137,9 @@ func (n *tenancy) fetchInput(ctx context.Context, src runtime.BlobSource, i int)
 
 func imageOf(s *tenancy) runtime.Image {
 	im := s.spec.Image
-	return runtime.Image{Digest: im.Digest, MediaType: im.MediaType, Size: int64(im.SizeBytes), Platform: im.Platform}
+	return runtime.Image{
+		Digest: im.Digest, MediaType: im.MediaType, Size: int64(im.SizeBytes), Platform: im.Platform, For: s.requester.String(),
+	}
 }
 
 // spec is the task as the runtime wants it.

@@ -55,8 +55,8 @@ func (p *pace) time(bytes int64) time.Duration {
 	return min(time.Duration(float64(bytes)/rate*float64(time.Second)), longestStart)
 }
 
-// readiness is how much of an announced image is here, in percent, and how long after an
-// award its task would run.
+// readiness is how much of an announced image is here for its requester, in percent, and how
+// long after an award its task would run.
 func (w *Worker) readiness(a *marketv1.Announcement) (percent uint32, start time.Duration) {
 	have, total := w.held(a)
 	if total <= 0 {
@@ -71,7 +71,7 @@ func (w *Worker) held(a *marketv1.Announcement) (have, total int64) {
 	if store, ok := w.Runtime.(runtime.Images); ok {
 		ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 		defer cancel()
-		have, total = store.Held(ctx, runtime.Image{Digest: a.ImageDigest, Platform: a.Platform})
+		have, total = store.Held(ctx, runtime.Image{Digest: a.ImageDigest, Platform: a.Platform, For: peerOf(a.Requester).String()})
 	}
 	if total == 0 {
 		have, total = w.heldOf(a), int64(a.ImageBytes)
@@ -87,7 +87,7 @@ func (w *Worker) heldOf(a *marketv1.Announcement) (have int64) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
-	all, err := store.Blobs(ctx)
+	all, err := store.Blobs(ctx, peerOf(a.Requester).String())
 	if err != nil {
 		w.Log.Debug("blobs that are here", "err", err)
 	}

@@ -29,7 +29,10 @@ type sources struct {
 	lately   bool                      // others than the requester gave something since again was asked
 }
 
-var _ runtime.LayerSource = (*sources)(nil)
+var (
+	_ runtime.LayerSource  = (*sources)(nil)
+	_ runtime.PublicSource = (*sources)(nil)
+)
 
 // openSources opens those of an image. registry and swarm may be nil.
 func openSources(registry Registry, swarm Swarm, image *marketv1.Image, requester runtime.BlobSource) *sources {
@@ -122,6 +125,20 @@ func (s *sources) note(digest string, from leasev1.Origin) {
 	s.lately = s.lately || from != leasev1.Origin_ORIGIN_REQUESTER
 }
 
+// Public implements runtime.PublicSource: what a registry gives without credentials, or another
+// worker without a lease, anybody gets there.
+func (s *sources) Public(digest string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.public(digest)
+}
+
+// public is Public. The caller holds mu.
+func (s *sources) public(digest string) bool {
+	from := s.gave[digest]
+	return from == leasev1.Origin_ORIGIN_REGISTRY || from == leasev1.Origin_ORIGIN_PEERS
+}
+
 // repeated looks at a request from a blob's beginning: the runtime makes a second one of a
 // blob only when what it got was wrong, or never began.
 func (s *sources) repeated(digest string, offset int64) {
@@ -157,8 +174,8 @@ func (s *sources) good(image string) []string {
 		return nil
 	}
 	var public []string
-	for digest, from := range s.gave {
-		if from != leasev1.Origin_ORIGIN_REQUESTER {
+	for digest := range s.gave {
+		if s.public(digest) {
 			public = append(public, digest)
 		}
 	}

@@ -188,6 +188,11 @@ func TestOnlyWhatAnybodyGetsIsShared(t *testing.T) {
 	if !slices.Equal(shared, []string{"config", "image"}) {
 		t.Errorf("shared are %v: the layer came from the requester", shared)
 	}
+	for digest, want := range map[string]bool{"config": true, "layer": false, "another": false} {
+		if s.Public(digest) != want {
+			t.Errorf("%s is public: %v", digest, !want)
+		}
+	}
 	s = openSources(&place{err: errors.New("away")}, &swarm{text: "x"}, public, &place{})
 	get(s, "image")
 	if _, err := s.Layer(t.Context(), "layer", 1, 0); err != nil {

@@ -33,26 +33,14 @@ func (p *pull) fetchJSON(ctx context.Context, d ocispec.Descriptor, v any) error
 	return nil
 }
 
-// fetch makes one blob be here, going on where an earlier attempt stopped. Without a
-// source it only looks.
+// fetch makes one blob be here for whoever the image is for. Without a source it only looks.
 func (p *pull) fetch(ctx context.Context, d ocispec.Descriptor) error {
-	if p.src == nil {
-		_, err := p.c.ContentStore().Info(ctx, d.Digest)
-		return err
-	}
-	defer p.r.blobs.lock(d.Digest.String())()
 	before := p.done
-	ref := fetchRef(d)
-	// Not content.OpenWriter: it retries for ever when the daemon is gone.
-	w, err := p.c.ContentStore().Writer(ctx, content.WithRef(ref), content.WithDescriptor(d))
-	if err == nil {
-		err = p.fill(ctx, w, d)
-		err = errors.Join(err, ignoreClosed(w.Close()))
-		if errors.Is(err, runtime.ErrImage) { // never resume what is wrong already
-			_ = p.c.ContentStore().Abort(ctx, ref)
-		}
+	here, err := p.kept(ctx, d)
+	if err == nil && !here {
+		err = p.bring(ctx, d)
 	}
-	if err != nil && !errdefs.IsAlreadyExists(err) {
+	if err != nil {
 		return err
 	}
 	p.done = before + d.Size
@@ -60,8 +48,36 @@ func (p *pull) fetch(ctx context.Context, d ocispec.Descriptor) error {
 	return nil
 }
 
-// fetchRef names the part of a blob that is here until all of it is.
-func fetchRef(d ocispec.Descriptor) string { return "rigmesh-" + d.Digest.String() }
+// bring takes one blob from the source, going on where an earlier attempt stopped. Also one that
+// others have here, all of it: a sample is as good as a guess where most of a layer is everybody's.
+func (p *pull) bring(ctx context.Context, d ocispec.Descriptor) error {
+	if p.src == nil {
+		return fmt.Errorf("blob %s: %w", d.Digest, errdefs.ErrNotFound)
+	}
+	defer p.r.blobs.lock(d.Digest.String())()
+	if here, err := p.kept(ctx, d); here || err != nil {
+		return err // it came meanwhile
+	}
+	ref := p.fetchRef(d)
+	// Not content.OpenWriter: it retries for ever when the daemon is gone. Without the digest, or containerd
+	// says that the blob is there, also where another program's images have it.
+	w, err := p.c.ContentStore().Writer(ctx, content.WithRef(ref), content.WithDescriptor(ocispec.Descriptor{Size: d.Size}))
+	if err != nil {
+		return err
+	}
+	err = p.fill(ctx, w, d)
+	err = errors.Join(err, ignoreClosed(w.Close()))
+	if errors.Is(err, runtime.ErrImage) { // never resume what is wrong already
+		_ = p.c.ContentStore().Abort(ctx, ref)
+	}
+	return err
+}
+
+// fetchRef names the part of a blob that is here until all of it is. Nobody goes on with what
+// another began: of a part no digest says that they have it.
+func (p *pull) fetchRef(d ocispec.Descriptor) string {
+	return "rigmesh-" + d.Digest.String() + "-" + p.image.For
+}
 
 func ignoreClosed(err error) error {
 	if errors.Is(err, io.EOF) || errdefs.IsCanceled(err) {
@@ -81,10 +97,21 @@ func (p *pull) fill(ctx context.Context, w content.Writer, d ocispec.Descriptor)
 			return err
 		}
 	}
-	err = w.Commit(ctx, d.Size, d.Digest)
+	// Not left to Commit: where the blob is here already, containerd does not look at what it was given.
+	if _, err := w.Status(); err != nil { // asks for the digest
+		return err
+	}
+	if got := w.Digest(); got != d.Digest {
+		return unusable("blob %s: what came is %s", d.Digest, got)
+	}
+	err = w.Commit(ctx, d.Size, d.Digest, content.WithLabels(granted(nil, p.image.For, p.public(d))))
+	if errdefs.IsAlreadyExists(err) { // others have it here
+		err = p.grant(ctx, d)
+	}
 	if errdefs.IsFailedPrecondition(err) || errdefs.IsInvalidArgument(err) {
 		return unusable("blob %s: %v", d.Digest, err)
 	}
+	p.private = p.private || !p.public(d)
 	return err
 }
 
@@ -125,38 +152,35 @@ func (c countTo) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// have is how many bytes of a blob are here.
-func have(ctx context.Context, c *client.Client, d ocispec.Descriptor) int64 {
-	if _, err := c.ContentStore().Info(ctx, d.Digest); err == nil {
+// have is how many bytes of a blob are here for whoever the image is for.
+func (p *pull) have(ctx context.Context, d ocispec.Descriptor) int64 {
+	if info, err := p.c.ContentStore().Info(ctx, d.Digest); err == nil && mayHave(info.Labels, p.image.For) {
 		return d.Size
 	}
-	status, err := c.ContentStore().Status(ctx, fetchRef(d))
+	status, err := p.c.ContentStore().Status(ctx, p.fetchRef(d))
 	if err != nil {
 		return 0
 	}
 	return status.Offset
 }
 
-// Held says how many bytes of an image are here and how many there are in all. The
-// total is zero while its manifest is not here.
+// Held says how many bytes of an image are here for whoever it is for and how many there are in
+// all. The total is zero while its manifest is not here for them.
 func (r *Runtime) Held(ctx context.Context, image runtime.Image) (held, total int64) {
 	_ = r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		held, total = 0, 0
-		desc, err := r.manifestOf(ctx, c, image)
-		if err != nil {
-			return err
-		}
-		b, err := content.ReadBlob(ctx, c.ContentStore(), desc)
+		p := &pull{r: r, c: c, image: image, progress: func(int64, int64) {}}
+		desc, err := p.found(ctx)
 		if err != nil {
 			return err
 		}
 		var manifest ocispec.Manifest
-		if err := json.Unmarshal(b, &manifest); err != nil {
+		if err := p.fetchJSON(ctx, desc, &manifest); err != nil {
 			return err
 		}
 		for _, d := range append([]ocispec.Descriptor{desc, manifest.Config}, manifest.Layers...) {
 			total += d.Size
-			held += have(ctx, c, d)
+			held += p.have(ctx, d)
 		}
 		return nil
 	})
@@ -172,6 +196,9 @@ func (p *pull) known(ctx context.Context) (ocispec.Descriptor, error) {
 	info, err := p.c.ContentStore().Info(ctx, d)
 	if err != nil {
 		return ocispec.Descriptor{}, err
+	}
+	if !mayHave(info.Labels, p.image.For) {
+		return ocispec.Descriptor{}, notHere(p.image)
 	}
 	p.image.Size = info.Size
 	root, err := p.root() // which bounds it
@@ -193,17 +220,16 @@ func (p *pull) known(ctx context.Context) (ocispec.Descriptor, error) {
 	return root, nil
 }
 
-// manifestOf finds the manifest of an image that is here, in whole or in part.
-func (r *Runtime) manifestOf(ctx context.Context, c *client.Client, image runtime.Image) (ocispec.Descriptor, error) {
-	if img, err := pulled(ctx, c, image); err == nil {
+// found is the manifest of an image that is here, in whole or in part.
+func (p *pull) found(ctx context.Context) (ocispec.Descriptor, error) {
+	if img, err := pulled(ctx, p.c, p.image); err == nil {
 		return img.Target(), nil
 	}
-	p := &pull{r: r, c: c, image: image}
 	root, err := p.known(ctx)
 	if err != nil {
 		return root, err
 	}
-	if p.matcher, err = matcherOf(image); err != nil {
+	if p.matcher, err = matcherOf(p.image); err != nil {
 		return root, err
 	}
 	return p.manifest(ctx, root)

@@ -43,20 +43,33 @@ func matcherOf(i runtime.Image) (platforms.MatchComparer, error) {
 	return platforms.Only(p), nil
 }
 
-// pulled is an image that Pull has finished.
+// pulled is an image that Pull has finished for whoever it is for.
 func pulled(ctx context.Context, c *client.Client, i runtime.Image) (client.Image, error) {
+	img, err := present(ctx, c, i)
+	if err == nil && !mayHave(img.Labels(), i.For) {
+		return nil, notHere(i)
+	}
+	return img, err
+}
+
+// present is an image that is here, for whomever.
+func present(ctx context.Context, c *client.Client, i runtime.Image) (client.Image, error) {
 	matcher, err := matcherOf(i)
 	if err != nil {
 		return nil, err
 	}
 	img, err := c.ImageService().Get(ctx, imageName(i))
 	if errdefs.IsNotFound(err) {
-		return nil, fmt.Errorf("image %s is not here: %w", i.Digest, runtime.ErrImage)
+		return nil, notHere(i)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return client.NewImageWithPlatform(c, img, matcher), nil
+}
+
+func notHere(i runtime.Image) error {
+	return fmt.Errorf("image %s is not here: %w", i.Digest, runtime.ErrImage)
 }
 
 func imageConfig(ctx context.Context, img client.Image) (ocispec.Image, error) {

@@ -127,12 +127,14 @@ func looseParts(ctx context.Context, c *client.Client, listed map[string]int64) 
 	return rest, err
 }
 
-// Blobs are those in containerd's store that are whole.
-func (r *Runtime) Blobs(ctx context.Context) (map[string]int64, error) {
+// Blobs are those in containerd's store that are whole, as far as somebody may have them.
+func (r *Runtime) Blobs(ctx context.Context, who string) (map[string]int64, error) {
 	all := map[string]int64{}
 	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		return c.ContentStore().Walk(ctx, func(i content.Info) error {
-			all[i.Digest.String()] = i.Size
+			if mayHave(i.Labels, who) {
+				all[i.Digest.String()] = i.Size
+			}
 			return nil
 		})
 	})
@@ -172,7 +174,7 @@ func (r *Runtime) Forget(ctx context.Context, image runtime.Image, busy func() b
 // forgetView lets go of the view of an image's layers. Tasks hold on to the layers themselves,
 // and the next task of another image with the same layers makes a view anew.
 func forgetView(ctx context.Context, c *client.Client, image runtime.Image) error {
-	img, err := pulled(ctx, c, image)
+	img, err := present(ctx, c, image)
 	if errors.Is(err, runtime.ErrImage) {
 		return nil
 	}

@@ -26,13 +26,15 @@ const (
 	pullLease        = 24 * time.Hour
 )
 
-// Pull makes an image ready to run, taking the blobs it lacks from src.
+// Pull makes an image ready to run for whoever it is for, taking from src the blobs that are not here for them.
 func (r *Runtime) Pull(ctx context.Context, image runtime.Image, src runtime.BlobSource, progress runtime.Progress) error {
 	if progress == nil {
 		progress = func(int64, int64) {}
 	}
-	// One at a time for an image: whoever comes second finds it unpacked.
-	defer r.blobs.lock(pullLock(image))()
+	defer r.blobs.share(pullLock(image))()
+	// One at a time for an image and somebody: whoever comes second finds it unpacked. Nobody waits
+	// for a stranger's source that gives a byte a minute.
+	defer r.blobs.lock(leaseID(image))()
 	err := r.do(ctx, func(ctx context.Context, c *client.Client) error {
 		p := &pull{r: r, c: c, src: src, image: image, progress: progress}
 		return p.run(ctx)
@@ -43,7 +45,7 @@ func (r *Runtime) Pull(ctx context.Context, image runtime.Image, src runtime.Blo
 	return nil
 }
 
-// pullLock is what whoever pulls or forgets an image holds.
+// pullLock is shared by all who pull an image, and held alone by whoever forgets it.
 func pullLock(i runtime.Image) string { return "pull " + imageName(i) }
 
 // pull is one Pull with one client.
@@ -55,6 +57,7 @@ type pull struct {
 	matcher     platforms.MatchComparer
 	progress    runtime.Progress
 	done, total int64
+	private     bool // it has a blob that not everybody gets
 }
 
 func (p *pull) run(ctx context.Context) error {
@@ -87,19 +90,20 @@ func (p *pull) run(ctx context.Context) error {
 	if err := p.unpack(ctx, manifest); err != nil {
 		return err
 	}
-	return p.c.LeasesService().Delete(ctx, leases.Lease{ID: p.leaseID()})
+	return p.c.LeasesService().Delete(ctx, leases.Lease{ID: leaseID(p.image)})
 }
 
-func (p *pull) leaseID() string { return "pull " + imageName(p.image) }
+// leaseID names the gc lease of an image's pull.
+func leaseID(i runtime.Image) string { return "pull " + imageName(i) + " for " + i.For }
 
 // lease keeps containerd from collecting what is here already. It outlives a pull that
 // is cut off, so that the next one goes on where this one stopped.
 func (p *pull) lease(ctx context.Context) (context.Context, error) {
-	_, err := p.c.LeasesService().Create(ctx, leases.WithID(p.leaseID()), leases.WithExpiration(pullLease))
+	_, err := p.c.LeasesService().Create(ctx, leases.WithID(leaseID(p.image)), leases.WithExpiration(pullLease))
 	if err != nil && !errdefs.IsAlreadyExists(err) {
 		return nil, err
 	}
-	return leases.WithLease(ctx, p.leaseID()), nil
+	return leases.WithLease(ctx, leaseID(p.image)), nil
 }
 
 func (p *pull) root() (ocispec.Descriptor, error) {
@@ -195,10 +199,10 @@ func (p *pull) blobs(ctx context.Context, desc ocispec.Descriptor) error {
 	return nil
 }
 
-// missing is how many bytes of the config and the layers are not here.
+// missing is how many bytes of the config and the layers have to come.
 func (p *pull) missing(ctx context.Context, m ocispec.Manifest) (n int64) {
 	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
-		n += d.Size - have(ctx, p.c, d)
+		n += d.Size - p.have(ctx, d)
 	}
 	return n
 }
@@ -230,7 +234,13 @@ func (p *pull) unpack(ctx context.Context, manifest ocispec.Descriptor) error {
 	// Synced before containerd counts a layer as unpacked: a power cut would leave it with empty files, and for good.
 	synced := client.WithUnpackApplyOpts(diff.WithSyncFs(true))
 	err = client.NewImageWithPlatform(p.c, img, p.matcher).Unpack(ctx, snapshotter, synced)
-	if err == nil || ctx.Err() != nil || lost(ctx, err) {
+	if err == nil {
+		err = p.sameLayers(ctx, img)
+	}
+	if err == nil {
+		return p.grantImage(ctx, img)
+	}
+	if ctx.Err() != nil || lost(ctx, err) {
 		return err
 	}
 	if err := p.r.orNoSpace(err); errors.Is(err, runtime.ErrNoSpace) {

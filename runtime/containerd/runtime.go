@@ -167,20 +167,41 @@ func (r *Runtime) drop(c *client.Client) {
 	}
 }
 
-// keyedLocks is a mutex per name. The zero value is ready.
+// keyedLocks is a lock per name. The zero value is ready.
 type keyedLocks struct {
 	mu    sync.Mutex
 	locks map[string]*keyedLock
 }
 
 type keyedLock struct {
-	sync.Mutex
+	sync.RWMutex
 	users int
 }
 
 // lock locks a name and gives what unlocks it.
 func (k *keyedLocks) lock(name string) func() {
+	l := k.join(name)
+	l.Lock()
+	return func() {
+		l.Unlock()
+		k.leave(name, l)
+	}
+}
+
+// share is lock beside others that share the name.
+func (k *keyedLocks) share(name string) func() {
+	l := k.join(name)
+	l.RLock()
+	return func() {
+		l.RUnlock()
+		k.leave(name, l)
+	}
+}
+
+// join is the lock of a name for one user more, leave for one less.
+func (k *keyedLocks) join(name string) *keyedLock {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.locks == nil {
 		k.locks = make(map[string]*keyedLock)
 	}
@@ -190,15 +211,14 @@ func (k *keyedLocks) lock(name string) func() {
 		k.locks[name] = l
 	}
 	l.users++
-	k.mu.Unlock()
-	l.Lock()
-	return func() {
-		l.Unlock()
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(k.locks, name)
-		}
+	return l
+}
+
+func (k *keyedLocks) leave(name string, l *keyedLock) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(k.locks, name)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestALayerOfAnotherImageIsNotFetchedAgain(t *testing.T) {
 	h := open(t)
 	for _, name := range []string{"first", "second"} {
 		t.Run(name, func(t *testing.T) {
-			before, err := h.Blobs(t.Context())
+			before, err := h.Blobs(t.Context(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestALayerOfAnotherImageIsNotFetchedAgain(t *testing.T) {
 					t.Errorf("%s was asked for, and is here", digest)
 				}
 			}
-			after, err := h.Blobs(t.Context())
+			after, err := h.Blobs(t.Context(), "")
 			if err != nil || len(after) != len(before)+len(src.asked) {
 				t.Errorf("%d blobs became %d, and %d were asked for; %v", len(before), len(after), len(src.asked), err)
 			}

@@ -177,6 +177,9 @@ func Cases() []Case {
 		{"a pull that was cut off goes on where it stopped", resumesPull},
 		{"a blob with the wrong digest is refused", wrongDigest},
 		{"an image is listed until it is let go of, and can be pulled again", forgets},
+		{"an image is there for those alone that gave it", onlyForHolders},
+		{"nobody goes on with what another's pull began", noCommonParts},
+		{"an image that everybody gets where it is from is there for everybody", forEverybody},
 		{"two pulls of one image at once both succeed", pullsTogether},
 	}
 }

@@ -77,27 +77,34 @@ type manifest struct {
 
 // Pull fetches everything the image names and checks it.
 func (m Memory) Pull(ctx context.Context, image runtime.Image, src runtime.BlobSource, progress runtime.Progress) error {
-	if m.use(image.Digest) {
+	if m.use(image) {
 		return nil
 	}
-	p := &pull{m: m, src: src, progress: progress, parts: make(map[string]int64)}
+	p := &pull{m: m, src: src, who: image.For, progress: progress, parts: make(map[string]int64)}
 	if err := p.tree(ctx, descriptor{Digest: image.Digest, Size: image.Size}); err != nil {
 		return fmt.Errorf("pull %s: %w", image.Digest, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	who := everybody
+	if p.private {
+		who = image.For
+	}
+	image.For = ""
 	m.images[image.Digest] = runtime.Kept{Image: image, Used: time.Now(), Parts: p.parts}
+	m.ready[of{image.Digest, who}] = true
 	return nil
 }
 
 // use notes that an image is used, if it is here.
-func (m Memory) use(digest string) bool {
+func (m Memory) use(image runtime.Image) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k, ok := m.images[digest]
+	ok := m.isReady(image)
 	if ok {
+		k := m.images[image.Digest]
 		k.Used = time.Now()
-		m.images[digest] = k
+		m.images[image.Digest] = k
 	}
 	return ok
 }
@@ -105,9 +112,11 @@ func (m Memory) use(digest string) bool {
 type pull struct {
 	m           Memory
 	src         runtime.BlobSource
+	who         string // it is for
 	progress    runtime.Progress
 	done, total int64
 	parts       map[string]int64
+	private     bool // not everybody gets all of it
 }
 
 // tree fetches a document and what it names.
@@ -150,7 +159,7 @@ func (p *pull) open(ctx context.Context, d descriptor, offset int64) (io.ReadClo
 
 // fetch goes on with a blob where an earlier Pull stopped.
 func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
-	have := p.m.held(d.Digest)
+	have, public := p.m.held(d.Digest, p.who)
 	if int64(len(have)) < d.Size {
 		r, err := p.open(ctx, d, int64(len(have)))
 		if err != nil {
@@ -158,7 +167,7 @@ func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
 		}
 		rest, err := io.ReadAll(io.LimitReader(r, d.Size-int64(len(have))))
 		have = append(have[:len(have):len(have)], rest...)
-		p.m.hold(d.Digest, have)
+		p.m.hold(d.Digest, p.who, have)
 		if err := errors.Join(err, r.Close()); err != nil {
 			return nil, err
 		}
@@ -167,9 +176,14 @@ func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
 		}
 	}
 	if digestOf(have) != d.Digest {
-		p.m.hold(d.Digest, nil)
+		p.m.hold(d.Digest, p.who, nil)
 		return nil, fmt.Errorf("%w: blob %s has digest %s", runtime.ErrImage, d.Digest, digestOf(have))
 	}
+	if src, ok := p.src.(runtime.PublicSource); !public && ok && src.Public(d.Digest) {
+		public = true
+		p.m.hold(d.Digest, everybody, have)
+	}
+	p.private = p.private || !public
 	p.done += d.Size
 	p.parts[d.Digest] = d.Size
 	if p.progress != nil {
@@ -178,14 +192,29 @@ func (p *pull) fetch(ctx context.Context, d descriptor) ([]byte, error) {
 	return have, nil
 }
 
-func (m Memory) held(digest string) []byte {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.blobs[digest]
+// of is content as it is here for somebody.
+type of struct{ digest, who string }
+
+// everybody is for whom public content is here.
+const everybody = "everybody"
+
+// isReady says whether an image is here for whoever it is for. The caller holds mu.
+func (m Memory) isReady(i runtime.Image) bool {
+	return m.ready[of{i.Digest, everybody}] || m.ready[of{i.Digest, i.For}]
 }
 
-func (m Memory) hold(digest string, content []byte) {
+// held is what somebody may have of a blob, and whether everybody may.
+func (m Memory) held(digest, who string) (content []byte, public bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.blobs[digest] = content
+	if content, public = m.blobs[of{digest, everybody}]; public {
+		return content, true
+	}
+	return m.blobs[of{digest, who}], false
+}
+
+func (m Memory) hold(digest, who string, content []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.blobs[of{digest, who}] = content
 }

@@ -15,8 +15,8 @@ func (m Memory) Images(context.Context) ([]runtime.Kept, error) {
 	defer m.mu.Unlock()
 	var all []runtime.Kept
 	rest := make(map[string]int64)
-	for digest, b := range m.blobs {
-		rest[digest] = int64(len(b))
+	for blob, b := range m.blobs {
+		rest[blob.digest] = max(rest[blob.digest], int64(len(b)))
 	}
 	for _, k := range m.images {
 		k.Parts = maps.Clone(k.Parts)
@@ -44,11 +44,11 @@ func (m Memory) Forget(_ context.Context, image runtime.Image, busy func() bool)
 	}
 	gone := m.images[image.Digest].Parts
 	delete(m.images, image.Digest)
-	for digest := range gone {
-		if !m.needed(digest) {
-			delete(m.blobs, digest)
-		}
-	}
+	maps.DeleteFunc(m.ready, func(i of, _ bool) bool { return i.digest == image.Digest })
+	maps.DeleteFunc(m.blobs, func(b of, _ []byte) bool {
+		_, was := gone[b.digest]
+		return was && !m.needed(b.digest)
+	})
 	return true, nil
 }
 
@@ -66,6 +66,9 @@ func (m Memory) needed(digest string) bool {
 func (m Memory) Held(_ context.Context, image runtime.Image) (have, total int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.isReady(image) {
+		return 0, 0
+	}
 	for _, size := range m.images[image.Digest].Parts {
 		total += size
 	}
@@ -73,22 +76,30 @@ func (m Memory) Held(_ context.Context, image runtime.Image) (have, total int64)
 }
 
 // Blobs are those that pulls have finished.
-func (m Memory) Blobs(context.Context) (map[string]int64, error) {
+func (m Memory) Blobs(_ context.Context, who string) (map[string]int64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := make(map[string]int64)
 	for _, k := range m.images {
 		maps.Copy(all, k.Parts)
 	}
+	maps.DeleteFunc(all, func(digest string, size int64) bool {
+		return max(len(m.blobs[of{digest, who}]), len(m.blobs[of{digest, everybody}])) < int(size)
+	})
 	return all, nil
 }
 
 // Part reads a blob that is here.
 func (m Memory) Part(ctx context.Context, digest string, offset int64) (io.ReadCloser, int64, error) {
 	m.mu.Lock()
-	content, ok := m.blobs[digest]
+	var content []byte
+	for blob, b := range m.blobs {
+		if blob.digest == digest && len(b) > len(content) {
+			content = b
+		}
+	}
 	m.mu.Unlock()
-	if !ok {
+	if content == nil {
 		return nil, 0, fmt.Errorf("blob %s: %w", digest, runtime.ErrNotFound)
 	}
 	r, err := Blobs{digest: content}.Blob(ctx, digest, offset)

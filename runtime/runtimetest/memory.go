@@ -27,13 +27,14 @@ var (
 type state struct {
 	mu     sync.Mutex
 	tasks  map[string]*task
-	blobs  map[string][]byte       // whole or in part, by digest
+	blobs  map[of][]byte           // whole or in part
 	images map[string]runtime.Kept // pulled, by digest
+	ready  map[of]bool             // those images
 }
 
 // New gives an empty runtime, whose tasks end with the test.
 func New(t testing.TB) Memory {
-	m := Memory{&state{tasks: make(map[string]*task), blobs: make(map[string][]byte), images: make(map[string]runtime.Kept)}}
+	m := Memory{&state{tasks: make(map[string]*task), blobs: make(map[of][]byte), images: make(map[string]runtime.Kept), ready: make(map[of]bool)}}
 	t.Cleanup(func() {
 		all, _ := m.List(context.Background())
 		for _, s := range all {
@@ -53,7 +54,7 @@ func (m Memory) Start(_ context.Context, spec runtime.Spec) error {
 	if m.tasks[spec.ID] != nil {
 		return fmt.Errorf("start task %s: %w", spec.ID, runtime.ErrExists)
 	}
-	if _, ok := m.images[spec.Image.Digest]; !ok {
+	if !m.isReady(spec.Image) {
 		return fmt.Errorf("start task %s: image %s is not here: %w", spec.ID, spec.Image.Digest, runtime.ErrImage)
 	}
 	t, err := newTask(spec)

@@ -81,7 +81,7 @@ func forgets(t *testing.T, h Harness) {
 		if size := keptSize(t, store, image); size < image.Size {
 			t.Errorf("the image takes %d bytes here", size)
 		}
-		if all, err := store.Blobs(t.Context()); err != nil || all[image.Digest] != image.Size {
+		if all, err := store.Blobs(t.Context(), ""); err != nil || all[image.Digest] != image.Size {
 			t.Errorf("among the blobs here it has %d bytes, %v", all[image.Digest], err)
 		}
 		if r, size, err := store.Part(t.Context(), image.Digest, 3); err != nil || size != image.Size {

@@ -204,13 +204,7 @@ func TestABidSaysHowMuchOfTheImageIsThereAndWhenTheTaskCouldStart(t *testing.T) 
 		bid := func() *marketv1.Bid {
 			_, events := finish(t, m[0], proto.CloneOf(sub))
 			exited(t, events, 0)
-			for _, e := range events {
-				if b := e.GetBid(); b != nil {
-					return b.Bid
-				}
-			}
-			t.Fatal("no bid was told of")
-			return nil
+			return bidIn(t, events)
 		}
 		if b := bid(); b.ImagePercent != 0 || b.StartMs < 10_000 {
 			t.Errorf("with nothing of the image there: %d %%, in %d ms", b.ImagePercent, b.StartMs)
