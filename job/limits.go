@@ -31,6 +31,7 @@ const (
 	MaxRegion     = 24              // bytes of a region's name
 	MaxRegions    = 8               // that a job may run in
 	MaxWitnesses  = 16              // of one lease
+	MaxReceipt    = 16 << 10        // bytes of a receipt's file
 	MinUnpaid     = 2               // intervals: two challenges can be 1.6 apart
 	MaxUnpaid     = 100             // intervals a lease may go on unpaid
 	MinSealT      = uint64(1) << 10 // squarings of a seal

@@ -87,14 +87,22 @@ func CheckConsistency(proof [][]byte, size uint64, root []byte, old uint64, oldR
 	return nil
 }
 
-// Path proves that head n is in the tree over all of them.
-func (h Heads) Path(n uint64) ([][]byte, error) {
+// Paths proves, of each of some heads by its number, that it is in the tree over all
+// of them.
+func (h Heads) Paths(numbers []uint64) ([][][]byte, error) {
 	read, err := h.stored()
 	if err != nil {
 		return nil, err
 	}
-	p, err := tlog.ProveRecord(int64(len(h)), int64(n), read)
-	return bytesOf(p), err
+	var paths [][][]byte
+	for _, n := range numbers {
+		p, err := tlog.ProveRecord(int64(len(h)), int64(n), read)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, bytesOf(p))
+	}
+	return paths, nil
 }
 
 // CheckPath checks such a path against the root over size heads.

@@ -51,10 +51,11 @@ func TestEveryHeadHasAPathAndNoOtherHasIt(t *testing.T) {
 		heads, tree := headsOf(size)
 		root := tree.Root()
 		for n := range heads {
-			path, err := heads.Path(uint64(n))
-			if err != nil {
-				t.Fatal(err)
+			paths, err := heads.Paths([]uint64{uint64(n)})
+			if err != nil || len(paths) != 1 {
+				t.Fatal(len(paths), err)
 			}
+			path := paths[0]
 			check := func(path [][]byte, size, n int, head statement.Hash) error {
 				return heartbeat.CheckPath(path, uint64(size), root[:], uint64(n), head[:])
 			}

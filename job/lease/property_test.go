@@ -260,39 +260,3 @@ func TestEveryScheduleIsBilledForWhatWasServed(t *testing.T) {
 		}
 	})
 }
-
-// Of any attestations a receipt keeps those of the first and the last period, and of no
-// more periods and witnesses than it has room for, in their order.
-func TestAReceiptKeepsAttestationsOfTheWholeLease(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var all, kept []attested
-		for seq := range rapid.IntRange(1, 60).Draw(t, "attestations") {
-			last := uint64(0)
-			if len(all) > 0 {
-				last = all[len(all)-1].content.GetPeriod()
-			}
-			a := attested{content: &leasev1.Attest{
-				Seq: uint64(seq), Witness: rapid.Uint32Range(0, 15).Draw(t, "witness"),
-				Period: last + rapid.Uint64Range(0, 3).Draw(t, "periods passed"),
-			}}
-			all = append(all, a)
-			kept = thin(append(slices.Clip(kept), a))
-		}
-		count := map[uint64]int{}
-		for _, a := range kept {
-			count[a.content.GetPeriod()]++
-		}
-		first, last := all[0].content.GetPeriod(), all[len(all)-1].content.GetPeriod()
-		if count[first] == 0 || count[last] == 0 || len(count) > keptPeriods {
-			t.Fatalf("periods %v of %d to %d", count, first, last)
-		}
-		for p, n := range count {
-			if n > keptWitnesses {
-				t.Fatalf("%d attestations of period %d", n, p)
-			}
-		}
-		if !slices.IsSortedFunc(kept, func(a, b attested) int { return int(a.content.GetSeq()) - int(b.content.GetSeq()) }) {
-			t.Fatal("not in order")
-		}
-	})
-}

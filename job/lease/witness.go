@@ -2,7 +2,6 @@ package lease
 
 import (
 	"bytes"
-	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -21,12 +20,6 @@ import (
 // co-signed it is shown to the witness, and what the witness attests goes into the
 // receipts of both sides. A witness that is late, away or wrong costs a lease nothing
 // but that attestation.
-
-// attested is one attestation that was checked.
-type attested struct {
-	signed  *marketv1.Signed
-	content *leasev1.Attest
-}
 
 // nonceRest is for how long a nonce that waits is not replaced: a witness that gives out
 // others all the time does not have each of them written down.
@@ -166,85 +159,4 @@ func (t *turn) attestReceived(a statement.Verified[*leasev1.Attest]) error {
 		t.do(SendAttest{Attest: a.Signed()})
 	}
 	return nil
-}
-
-// Attests are the attestations that are kept. A worker sends them first on a new
-// stream.
-func (l Lease) Attests() []*marketv1.Signed {
-	var out []*marketv1.Signed
-	for _, a := range l.attests {
-		out = append(out, a.signed)
-	}
-	return out
-}
-
-const (
-	// keptPeriods is in how many of a witness's periods its attestations are kept.
-	keptPeriods = 4
-	// keptWitnesses is how many of one period: of the first witnesses in the terms.
-	keptWitnesses = 7
-)
-
-// thin keeps the first and the last period, and between them those that leave the
-// smallest gaps: a receipt is to show that a lease was watched from beginning to
-// end, in a few kilobytes.
-func thin(all []attested) []attested {
-	var periods []uint64
-	for _, a := range all {
-		periods = append(periods, a.content.GetPeriod())
-	}
-	slices.Sort(periods)
-	periods = slices.Compact(periods)
-	for len(periods) > keptPeriods {
-		drop := 1
-		for i := 2; i < len(periods)-1; i++ {
-			if periods[i+1]-periods[i-1] < periods[drop+1]-periods[drop-1] {
-				drop = i
-			}
-		}
-		periods = slices.Delete(periods, drop, drop+1)
-	}
-	count := map[uint64]int{}
-	kept := slices.DeleteFunc(slices.Clone(all), func(a attested) bool {
-		p := a.content.GetPeriod()
-		count[p]++
-		return !slices.Contains(periods, p) || count[p] > keptWitnesses
-	})
-	slices.SortStableFunc(kept, func(a, b attested) int {
-		return cmp.Or(cmp.Compare(a.content.GetSeq(), b.content.GetSeq()), cmp.Compare(a.content.GetWitness(), b.content.GetWitness()))
-	})
-	return kept
-}
-
-// witnessed adds to a receipt what witnesses say, each with its path into the tree
-// whose root the last beat names.
-func (l Lease) witnessed(r *leasev1.Receipt) {
-	if l.chain.beats == 0 || l.chain.heads == nil {
-		return
-	}
-	before := l.chain.heads[:l.chain.beats] // the tree of the last beat
-	places := map[string]uint32{}
-	for _, a := range l.attests {
-		w := &leasev1.Witnessed{Attest: a.signed.GetPayload(), Signature: a.signed.GetSignature()}
-		seq := a.content.GetSeq()
-		if seq >= l.chain.beats {
-			continue // of a beat that the close dropped
-		}
-		if seq+1 < l.chain.beats {
-			path, err := before.Path(seq + 1)
-			if err != nil {
-				continue
-			}
-			for _, h := range path {
-				at, known := places[string(h)]
-				if !known {
-					at = uint32(len(r.Hashes))
-					places[string(h)] = at
-					r.Hashes = append(r.Hashes, h)
-				}
-				w.Path = append(w.Path, at)
-			}
-		}
-		r.Witnessed = append(r.Witnessed, w)
-	}
 }

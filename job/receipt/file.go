@@ -18,6 +18,7 @@ import (
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
@@ -39,8 +40,8 @@ const magic = "rigmesh"
 
 // The largest files in bytes.
 const (
-	MaxSize      = 16 << 10  // of a receipt, or an equivocation
-	MaxWholeSize = 256 << 20 // of a whole lease: 90 days with samples of one device
+	MaxSize      = job.MaxReceipt // of a receipt, or an equivocation
+	MaxWholeSize = 256 << 20      // of a whole lease: 90 days with samples of one device
 )
 
 // What is wrong with a file before its signatures are looked at.
