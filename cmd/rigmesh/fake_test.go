@@ -217,7 +217,7 @@ func (f *fakeNode) Config() ([]byte, error) { return f.config, nil }
 // Settings are those of a node that was started with --price 0.35.
 func (f *fakeNode) Settings() [][2]string {
 	cfg := config.Default("/data")
-	cfg.Price, cfg.Devices = 350_000, []owner.DeviceRule{{Name: "rtx-3060", Disable: true}}
+	cfg.Price, cfg.Devices = 350_000, []owner.DeviceRule{{Name: "rtx-3060", Lend: new(false)}}
 	return config.Settings(cfg)
 }
 

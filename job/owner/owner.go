@@ -9,6 +9,7 @@ package owner
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ type Rules struct {
 	StrictReserve bool
 	Notice        time.Duration // between telling the requester and telling the task to end
 	Every         Limits        // for devices about which nothing else is said
-	Devices       []DeviceRule  // the first that names a device counts, value by value
+	Devices       []DeviceRule  // see For
 }
 
 // Limits bound one device. What is zero is not bounded.
@@ -42,17 +43,38 @@ type Limits struct {
 	Reserve     uint64 // bytes of VRAM the owner keeps
 }
 
-// DeviceRule is what is said about single devices.
+// DeviceRule is what is said about single devices. What is nil is not said, and
+// zero is what it is in Limits.
 type DeviceRule struct {
-	Name    string // a UUID or its beginning, a position from 0 on, or a model
-	Disable bool   // never lent
-	Limits
+	Name        string // a UUID or its beginning, a position from 0 on, or a model
+	Lend        *bool  // false: never lent
+	Price       *uint64
+	Power       *uint32
+	Temperature *int16
+	Reserve     *uint64
 }
 
-// names says whether a rule is about the device at a position.
-func (r DeviceRule) names(d gpu.Device, position int) bool {
-	return r.Name == strconv.Itoa(position) || r.Name == d.Model ||
-		len(r.Name) >= 8 && strings.HasPrefix(strings.ToLower(d.UUID), strings.ToLower(r.Name))
+// particular is how exactly a rule names a device: not at all, or so many things alike.
+type particular uint8
+
+const (
+	notNamed particular = iota
+	byModel
+	byPosition
+	byUUID
+)
+
+// names says how a rule is about the device at a position.
+func (r DeviceRule) names(d gpu.Device, position int) particular {
+	switch {
+	case len(r.Name) >= 8 && strings.HasPrefix(strings.ToLower(d.UUID), strings.ToLower(r.Name)):
+		return byUUID
+	case r.Name == strconv.Itoa(position):
+		return byPosition
+	case r.Name == d.Model:
+		return byModel
+	}
+	return notNamed
 }
 
 // Terms are what holds for one device.
@@ -61,18 +83,19 @@ type Terms struct {
 	Limits
 }
 
-// For settles what holds for the device at a position of its machine: the most
-// particular word counts. The price is never below the floor, nor below what the
+// For settles what holds for the device at a position of its machine, value by value: the
+// most particular word counts, of its UUID before its position before its model, and of
+// two alike the first. The price is never below the floor, nor below what the
 // electricity costs at the most the device may draw.
 func (r Rules) For(d gpu.Device, position int) Terms {
-	var t Terms
-	for _, rule := range r.Devices {
-		if rule.names(d, position) {
-			t.Disable = t.Disable || rule.Disable
-			t.Limits = t.Limits.or(rule.Limits)
+	t := Terms{Limits: r.Every}
+	for _, how := range []particular{byModel, byPosition, byUUID} {
+		for _, rule := range slices.Backward(r.Devices) {
+			if rule.names(d, position) == how {
+				t = rule.over(t)
+			}
 		}
 	}
-	t.Limits = t.Limits.or(r.Every)
 	if d.Power.Most > 0 {
 		t.Power = min(t.Power, d.Power.Most)
 		if t.Power > 0 {
@@ -83,10 +106,21 @@ func (r Rules) For(d gpu.Device, position int) Terms {
 	return t
 }
 
-func (l Limits) or(other Limits) Limits {
-	return Limits{
-		Price: cmp.Or(l.Price, other.Price), Power: cmp.Or(l.Power, other.Power),
-		Temperature: cmp.Or(l.Temperature, other.Temperature), Reserve: cmp.Or(l.Reserve, other.Reserve),
+// over is terms with what a rule says in their place.
+func (r DeviceRule) over(t Terms) Terms {
+	if r.Lend != nil {
+		t.Disable = !*r.Lend
+	}
+	said(&t.Price, r.Price)
+	said(&t.Power, r.Power)
+	said(&t.Temperature, r.Temperature)
+	said(&t.Reserve, r.Reserve)
+	return t
+}
+
+func said[T any](to, what *T) {
+	if what != nil {
+		*to = *what
 	}
 }
 

@@ -1,6 +1,7 @@
 package owner
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,15 +78,25 @@ func TestTheNextHoursAreTheFirstThatAreOpen(t *testing.T) {
 func TestTheMostParticularWordCounts(t *testing.T) {
 	r := Rules{
 		Floor: 200_000, Every: Limits{Power: 300_000, Temperature: 85, Reserve: 1},
-		Devices: []DeviceRule{{Name: "gpu-12345678", Limits: Limits{Price: 900_000}}, {Name: "rtx-3090", Limits: Limits{Price: 500_000, Power: 250_000}}},
+		Devices: []DeviceRule{
+			{Name: "gpu-12345678", Price: new(uint64(900_000))},
+			{Name: "0", Price: new(uint64(700_000)), Temperature: new(int16(0)), Lend: new(true)},
+			{Name: "rtx-3090", Price: new(uint64(500_000)), Power: new(uint32(250_000)), Temperature: new(int16(70)), Lend: new(false)},
+		},
 	}
-	want := Terms{Limits: Limits{Price: 900_000, Power: 250_000, Temperature: 85, Reserve: 1}}
-	if diff := cmp.Diff(want, r.For(card, 0)); diff != "" {
-		t.Error(diff)
+	want := Terms{Limits: Limits{Price: 900_000, Power: 250_000, Reserve: 1}}
+	for range 2 { // in whatever order they stand
+		if diff := cmp.Diff(want, r.For(card, 0)); diff != "" {
+			t.Error(diff)
+		}
+		slices.Reverse(r.Devices)
+	}
+	if got := r.For(card, 1); !got.Disable || got.Price != 900_000 || got.Temperature != 70 {
+		t.Errorf("%+v", got)
 	}
 	other := card
 	other.UUID, other.Model = "GPU-99999999", "rtx-3080"
-	r.Devices = append(r.Devices, DeviceRule{Name: "1", Disable: true})
+	r.Devices = append(r.Devices, DeviceRule{Name: "1", Lend: new(false)}, DeviceRule{Name: "1", Lend: new(true)}) // of two alike the first
 	if got := r.For(other, 1); !got.Disable || got.Price != 200_000 || got.Power != 300_000 {
 		t.Errorf("%+v", got)
 	}
@@ -281,7 +292,7 @@ func TestTheOwnersWordCountsAndSaysSo(t *testing.T) {
 	}{
 		{Rules{}, Sight{Paused: true}, "yield paused"},
 		{Rules{}, Sight{Draining: true}, "withhold draining"},
-		{Rules{Devices: []DeviceRule{{Name: "0", Disable: true}}}, Sight{}, "yield disabled"},
+		{Rules{Devices: []DeviceRule{{Name: "0", Lend: new(false)}}}, Sight{}, "yield disabled"},
 		{night, Sight{}, "yield schedule"},
 		{night, Sight{Fault: gpu.FaultLost}, "hand back lost"},
 		{Rules{Quiet: windows(t, "mon")}, Sight{Draining: true}, "yield schedule"},

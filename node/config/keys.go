@@ -68,16 +68,24 @@ var keys = []Key{
 	{Name: "log-level", Help: "debug, info, warn or error", get: func(c Config) string { return c.LogLevel }},
 }
 
-// deviceKeys are the settings of one device: device.NAME.price and so on.
+// deviceKeys are the settings of one device: device.NAME.price and so on. What is not set
+// is empty.
 var deviceKeys = []struct {
 	name string
 	get  func(owner.DeviceRule) string
 }{
-	{"lend", func(r owner.DeviceRule) string { return strconv.FormatBool(!r.Disable) }},
-	{"price", func(r owner.DeviceRule) string { return Price(r.Price).String() }},
-	{"watts", func(r owner.DeviceRule) string { return Watts(r.Power).String() }},
-	{"temperature", func(r owner.DeviceRule) string { return Degrees(r.Temperature).String() }},
-	{"reserve-vram", func(r owner.DeviceRule) string { return Bytes(r.Reserve).exact() }},
+	{"lend", func(r owner.DeviceRule) string { return shown(r.Lend, strconv.FormatBool) }},
+	{"price", func(r owner.DeviceRule) string { return shown((*Price)(r.Price), Price.String) }},
+	{"watts", func(r owner.DeviceRule) string { return shown((*Watts)(r.Power), Watts.String) }},
+	{"temperature", func(r owner.DeviceRule) string { return shown((*Degrees)(r.Temperature), Degrees.String) }},
+	{"reserve-vram", func(r owner.DeviceRule) string { return shown((*Bytes)(r.Reserve), Bytes.exact) }},
+}
+
+func shown[T any](v *T, text func(T) string) string {
+	if v == nil {
+		return ""
+	}
+	return text(*v)
 }
 
 func listed(items []string) string { return strings.Join(items, "; ") }
@@ -141,7 +149,7 @@ func DeviceSettings(c Config) [][2]string {
 	var out [][2]string
 	for _, r := range c.Devices {
 		for _, k := range deviceKeys {
-			if v := k.get(r); v != k.get(owner.DeviceRule{}) {
+			if v := k.get(r); v != "" {
 				out = append(out, [2]string{"device." + r.Name + "." + k.name, v})
 			}
 		}

@@ -106,12 +106,10 @@ func (f lendFile) over(c *Config) {
 }
 
 func (f deviceFile) rule() owner.DeviceRule {
-	r := owner.DeviceRule{Name: f.Device, Disable: f.Lend != nil && !*f.Lend}
-	set((*Price)(&r.Price), f.Price)
-	set((*Watts)(&r.Power), f.Watts)
-	set((*Degrees)(&r.Temperature), f.Temperature)
-	set((*Bytes)(&r.Reserve), f.Reserve)
-	return r
+	return owner.DeviceRule{
+		Name: f.Device, Lend: f.Lend, Price: (*uint64)(f.Price), Power: (*uint32)(f.Watts),
+		Temperature: (*int16)(f.Temperature), Reserve: (*uint64)(f.Reserve),
+	}
 }
 
 // Lending is what the owner can decide about lending while the node runs.

@@ -168,7 +168,7 @@ func TestRulesAreAppliedLiveDeviceByDevice(t *testing.T) {
 		s.reserve("lease a", 0)
 		s.pass(2 * time.Second)
 		s.SetRules(owner.Rules{Floor: 9, Devices: []owner.DeviceRule{
-			{Name: "0", Disable: true}, {Name: "1", Limits: owner.Limits{Price: 20, Reserve: 4 * gpu.GiB, Power: 200_000}},
+			{Name: "0", Lend: new(false)}, {Name: "1", Price: new(uint64(20)), Reserve: new(uint64(4 * gpu.GiB)), Power: new(uint32(200_000))},
 		}})
 		s.pass(2 * time.Second)
 		s.did("hold lease a false", "yield lease a after 0s")

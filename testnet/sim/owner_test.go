@@ -108,7 +108,7 @@ func TestAMixedRigOffersEachCardAtItsPriceAndNotTheBrokenOne(t *testing.T) {
 	p2ptest.Bubble(t, func(t *testing.T) {
 		m := Network(t, Setting{}, Setting{GPUs: "mining-rig", Price: price, Owner: func(c *config.Config) {
 			c.Devices = []owner.DeviceRule{
-				{Name: "rtx-3090", Limits: owner.Limits{Price: 2 * price}}, {Name: "1", Limits: owner.Limits{Price: price + 7}}, {Name: "2", Disable: true},
+				{Name: "rtx-3090", Price: new(uint64(2 * price))}, {Name: "1", Price: new(uint64(price + 7))}, {Name: "2", Lend: new(false)},
 			}
 		}})
 		settle()
