@@ -2,14 +2,12 @@ package node
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/rigmesh/rigmesh/gpu/gputest"
 	"github.com/rigmesh/rigmesh/node/config"
 )
 
@@ -43,14 +41,9 @@ func TestInputIsNoticedAndNotKept(t *testing.T) {
 // the test ends: why it lends its device not, and what presses a key.
 func atTheMachine(t *testing.T, apart time.Duration) (code func() string, press func()) {
 	t.Helper()
-	devices, now := gputest.Machine("rtx-3090"), func() time.Time { return time.Now().Add(apart) }
 	cfg := config.Default(t.TempDir())
 	cfg.IdleOnly, cfg.IdleAfter, cfg.YieldAfter = true, 5*time.Minute, 10*time.Second
-	n := &Node{cfg: cfg, log: slog.New(slog.DiscardHandler), parts: Parts{Now: now, Machine: &Machine{Devices: devices, Source: gputest.NewFaulty(devices, now)}}}
-	if err := n.makeKeeper(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.releaseCards)
+	n := keeping(t, cfg, func() time.Time { return time.Now().Add(apart) }, "rtx-3090")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.keeper.Run(ctx) }()

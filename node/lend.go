@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -31,21 +30,14 @@ type ears struct {
 
 // lend keeps this node findable and answers what it hears, until ctx ends.
 func (n *Node) lend(ctx context.Context) error {
-	tiers, classes := map[string]bool{}, map[string]bool{}
-	for _, d := range n.devices.All() {
-		classes["model/"+d.Model] = true
-		for _, t := range job.TiersServed(d.VRAM) {
-			tiers[t], classes["vram/"+t] = true, true
-		}
-	}
+	tiers, classes := n.served()
 	e := &ears{n: n, ctx: ctx, slots: make(chan struct{}, maxAnswering)}
 	defer e.answering.Wait()
-	under := slices.Sorted(maps.Keys(classes))
 	e.answering.Go(func() {
-		n.stand(ctx, discovery.Republish, nil, func() []string { return n.keysOf(under) })
+		n.stand(ctx, discovery.Republish, nil, func() []string { return n.keysOf(classes) })
 	})
 	errs := make(chan error, len(tiers))
-	for t := range tiers {
+	for _, t := range tiers {
 		go func() { errs <- n.board.Hear(ctx, t, e) }()
 	}
 	var all []error
@@ -53,6 +45,25 @@ func (n *Node) lend(ctx context.Context) error {
 		all = append(all, <-errs)
 	}
 	return errors.Join(all...)
+}
+
+// served are the tiers that the devices serve and the classes they are of. Memory that
+// the owner keeps is left out of account: how much that is may change while the node runs.
+func (n *Node) served() (tiers, classes []string) {
+	for _, v := range n.keeper.Devices() {
+		served := job.TiersServed(v.Device.VRAM)
+		tiers = append(tiers, served...)
+		classes = append(classes, "model/"+v.Device.Model)
+		for _, t := range served {
+			classes = append(classes, "vram/"+t)
+		}
+	}
+	return distinct(tiers), distinct(classes)
+}
+
+func distinct(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // keysOf are the keys of classes that this node stands under. As the network grows or shrinks
