@@ -3,14 +3,12 @@ package worker
 import (
 	"cmp"
 	"context"
-	"errors"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
-	"github.com/rigmesh/rigmesh/runtime"
 )
 
 // Retention is how long a task's output waits for a requester that did not
@@ -32,7 +30,7 @@ func (n *tenancy) finish(ctx context.Context) {
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), endGrace+cleanTimeout)
 	defer cancel()
 	l := n.session.Lease()
-	n.stopTask(clean)
+	n.stopTask(ctx, clean)
 	n.w.Config.Devices.Release(n.id.String())
 	n.settle()
 	if r := l.Receipt(); r != nil {
@@ -54,11 +52,11 @@ func (n *tenancy) finish(ctx context.Context) {
 	n.remove(context.WithoutCancel(ctx))
 }
 
-// stopTask ends what still runs, and lets the task's goroutine collect what it can.
-func (n *tenancy) stopTask(ctx context.Context) {
-	err := n.w.Runtime.Stop(ctx, taskID(n.id), endGrace)
-	if err != nil && !errors.Is(err, runtime.ErrNotFound) {
-		n.log.Warn("stop task", "err", err)
+// stopTask ends what still runs, and lets the task's goroutine collect what it can. What cannot
+// be stopped before clean ends is stopped when it can be.
+func (n *tenancy) stopTask(ctx, clean context.Context) {
+	if !n.halt(clean, endGrace) {
+		n.w.wg.Go(func() { n.halt(ctx, 0) })
 	}
 	if n.task == nil {
 		return
@@ -66,7 +64,7 @@ func (n *tenancy) stopTask(ctx context.Context) {
 	n.task.cancel()
 	select {
 	case <-n.task.done:
-	case <-ctx.Done():
+	case <-clean.Done():
 	}
 }
 

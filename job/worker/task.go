@@ -21,7 +21,7 @@ const (
 	maxStopGrace = 5 * time.Minute
 	// cleanTimeout bounds what is cleaned up after a lease ended.
 	cleanTimeout = 30 * time.Second
-	// freezeTimeout bounds a freeze or thaw.
+	// freezeTimeout bounds one attempt at a freeze or thaw.
 	freezeTimeout = 10 * time.Second
 )
 
@@ -39,13 +39,14 @@ type task struct {
 	running bool // the journal has its TaskRunning
 	done    chan struct{}
 
-	acts    sync.WaitGroup // what was asked of the runtime and is under way
-	holding sync.Mutex     // one freeze or thaw at a time
+	acts sync.WaitGroup // what was asked of the runtime and is under way
 
 	mu       sync.Mutex
 	started  bool
+	ended    bool
 	frozen   bool // what the lease wants
 	stopping bool // likewise
+	holding  bool // it is being frozen or thawed
 	grace    time.Duration
 	cancel   context.CancelFunc // of the preparation
 }
@@ -58,7 +59,7 @@ func (n *tenancy) startTask(ctx context.Context) {
 	if n.task != nil {
 		return
 	}
-	t := &task{s: n, id: taskID(n.id), running: n.past.running, done: make(chan struct{})}
+	t := &task{s: n, id: taskID(n.id), running: n.past.running, frozen: n.session.Lease().Frozen(), done: make(chan struct{})}
 	prepare, cancel := context.WithCancel(ctx)
 	t.cancel = cancel
 	n.task = t
@@ -155,7 +156,7 @@ func (t *task) adopt(ctx context.Context) {
 	switch {
 	case t.stopping:
 		t.end(ctx)
-	case t.frozen || t.s.still.Load():
+	case t.running || t.wantsStill(): // an earlier worker may not have come to it
 		t.hold(ctx)
 	}
 }
@@ -167,7 +168,13 @@ func (t *task) watch(ctx context.Context) (runtime.Exit, error) {
 	var wg sync.WaitGroup
 	wg.Go(func() { t.sample(sampling) })
 	wg.Go(func() { t.obey(sampling) })
-	defer func() { stop(); wg.Wait() }()
+	defer func() {
+		t.mu.Lock()
+		t.ended = true
+		t.mu.Unlock()
+		stop()
+		wg.Wait()
+	}()
 	for {
 		exit, err := t.s.w.Runtime.Wait(ctx, t.id)
 		if err == nil || errors.Is(err, runtime.ErrNotFound) {
@@ -189,84 +196,6 @@ func (t *task) failed(ctx context.Context, err error) {
 	}
 	t.s.board.end(&leasev1.Ended{Exit: exit})
 	t.s.session.Post(ctx, lease.TaskFailed{Exit: exit})
-}
-
-// stop ends the task politely, then for good. It does not wait for the end:
-// whoever waits for the task sees it.
-func (t *task) stop(ctx context.Context, grace time.Duration) {
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stopping, t.grace = true, grace
-	if t.started {
-		t.end(ctx)
-		return
-	}
-	t.cancel()
-}
-
-// end stops a started task. The caller holds mu.
-func (t *task) end(ctx context.Context) {
-	grace := t.grace
-	t.acts.Go(func() {
-		stop, cancel := context.WithTimeout(ctx, grace+cleanTimeout)
-		defer cancel()
-		_ = t.s.w.Runtime.Resume(stop, t.id) // a frozen task cannot hear TERM; a running one is not frozen
-		if err := t.s.w.Runtime.Stop(stop, t.id, grace); err != nil && ctx.Err() == nil {
-			t.s.log.Warn("stop task", "err", err)
-		}
-	})
-}
-
-func (t *task) freeze(ctx context.Context) {
-	if t != nil {
-		t.s.freezes.Add(1)
-	}
-	t.want(ctx, true)
-}
-
-func (t *task) thaw(ctx context.Context) { t.want(ctx, false) }
-
-// want freezes or thaws a task that runs. One that is still being fetched goes
-// on fetching: that is unpaid either way.
-func (t *task) want(ctx context.Context, frozen bool) {
-	if t == nil {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.frozen = frozen
-	if t.started && !t.stopping {
-		t.hold(ctx)
-	}
-}
-
-// hold makes the runtime do what the lease and the requester want by the time it gets there. The
-// session does not wait for it.
-func (t *task) hold(ctx context.Context) {
-	t.acts.Go(func() {
-		t.holding.Lock()
-		defer t.holding.Unlock()
-		t.mu.Lock()
-		frozen, stopping := t.frozen || t.s.still.Load(), t.stopping
-		t.mu.Unlock()
-		if stopping {
-			return
-		}
-		ctx, cancel := context.WithTimeout(ctx, freezeTimeout)
-		defer cancel()
-		act, phase := t.s.w.Runtime.Resume, leasev1.Phase_PHASE_RUNNING
-		if frozen {
-			act, phase = t.s.w.Runtime.Pause, leasev1.Phase_PHASE_FROZEN
-		}
-		if err := act(ctx, t.id); err != nil {
-			t.s.log.Warn("freeze or thaw task", "to", phase, "err", err)
-			return
-		}
-		t.s.board.enter(phase)
-	})
 }
 
 // pause waits, and says whether ctx is still good.
