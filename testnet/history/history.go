@@ -5,6 +5,7 @@ package history
 import (
 	"bytes"
 	"fmt"
+	"os"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,8 +25,12 @@ type slot struct {
 type Statements map[slot][]byte
 
 // Read checks the journal of a node that is not running: no two different
-// statements for one slot. It says how many statements there are of each type.
+// statements for one slot. It says how many statements there are of each type. A folder
+// that is not there is an error, and not made.
 func Read(dir string) (map[string]int, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, err
+	}
 	files, err := journal.Dir(dir)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package history
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -54,5 +57,15 @@ func TestTwoStatementsForOneSlotAreFound(t *testing.T) {
 	_, err := Read(journalOf(t, beat(t, 1, 10), beat(t, 1, 11)))
 	if err == nil || !strings.Contains(err.Error(), "interval 1") {
 		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAFolderThatIsNotThereIsNoHistory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "journal")
+	if count, err := Read(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v, %v", count, err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it was made by being read")
 	}
 }

@@ -96,6 +96,9 @@ func (s *site) histories(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the requester's history: %w", err)
 	}
+	if worker["beat"] == 0 || requester["ack"] == 0 {
+		return "", fmt.Errorf("the worker's history has %d beats and the requester's %d acks: want some of each", worker["beat"], requester["ack"])
+	}
 	return fmt.Sprintf("%d beats and %d acks, none twice", worker["beat"], requester["ack"]), s.awaitWorker(ctx)
 }
 
