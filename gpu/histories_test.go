@@ -14,7 +14,7 @@ import (
 var histories = flag.Int("histories", 2_000, "how many random histories of reservations to follow; make histories follows a million")
 
 // A history is leases that come and go, are matched and lost, on devices that
-// fail and recover and that the owner withholds, with a restart now and then that knows
+// the owner withholds and lends again, with a restart now and then that knows
 // only what a journal would. It ends when all leases have.
 func TestNoHistoryEverLendsADeviceTwiceOrLosesOne(t *testing.T) {
 	machines := [][]gpu.Device{gputest.TwoBoards(), gputest.MiningRig(), gputest.One4090(), gputest.Sliced()}
@@ -41,15 +41,14 @@ type history struct {
 	devices []gpu.Device
 	books   *gpu.Reservations
 	leases  map[string][]string // by holder: what a journal would know
-	failed  map[string]bool
-	held    map[string]bool // withheld
+	held    map[string]bool     // withheld
 	begun   int
 }
 
 func newHistory(t *testing.T, devices []gpu.Device, seed uint64) *history {
 	h := &history{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 1)), devices: devices,
-		leases: map[string][]string{}, failed: map[string]bool{}, held: map[string]bool{},
+		leases: map[string][]string{}, held: map[string]bool{},
 	}
 	h.open()
 	return h
@@ -64,16 +63,14 @@ func (h *history) open() {
 }
 
 func (h *history) step() {
-	switch h.random.IntN(9) {
+	switch h.random.IntN(8) {
 	case 0, 1, 2, 3:
 		h.reserve()
 	case 4, 5:
 		h.release()
 	case 6:
-		h.fail()
-	case 7:
 		h.withhold()
-	case 8:
+	case 7:
 		h.restart()
 	}
 	h.check()
@@ -100,7 +97,7 @@ func (h *history) reserve() {
 	free := true
 	for _, d := range lent {
 		uuids = append(uuids, d.UUID)
-		free = free && h.holder(d.UUID) == "" && !h.failed[d.UUID] && !h.held[d.UUID]
+		free = free && h.holder(d.UUID) == "" && !h.held[d.UUID]
 	}
 	err := h.books.Reserve(holder, uuids)
 	if (err == nil) != free {
@@ -129,18 +126,6 @@ func (h *history) release() {
 	}
 }
 
-func (h *history) fail() {
-	uuid := h.any()
-	h.failed[uuid] = !h.failed[uuid]
-	set := h.books.Repair
-	if h.failed[uuid] {
-		set = h.books.Fail
-	}
-	if err := set(uuid); err != nil {
-		h.t.Fatal(err)
-	}
-}
-
 func (h *history) withhold() {
 	uuid := h.any()
 	h.held[uuid] = !h.held[uuid]
@@ -151,11 +136,6 @@ func (h *history) withhold() {
 
 func (h *history) restart() {
 	h.open()
-	for uuid := range h.failed {
-		if h.failed[uuid] {
-			_ = h.books.Fail(uuid)
-		}
-	}
 	for uuid, held := range h.held {
 		_ = h.books.Lend(uuid, gpu.Lending{Withheld: held})
 	}
@@ -173,7 +153,7 @@ func (h *history) check() {
 		if got := h.books.Holder(d.UUID); got != holder {
 			h.t.Fatalf("history %d: %s is held by %q, not %q", h.seed, d.UUID, got, holder)
 		}
-		if holder == "" && !h.failed[d.UUID] && !h.held[d.UUID] {
+		if holder == "" && !h.held[d.UUID] {
 			free++
 		}
 	}

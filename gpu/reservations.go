@@ -15,8 +15,6 @@ var (
 	ErrTaken = errors.New("device is taken")
 	// ErrUnknown: there is no device of that UUID.
 	ErrUnknown = errors.New("no such device")
-	// ErrFailed: the device fell out of service.
-	ErrFailed = errors.New("device is out of service")
 	// ErrWithheld: the owner does not lend the device now.
 	ErrWithheld = errors.New("device is not lent now")
 )
@@ -29,7 +27,6 @@ type Reservations struct {
 	devices []Device
 	index   map[string]int    // UUID → position in devices
 	holder  map[string]string // UUID → who
-	failed  map[string]bool   // UUID → out of service
 	lending map[string]Lending
 }
 
@@ -48,7 +45,6 @@ func NewReservations(devices []Device) (*Reservations, error) {
 		devices: slices.Clone(devices),
 		index:   make(map[string]int, len(devices)),
 		holder:  make(map[string]string),
-		failed:  make(map[string]bool),
 		lending: make(map[string]Lending),
 	}
 	for i, d := range devices {
@@ -61,7 +57,7 @@ func NewReservations(devices []Device) (*Reservations, error) {
 }
 
 // Reserve gives every named device to holder, or none. Reserving again what
-// the same holder has is no error. ErrTaken, ErrFailed, ErrWithheld, ErrUnknown.
+// the same holder has is no error. ErrTaken, ErrWithheld, ErrUnknown.
 func (r *Reservations) Reserve(holder string, uuids []string) error {
 	return r.take(holder, uuids, func(uuid string) error { return r.available(holder, uuid) })
 }
@@ -90,12 +86,7 @@ func (r *Reservations) available(holder, uuid string) error {
 	if by, taken := r.holder[uuid]; taken && by != holder {
 		return ErrTaken
 	}
-	switch {
-	case r.holder[uuid] == holder:
-		return nil
-	case r.failed[uuid]:
-		return ErrFailed
-	case r.lending[uuid].Withheld:
+	if r.holder[uuid] != holder && r.lending[uuid].Withheld {
 		return ErrWithheld
 	}
 	return nil
@@ -105,7 +96,7 @@ func (r *Reservations) available(holder, uuid string) error {
 // not they would be lent anew. ErrTaken, ErrUnknown.
 func (r *Reservations) Retake(holder string, uuids []string) error {
 	return r.take(holder, uuids, func(uuid string) error {
-		if err := r.available(holder, uuid); !errors.Is(err, ErrFailed) && !errors.Is(err, ErrWithheld) {
+		if err := r.available(holder, uuid); !errors.Is(err, ErrWithheld) {
 			return err
 		}
 		return nil
@@ -134,26 +125,6 @@ func (r *Reservations) Release(holder string) {
 	}
 }
 
-// Fail takes a device out of service: whoever holds it keeps it, nobody gets it anew. ErrUnknown.
-func (r *Reservations) Fail(uuid string) error { return r.setFailed(uuid, true) }
-
-// Repair puts a failed device back into service. ErrUnknown.
-func (r *Reservations) Repair(uuid string) error { return r.setFailed(uuid, false) }
-
-func (r *Reservations) setFailed(uuid string, failed bool) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.index[uuid]; !ok {
-		return fmt.Errorf("mark %s: %w", uuid, ErrUnknown)
-	}
-	if failed {
-		r.failed[uuid] = true
-	} else {
-		delete(r.failed, uuid)
-	}
-	return nil
-}
-
 // Holder says who holds a device; "" when nobody does.
 func (r *Reservations) Holder(uuid string) string {
 	r.mu.Lock()
@@ -168,12 +139,12 @@ func (r *Reservations) Held(holder string) []Device {
 
 // Free lists the devices that can be reserved now, in the machine's order.
 func (r *Reservations) Free() []Device {
-	return r.where(func(uuid string) bool { return r.holder[uuid] == "" && !r.failed[uuid] && !r.lending[uuid].Withheld })
+	return r.where(func(uuid string) bool { return r.holder[uuid] == "" && !r.lending[uuid].Withheld })
 }
 
 // Lent lists the devices that the owner lends now, held or free, in the machine's order.
 func (r *Reservations) Lent() []Device {
-	return r.where(func(uuid string) bool { return !r.failed[uuid] && !r.lending[uuid].Withheld })
+	return r.where(func(uuid string) bool { return !r.lending[uuid].Withheld })
 }
 
 // Lending is on what terms a device is lent now.
@@ -196,17 +167,10 @@ func (r *Reservations) Back() time.Time {
 	return first
 }
 
-// Failed says whether a device is out of service.
-func (r *Reservations) Failed(uuid string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.failed[uuid]
-}
-
-// All lists the devices in service, held or free or withheld, in the machine's
-// order, each at its price and with the memory that its owner lends.
+// All lists the devices, held or free or withheld, in the machine's order, each at
+// its price and with the memory that its owner lends.
 func (r *Reservations) All() []Device {
-	return r.where(func(uuid string) bool { return !r.failed[uuid] })
+	return r.where(func(string) bool { return true })
 }
 
 func (r *Reservations) where(keep func(uuid string) bool) []Device {

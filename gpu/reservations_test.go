@@ -87,22 +87,26 @@ func TestReleaseTakesEverythingBackAndMayBeRepeated(t *testing.T) {
 	}
 }
 
-func TestAFailedDeviceStaysWithItsHolderAndGoesToNobodyElse(t *testing.T) {
+func TestAWithheldDeviceStaysWithItsHolderAndGoesToNobodyElse(t *testing.T) {
 	r := reservations(t, 2)
-	if err := errors.Join(r.Reserve("a", []string{"GPU-0"}), r.Fail("GPU-0"), r.Fail("GPU-1")); err != nil {
+	withheld := Lending{Withheld: true}
+	if err := errors.Join(r.Reserve("a", []string{"GPU-0"}), r.Lend("GPU-0", withheld), r.Lend("GPU-1", withheld)); err != nil {
 		t.Fatal(err)
 	}
-	if r.Holder("GPU-0") != "a" || len(r.All()) != 0 || len(r.Free()) != 0 {
-		t.Errorf("holder %q, all %v, free %v", r.Holder("GPU-0"), r.All(), r.Free())
+	if r.Holder("GPU-0") != "a" || len(r.All()) != 2 || len(r.Lent()) != 0 || len(r.Free()) != 0 {
+		t.Errorf("holder %q, all %v, lent %v, free %v", r.Holder("GPU-0"), r.All(), r.Lent(), r.Free())
+	}
+	if err := r.Reserve("a", []string{"GPU-0"}); err != nil {
+		t.Errorf("what it holds already: %v", err)
 	}
 	r.Release("a")
-	if err := r.Reserve("b", []string{"GPU-0"}); !errors.Is(err, ErrFailed) {
-		t.Errorf("got %v, want ErrFailed", err)
+	if err := r.Reserve("b", []string{"GPU-0"}); !errors.Is(err, ErrWithheld) {
+		t.Errorf("got %v, want ErrWithheld", err)
 	}
-	if err := errors.Join(r.Repair("GPU-0"), r.Reserve("b", []string{"GPU-0"})); err != nil {
+	if err := errors.Join(r.Retake("a", []string{"GPU-0"}), r.Lend("GPU-1", Lending{}), r.Reserve("b", []string{"GPU-1"})); err != nil {
 		t.Error(err)
 	}
-	if err := r.Fail("GPU-9"); !errors.Is(err, ErrUnknown) {
+	if err := r.Lend("GPU-9", withheld); !errors.Is(err, ErrUnknown) {
 		t.Errorf("got %v, want ErrUnknown", err)
 	}
 }

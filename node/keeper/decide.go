@@ -15,7 +15,7 @@ func (k *Keeper) decide(ctx context.Context) {
 	if k.Input != nil {
 		input = k.Input()
 	}
-	changed, worst := false, map[string]owner.Decision{}
+	worst := map[string]owner.Decision{}
 	for i, w := range k.wards {
 		holder := k.Books.Holder(w.device.UUID)
 		foreign, held := k.users(ctx, w, holder)
@@ -32,7 +32,6 @@ func (k *Keeper) decide(ctx context.Context) {
 		d := w.decision
 		k.mu.Unlock()
 		if first || lending(before) != lending(d) {
-			changed = true
 			k.lend(w, d)
 		}
 		k.note(w, before, d, first)
@@ -42,9 +41,6 @@ func (k *Keeper) decide(ctx context.Context) {
 	}
 	k.treat(worst)
 	k.settings.nudge()
-	if changed && k.Changed != nil {
-		k.Changed()
-	}
 }
 
 // sight is what is seen of a device now. The caller holds mu.

@@ -41,17 +41,16 @@ type Config struct {
 	Source  Source
 	Leases  Leases           // nil before the worker is there; see Serve
 	Own     Processes        // nil: nobody knows, and no process is foreign on a leased device
-	Input   func() time.Time // when keyboard or mouse were last used; nil: nobody knows
+	Input   func() time.Time // when keyboard or mouse were last used, by Wall; nil: nobody knows
 	Rules   owner.Rules
 	File    string           // where settings that were changed are remembered
 	Word    string           // where the owner's last word is remembered
 	Now     func() time.Time // for what leases count in
-	Wall    func() time.Time // for the hours of the week
+	Wall    func() time.Time // what the rules go by: the hours of the week
 	// Guard is called before the first setting is changed, and what it gives when all
 	// are put back: somebody else puts them back should this process be killed. May be nil.
-	Guard   func() (release func(), err error)
-	Log     *slog.Logger
-	Changed func() // told when what is lent has changed; may be nil
+	Guard func() (release func(), err error)
+	Log   *slog.Logger
 }
 
 // Keeper keeps devices. Run it once.
