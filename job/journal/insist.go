@@ -18,20 +18,31 @@ type Appender interface {
 // happened cannot be refused: whoever it happened to must wait. waiting is told once, when
 // the wait begins.
 func Insist(ctx context.Context, to Appender, r Record, waiting func(error)) error {
-	err := to.Append(r)
-	if !errors.Is(err, ErrFull) {
+	full := func(err error) bool { return errors.Is(err, ErrFull) }
+	return insist(ctx, func() error { return to.Append(r) }, full, waiting)
+}
+
+// InsistOn does what writes a file, and does it again until ctx ends while the disk is full.
+// waiting is told once, when the wait begins.
+func InsistOn(ctx context.Context, do func() error, waiting func(error)) error {
+	return insist(ctx, do, IsFull, waiting)
+}
+
+func insist(ctx context.Context, do func() error, full func(error) bool, waiting func(error)) error {
+	err := do()
+	if !full(err) {
 		return err
 	}
 	waiting(err)
 	tick := time.NewTicker(roomEvery)
 	defer tick.Stop()
-	for errors.Is(err, ErrFull) {
+	for full(err) {
 		select {
 		case <-ctx.Done():
 			return err
 		case <-tick.C:
 		}
-		err = to.Append(r)
+		err = do()
 	}
 	return err
 }

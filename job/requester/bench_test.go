@@ -503,6 +503,7 @@ func (s store) Blob(_ context.Context, digest string, offset int64) (io.ReadClos
 // receipts remembers what was kept.
 type receipts struct {
 	mu   sync.Mutex
+	fail func() error // may be nil
 	kept []*leasev1.Receipt
 }
 
@@ -511,6 +512,11 @@ func (r *receipts) KeepProof(string, *leasev1.Equivocation) error { return nil }
 func (r *receipts) Keep(_ string, rec *leasev1.Receipt) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.fail != nil {
+		if err := r.fail(); err != nil {
+			return err
+		}
+	}
 	r.kept = append(r.kept, rec)
 	return nil
 }

@@ -1,6 +1,7 @@
 package requester
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,33 +9,49 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job"
+	"github.com/rigmesh/rigmesh/job/journal"
 	"github.com/rigmesh/rigmesh/job/lease"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
-// keepReceipt keeps the best receipt that there is; false without any.
-func (t *tenure) keepReceipt() bool {
-	r := t.session.Lease().Receipt()
-	if r == nil {
-		return false
-	}
-	if err := t.j.r.Receipts.Keep("requester", r); err != nil {
+// keepReceipt keeps the best receipt that there is, and the proof of an equivocation. While the disk
+// is full it waits, until ctx ends: then it is not kept.
+func (t *tenure) keepReceipt(ctx context.Context) (kept bool) {
+	err := journal.InsistOn(ctx, t.keepOnce, func(err error) {
+		t.log.Warn("the receipt waits for room on the disk", "err", err)
+		t.j.trouble("disk-full", "the receipt waits until there is room: %v", err)
+	})
+	if err != nil {
 		t.log.Error("receipt not kept", "err", err)
 	}
-	return true
+	return !journal.IsFull(err)
 }
 
-// conclude says how the job ended, from how its lease did.
-func (t *tenure) conclude() *leasev1.JobEnded {
+func (t *tenure) keepOnce() error {
 	l := t.session.Lease()
-	end := &leasev1.JobEnded{LeaseId: t.id.String(), CreditMs: l.CreditMS(), Amount: l.Amount()}
-	if !t.keepReceipt() {
-		end.LeaseId = ""
+	if r := l.Receipt(); r != nil {
+		if err := t.j.r.Receipts.Keep("requester", r); err != nil {
+			return err
+		}
 	}
 	if p := l.Equivocation(); p != nil {
 		if err := t.j.r.Receipts.KeepProof("requester", p); err != nil {
-			t.log.Error("proof of an equivocation not kept", "err", err)
+			return fmt.Errorf("proof of an equivocation: %w", err)
 		}
+	}
+	return nil
+}
+
+// conclude says how the job ended, from how its lease did; nil when ctx ended before its receipt
+// could be kept.
+func (t *tenure) conclude(ctx context.Context) *leasev1.JobEnded {
+	l := t.session.Lease()
+	if !t.keepReceipt(ctx) {
+		return nil
+	}
+	end := &leasev1.JobEnded{LeaseId: t.id.String(), CreditMs: l.CreditMS(), Amount: l.Amount()}
+	if l.Receipt() == nil {
+		end.LeaseId = ""
 	}
 	select {
 	case <-t.received:

@@ -104,7 +104,7 @@ func (t *tenure) keep(ctx context.Context) (*leasev1.JobEnded, error) {
 	if err != nil || !t.session.Lease().State().Ended() {
 		return nil, err
 	}
-	return t.conclude(), nil
+	return t.conclude(ctx), nil
 }
 
 // hold runs the session, and keeps its stream open meanwhile.
@@ -116,7 +116,7 @@ func (t *tenure) hold(ctx context.Context) error {
 	stop()
 	dialer.Wait()
 	if l := t.session.Lease(); l.State().Ended() && len(l.Attests()) > 0 {
-		t.keepReceipt() // a witness may have attested after the end
+		t.keepReceipt(ctx) // a witness may have attested after the end
 	}
 	if err == nil && ctx.Err() == nil {
 		t.settled.Store(true)

@@ -374,6 +374,7 @@ func (folders) Digests(manifest string) ([]string, error) { return []string{mani
 // receipts remembers what was kept.
 type receipts struct {
 	mu   sync.Mutex
+	fail func() error // may be nil
 	kept []*leasev1.Receipt
 }
 
@@ -384,6 +385,11 @@ func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
 	defer r.mu.Unlock()
 	if role != "worker" {
 		return errors.New("kept as " + role)
+	}
+	if r.fail != nil {
+		if err := r.fail(); err != nil {
+			return err
+		}
 	}
 	r.kept = append(r.kept, rec)
 	return nil

@@ -3,8 +3,11 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/rigmesh/rigmesh/job/journal"
@@ -33,23 +36,58 @@ func (n *tenancy) finish(ctx context.Context) {
 	n.stopTask(ctx, clean)
 	n.w.Config.Devices.Release(n.id.String())
 	n.settle()
-	if r := l.Receipt(); r != nil {
-		if err := n.w.Receipts.Keep("worker", r); err != nil {
-			n.log.Error("receipt not kept", "err", err)
-		}
-	}
-	if p := l.Equivocation(); p != nil {
-		if err := n.w.Receipts.KeepProof("worker", p); err != nil {
-			n.log.Error("proof of an equivocation not kept", "err", err)
-		}
-	}
+	kept := n.keep(ctx)
 	if l.State() == lease.Refused {
 		n.w.Standing.Strike(n.requester) // it awarded, and never came
 	}
 	if l.State() != lease.Closed && l.State() != lease.Refused && !n.expire(ctx) {
 		return
 	}
-	n.remove(context.WithoutCancel(ctx))
+	n.remove(ctx, kept)
+}
+
+// keep hands the receipt to whoever keeps those, and again until ctx ends while the disk has no
+// room for it. kept is closed when there is no more to do about it; other trouble of the disk is
+// over at the next start.
+func (n *tenancy) keep(ctx context.Context) (kept <-chan struct{}) {
+	done := make(chan struct{})
+	err := n.keepOnce()
+	if err != nil {
+		n.log.Error("receipt not kept", "err", err)
+	}
+	if !journal.IsFull(err) {
+		if !ofTheDisk(err) {
+			close(done)
+		}
+		return done
+	}
+	n.w.wg.Go(func() {
+		if err := journal.InsistOn(ctx, n.keepOnce, func(error) {}); !ofTheDisk(err) {
+			close(done)
+		}
+	})
+	return done
+}
+
+// ofTheDisk says whether the system did not do what it was asked: what is wrong in itself stays so.
+func ofTheDisk(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
+}
+
+func (n *tenancy) keepOnce() error {
+	l := n.session.Lease()
+	if r := l.Receipt(); r != nil {
+		if err := n.w.Receipts.Keep("worker", r); err != nil {
+			return err
+		}
+	}
+	if p := l.Equivocation(); p != nil {
+		if err := n.w.Receipts.KeepProof("worker", p); err != nil {
+			return fmt.Errorf("proof of an equivocation: %w", err)
+		}
+	}
+	return nil
 }
 
 // stopTask ends what still runs, and lets the task's goroutine collect what it can. What cannot
@@ -100,16 +138,21 @@ func (w *Worker) makeRoom() {
 	}
 }
 
-// remove deletes all the task left here, and says so in the journal.
-func (n *tenancy) remove(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
+// remove deletes all the task left here, and says so in the journal once the receipt is kept:
+// nobody looks at the lease again after that.
+func (n *tenancy) remove(ctx context.Context, kept <-chan struct{}) {
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 	defer cancel()
-	if err := n.w.Runtime.Remove(ctx, taskID(n.id)); err != nil {
+	if err := n.w.Runtime.Remove(clean, taskID(n.id)); err != nil {
 		n.log.Warn("remove task; it is tried again at the next start", "err", err)
 		return
 	}
 	if err := os.RemoveAll(n.dir()); err != nil {
 		n.log.Warn("remove folders; it is tried again at the next start", "err", err)
+		return
+	}
+	if !closes(ctx, kept) {
+		n.log.Warn("the receipt is not kept; it is tried again at the next start")
 		return
 	}
 	rec := journal.Record{Key: n.id.String(), Kind: KindRemoved, At: n.w.Now()}
@@ -118,4 +161,19 @@ func (n *tenancy) remove(ctx context.Context) {
 		return
 	}
 	n.w.forget(n)
+}
+
+// closes waits for a channel to close; false when ctx ended before that.
+func closes(ctx context.Context, c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+	}
+	select {
+	case <-c:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
