@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,9 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
+
+// errLendsNothing: a node that only rents was named as the worker of its own job.
+var errLendsNothing = errors.New("this node itself, and it lends nothing: rigmesh up is one that lends")
 
 // marketSide is the requester's way to find workers and talk terms with them.
 // This node's own worker is asked in process: libp2p cannot dial itself.
@@ -44,6 +48,9 @@ func (m marketSide) Resolve(ctx context.Context, name string) (peer.ID, error) {
 
 func (m marketSide) Ask(ctx context.Context, to peer.ID, ann *marketv1.Signed) (*marketv1.Answer, error) {
 	if to == m.n.host.ID() {
+		if m.n.worker == nil {
+			return nil, errLendsNothing
+		}
 		return m.n.answer(to, ann)
 	}
 	if m.n.host.RTT(to) == 0 {
@@ -127,6 +134,9 @@ func (m marketSide) Withdraw(ctx context.Context, losers []peer.ID, announced bo
 
 func (m marketSide) Award(ctx context.Context, to peer.ID, req *leasev1.AwardRequest) (*leasev1.AwardResponse, error) {
 	if to == m.n.host.ID() {
+		if m.n.worker == nil {
+			return nil, errLendsNothing
+		}
 		return m.n.worker.Award(to, req)
 	}
 	var resp leasev1.AwardResponse
