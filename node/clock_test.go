@@ -86,8 +86,35 @@ func TestARebootWithAClockThatIsBehindDoesNotGoBehindALease(t *testing.T) {
 	if off := again.slept(); off <= 0 {
 		t.Errorf("off for %s: nothing was served between", off)
 	}
-	if third := opened(t, path, time.Time{}); third.now().Before(last) {
+	if third := opened(t, path, last); third.now().Before(last) {
 		t.Error("the next process of this boot goes behind it")
+	}
+}
+
+func TestAClockThatWasSetIsTakenOnceNoLeaseLives(t *testing.T) {
+	for _, set := range []time.Duration{5 * time.Hour, -2 * time.Hour} {
+		path := filepath.Join(t.TempDir(), "clock")
+		c := opened(t, path, time.Time{}).Clock
+		c.Wall = c.Wall.Add(-set) // it was anchored before the clock on the wall was set
+		write(t, path, c)
+		living := opened(t, path, time.Now())
+		if d := living.drift(); (d - set).Abs() > time.Minute {
+			t.Errorf("set by %s, and a lease lives: %s off; its time may not jump", set, d)
+		}
+		n := &Node{clock: living}
+		if got := n.clockConditions(); len(got) != 1 || got[0].Code != "clock" {
+			t.Errorf("set by %s: the node says %v", set, got)
+		}
+		n.clock = opened(t, path, time.Time{})
+		if d := n.clock.drift().Abs(); d > time.Minute {
+			t.Errorf("set by %s, and no lease lives: still %s off", set, d)
+		}
+		if got := n.clockConditions(); got != nil {
+			t.Errorf("set by %s: the node says %v", set, got)
+		}
+		if kept := opened(t, path, time.Now()); kept.drift().Abs() > time.Minute {
+			t.Errorf("set by %s: the new clock is not kept", set)
+		}
 	}
 }
 

@@ -150,7 +150,6 @@ func (n *Node) makeClock() error {
 		}
 		n.parts.Now, n.parts.Slept = n.clock.now, n.clock.slept
 	}
-	n.started = n.now()
 	return nil
 }
 
@@ -275,6 +274,7 @@ func (n *Node) restore() error {
 // settleClock keeps a clock of this boot, not behind what was recorded last if a lease
 // lives: such a lease would stand still until the clock catches up.
 func (n *Node) settleClock(last time.Time) error {
+	defer func() { n.started = n.now() }()
 	if n.clock == nil {
 		return nil
 	}

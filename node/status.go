@@ -41,6 +41,7 @@ func (n *Node) Status(context.Context) *controlv1.StatusResponse {
 	st.Conditions = append(st.Conditions, n.reachConditions()...)
 	st.Conditions = append(st.Conditions, n.deviceConditions()...)
 	st.Conditions = append(st.Conditions, n.diskConditions()...)
+	st.Conditions = append(st.Conditions, n.clockConditions()...)
 	if n.draining.Load() {
 		st.Conditions = append(st.Conditions, &controlv1.Condition{
 			Code: "draining", Severity: "warning",

@@ -1,7 +1,8 @@
-// Package clock is the rules of the time that leases are counted in. Within one boot
-// of a machine it runs evenly, through suspends, restarts of the process and changes
-// of the clock on the wall. After another boot it begins anew at the clock on the wall,
-// and never before what is already recorded of a lease that lives.
+// Package clock is the rules of the time that leases are counted in. As long as a lease
+// lives it runs evenly, through suspends, restarts of the process and changes of the
+// clock on the wall. After another boot it begins anew at the clock on the wall, and
+// never before what is already recorded of a lease that lives; so it does when a process
+// starts in the same boot, no lease lives, and the clock on the wall was set meanwhile.
 //
 // A [Clock] is a value; what a machine's own clocks show is handed in.
 package clock
@@ -34,6 +35,15 @@ func Begin(kept Clock, r Reading) (c Clock, fresh bool) {
 		return kept, false
 	}
 	return Clock{Boot: r.Boot, Up: r.Up, Wall: r.Wall.Round(0), Asleep: r.asleep(), Slept: kept.Slept}, true
+}
+
+// Drift is how far the clock on the wall is ahead of this one, below zero when behind: it
+// was set since this one was anchored, or this machine's sleep was not counted.
+func (c Clock) Drift(r Reading) time.Duration { return r.Wall.Round(0).Sub(c.Now(r)) }
+
+// Anew is the clock anchored at the clock on the wall of now, for a time in which no lease lives.
+func (c Clock) Anew(r Reading) Clock {
+	return Clock{Boot: r.Boot, Up: r.Up, Wall: r.Wall.Round(0), Asleep: r.asleep(), Slept: c.Off(r)}
 }
 
 // After is a clock fresh from another boot, once it is known when anything was last

@@ -57,3 +57,20 @@ func TestAnAnchorOfTheFutureIsAnotherBoots(t *testing.T) {
 		t.Error("it is gone on with")
 	}
 }
+
+func TestAClockBeginsAnewAtTheWallAndKeepsWhatWasSlept(t *testing.T) {
+	c, _ := Begin(Clock{Slept: time.Second}, Reading{Boot: "a", Up: time.Hour, Awake: time.Hour, Wall: noon})
+	for _, set := range []time.Duration{0, 5 * time.Hour, -2 * time.Hour} {
+		r := Reading{Boot: "a", Up: 2 * time.Hour, Awake: 110 * time.Minute, Wall: noon.Add(time.Hour + set)}
+		if got := c.Drift(r); got != set {
+			t.Errorf("set by %s: %s ahead", set, got)
+		}
+		anew := c.Anew(r)
+		if now := anew.Now(r); !now.Equal(r.Wall) {
+			t.Errorf("set by %s: %s, not %s", set, now, r.Wall)
+		}
+		if got, want := anew.Off(r), c.Off(r); got != want {
+			t.Errorf("set by %s: asleep for %s, not %s", set, got, want)
+		}
+	}
+}
