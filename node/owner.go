@@ -110,22 +110,8 @@ func (o owned) Devices() (*controlv1.ListDevicesResponse, error) {
 		}
 		resp.Devices = append(resp.Devices, d)
 	}
-	resp.Earned = o.earned()
+	resp.Earned = o.n.standing.Earned()
 	return resp, nil
-}
-
-// earned is what this node's receipts as a worker add up to.
-func (o owned) earned() uint64 {
-	var sum uint64
-	err := o.n.receipts.each(func(k kept) {
-		if k.role == "worker" {
-			sum += k.summary.Amount
-		}
-	})
-	if err != nil {
-		o.n.log.Debug("receipts that cannot be read are not counted", "err", err)
-	}
-	return sum
 }
 
 func ownedDevice(number int, v keeper.View) *controlv1.OwnedDevice {

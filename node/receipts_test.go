@@ -35,6 +35,8 @@ func served(t *testing.T, requester string) (r *leasev1.Receipt) {
 		if err := errors.Join(ws.Attach(t.Context(), ofWorker), rs.Attach(t.Context(), ofRequester)); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(time.Second)
+		ws.Post(t.Context(), lease.TaskRunning{})
 		time.Sleep(2 * time.Second)
 		ws.Post(t.Context(), lease.TaskFailed{Exit: &leasev1.Exit{Code: 125, Error: "no"}})
 		<-ws.Done()
@@ -139,5 +141,40 @@ func TestAnAmbiguousIdIsNotGuessed(t *testing.T) {
 			}
 			seen[l.LeaseId[0]] = true
 		}
+	}
+}
+
+func TestWhatWasEarnedIsNotReadAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "receipts")
+	r, err := openReceipts(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func() *standing {
+		return openStanding(filepath.Join(t.TempDir(), "standing"), r, time.Now, slog.New(slog.DiscardHandler))
+	}
+	s := open()
+	counted := countedReceipts{r, s}
+	rec := served(t, "one")
+	for _, role := range []string{"worker", "worker", "requester"} {
+		if err := counted.Keep(role, rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines, err := r.ListReceipts()
+	if err != nil || len(lines) != 2 || lines[0].Amount == 0 {
+		t.Fatalf("list: %v, %v", lines, err)
+	}
+	if got := s.Earned(); got != lines[0].Amount {
+		t.Errorf("earned %d; want %d, once", got, lines[0].Amount)
+	}
+	if got := open().Earned(); got != lines[0].Amount {
+		t.Errorf("after a restart %d; want %d", got, lines[0].Amount)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Earned(); got != lines[0].Amount {
+		t.Errorf("with no file left to read %d; want %d", got, lines[0].Amount)
 	}
 }

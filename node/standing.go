@@ -29,7 +29,8 @@ type standing struct {
 	log  *slog.Logger
 
 	mu      sync.Mutex
-	counted map[side]bool             // receipts
+	counted map[side]uint64           // receipts, and the micro-credits that each came to
+	earned  uint64                    // what those of this node as a worker add up to, micro-credits
 	served  map[peer.ID]market.Record // good and bad leases
 	struck  map[peer.ID]market.Record // strikes alone: what the file holds
 }
@@ -43,7 +44,7 @@ type side struct {
 // openStanding reads the strikes of before and counts the receipts there are.
 func openStanding(path string, receipts *receipts, now func() time.Time, log *slog.Logger) *standing {
 	s := &standing{
-		path: path, now: now, log: log, counted: map[side]bool{},
+		path: path, now: now, log: log, counted: map[side]uint64{},
 		served: map[peer.ID]market.Record{}, struck: map[peer.ID]market.Record{},
 	}
 	b, err := os.ReadFile(path)
@@ -71,16 +72,20 @@ func (s *standing) count(role string, sum receipt.Summary) {
 	}
 	id, err := peer.Decode(other)
 	lease, err2 := job.ParseLeaseID(sum.LeaseID)
-	if errors.Join(err, err2) != nil || sum.SelfDealt {
-		return // a node's word on itself is worth nothing
+	if errors.Join(err, err2) != nil {
+		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := side{lease, role == "worker"}
-	if s.counted[key] {
-		return
+	before, again := s.counted[key]
+	s.counted[key] = sum.Amount
+	if key.worker {
+		s.earned += sum.Amount - before
 	}
-	s.counted[key] = true
+	if again || sum.SelfDealt {
+		return // a node's word on itself is worth nothing
+	}
 	r := s.served[id]
 	if sum.Level == receipt.LevelLastAck {
 		r.Bad++ // somebody went silent, and it was not this side
@@ -88,6 +93,13 @@ func (s *standing) count(role string, sum receipt.Summary) {
 		r.Good++
 	}
 	s.served[id] = r
+}
+
+// Earned is what this node's receipts as a worker add up to, micro-credits.
+func (s *standing) Earned() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.earned
 }
 
 // Record is everything this node went through with a peer.

@@ -89,8 +89,9 @@ type topModel struct {
 type (
 	readAgain struct{}
 	readDone  struct {
-		now *controlv1.ListDevicesResponse
-		err error
+		now  *controlv1.ListDevicesResponse
+		err  error
+		tick bool // the reading of this second, which the next second's follows
 	}
 	wordDone struct{ text string }
 )
@@ -102,9 +103,11 @@ func (m *topModel) later() tea.Cmd {
 	return tea.Tick(time.Second, func(time.Time) tea.Msg { return readAgain{} })
 }
 
-func (m *topModel) read() tea.Msg {
-	now, err := m.client.Devices(m.ctx)
-	return readDone{now, err}
+func (m *topModel) read(tick bool) tea.Cmd {
+	return func() tea.Msg {
+		now, err := m.client.Devices(m.ctx)
+		return readDone{now, err, tick}
+	}
 }
 
 // Update implements tea.Model.
@@ -114,19 +117,22 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width = msg.Width
 	case readAgain:
 		if m.measure() != m.width { // it changed before anybody listened
-			return m, tea.Batch(m.read, tea.RequestWindowSize)
+			return m, tea.Batch(m.read(true), tea.RequestWindowSize)
 		}
-		return m, m.read
+		return m, m.read(true)
 	case readDone:
 		if msg.err != nil {
 			m.err = msg.err
 			return m, tea.Quit
 		}
 		m.now = msg.now
+		if !msg.tick {
+			return m, nil
+		}
 		return m, m.later()
 	case wordDone:
 		m.said = msg.text
-		return m, m.read
+		return m, m.read(false)
 	case tea.KeyPressMsg:
 		return m, m.key(msg.String())
 	}

@@ -200,3 +200,14 @@ func TestTopLearnsOfAResizeThatItWasNotToldOf(t *testing.T) {
 		t.Errorf("it does not ask how large its terminal is: %v", cmds)
 	}
 }
+
+func TestTopReadsOnceASecondHoweverManyKeysArePressed(t *testing.T) {
+	m := &topModel{}
+	now := &controlv1.ListDevicesResponse{}
+	if _, cmd := m.Update(readDone{now: now}); cmd != nil {
+		t.Error("the reading after a key has another one follow a second later")
+	}
+	if _, cmd := m.Update(readDone{now: now, tick: true}); cmd == nil {
+		t.Error("nothing follows the reading of this second")
+	}
+}
