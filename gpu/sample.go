@@ -17,6 +17,7 @@ type Sample struct {
 	MemoryUsed     uint64   // bytes, the driver's own part included
 	Power          uint32   // milliwatts
 	PowerLimit     uint32   // milliwatts, enforced now
+	PowerSetting   uint32   // milliwatts, as it was set: what is enforced may be less; 0: not known
 	Energy         uint64   // millijoules since the driver was loaded; falls to 0 when it is loaded anew
 	Temperature    int16    // of the chip, °C
 	ClockSM        uint32   // MHz

@@ -68,7 +68,13 @@ func (c *card) GetPowerManagementLimit() (uint32, nvml.Return) {
 	return defaultPower, c.meet()
 }
 
-func (c *card) GetEnforcedPowerLimit() (uint32, nvml.Return) { return c.GetPowerManagementLimit() }
+func (c *card) GetEnforcedPowerLimit() (uint32, nvml.Return) {
+	limit, ret := c.GetPowerManagementLimit()
+	for _, watts := range c.machine.faults.values("enforced", c.Index) {
+		limit = min(limit, uint32(watts)*1000)
+	}
+	return limit, ret
+}
 
 func (c *card) GetPowerManagementDefaultLimit() (uint32, nvml.Return) {
 	return defaultPower, nvml.SUCCESS

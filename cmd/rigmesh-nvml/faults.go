@@ -19,6 +19,7 @@ import (
 //	lost CARD             the card fell off the bus
 //	xid CARD NUMBER       the driver reports an error, once for each line
 //	heat CARD DEGREES     it has that temperature
+//	enforced CARD WATTS   something else than its setting holds it to so much
 //	process CARD PID      a process computes on it
 //	mig CARD              it is cut into two slices
 //	without SYMBOL        the library lacks a function

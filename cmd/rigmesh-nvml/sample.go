@@ -75,6 +75,11 @@ func (r *reading) power(u unit) {
 		r.sample.PowerLimitMw, ret = u.GetEnforcedPowerLimit()
 		return ret
 	})
+	if r.lib.has("nvmlDeviceGetPowerManagementLimit") {
+		if setting, ret := u.GetPowerManagementLimit(); ret == nvml.SUCCESS {
+			r.sample.PowerSettingMw = setting
+		}
+	}
 	r.try(gpu.ReadEnergy, "nvmlDeviceGetTotalEnergyConsumption", func() (ret nvml.Return) {
 		r.sample.EnergyMj, ret = u.GetTotalEnergyConsumption()
 		return ret

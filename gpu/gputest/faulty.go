@@ -24,6 +24,7 @@ type Faulty struct {
 	degrees map[string]int16
 	others  map[string][]gpu.Process
 	limits  map[string]uint32
+	held    map[string]uint32
 	energy  uint64
 }
 
@@ -32,6 +33,7 @@ func NewFaulty(devices []gpu.Device, now func() time.Time) *Faulty {
 	return &Faulty{
 		devices: devices, now: now, faults: map[string]gpu.Fault{}, silent: map[string]bool{},
 		degrees: map[string]int16{}, others: map[string][]gpu.Process{}, limits: map[string]uint32{},
+		held: map[string]uint32{},
 	}
 }
 
@@ -66,7 +68,7 @@ func (f *Faulty) read() []gpu.Sample {
 			degrees = t
 		}
 		out = append(out, gpu.Sample{
-			UUID: d.UUID, At: f.now(), Power: 100_000, PowerLimit: f.limit(d), Energy: f.energy, Temperature: degrees,
+			UUID: d.UUID, At: f.now(), Power: 100_000, PowerLimit: f.enforced(d), PowerSetting: f.limit(d), Energy: f.energy, Temperature: degrees,
 			Processes: f.others[d.UUID],
 		})
 	}
@@ -78,6 +80,20 @@ func (f *Faulty) limit(d gpu.Device) uint32 {
 		return mw
 	}
 	return d.Power.Now
+}
+
+func (f *Faulty) enforced(d gpu.Device) uint32 {
+	if mw, ok := f.held[d.UUID]; ok {
+		return min(mw, f.limit(d))
+	}
+	return f.limit(d)
+}
+
+// Enforce has something else than its power limit hold a device to fewer milliwatts.
+func (f *Faulty) Enforce(uuid string, milliwatts uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held[uuid] = milliwatts
 }
 
 // Limit is the power limit a device has now, in milliwatts.

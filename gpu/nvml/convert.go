@@ -18,6 +18,7 @@ func fromSample(s *nvmlv1.Sample, now time.Time) gpu.Sample {
 		MemoryUsed:     s.MemoryUsed,
 		Power:          s.PowerMw,
 		PowerLimit:     s.PowerLimitMw,
+		PowerSetting:   s.PowerSettingMw,
 		Energy:         s.EnergyMj,
 		Temperature:    int16(s.Temperature),
 		ClockSM:        s.ClockSmMhz,

@@ -135,6 +135,26 @@ func TestSamplesAreReadEveryPeriod(t *testing.T) {
 	}
 }
 
+func TestWhatHoldsACardMayBeLessThanWhatWasSet(t *testing.T) {
+	r := dgxA100(t)
+	r.fault("enforced 3 250\n")
+	devices, d := watched(t, r)
+	uuid := devices[3].UUID
+	d.until(t, "the lower limit, and the setting", func() bool {
+		return d.samples[uuid].PowerLimit == 250_000 && d.samples[uuid].PowerSetting == 400_000
+	})
+}
+
+func TestADriverThatDoesNotSayWhatWasSetIsReadAllTheSame(t *testing.T) {
+	r := dgxA100(t)
+	r.fault("without nvmlDeviceGetPowerManagementLimit\n")
+	devices, d := watched(t, r)
+	uuid := devices[3].UUID
+	d.until(t, "the limit alone", func() bool {
+		return d.samples[uuid].PowerLimit == 400_000 && d.samples[uuid].PowerSetting == 0
+	})
+}
+
 func TestACardThatHangsIsOutOfServiceAlone(t *testing.T) {
 	r := dgxA100(t)
 	devices, d := watched(t, r)

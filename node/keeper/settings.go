@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,7 +78,7 @@ func (s *settings) save() error {
 func (s *settings) limit(ctx context.Context, src Source, read gpu.Sample, want uint32) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	uuid, current := read.UUID, read.PowerLimit
+	uuid, current := read.UUID, setOn(read)
 	if !read.At.After(s.set[uuid]) {
 		current = 0
 	}
@@ -110,10 +111,14 @@ func (s *settings) limit(ctx context.Context, src Source, read gpu.Sample, want 
 	return nil
 }
 
+// setOn is the limit that a card was given. Where it does not say, that is taken to be the
+// one that holds, which is less while something else holds the card down.
+func setOn(read gpu.Sample) uint32 { return cmp.Or(read.PowerSetting, read.PowerLimit) }
+
 // lost says whether a card has a higher limit than we set a while ago: its driver was loaded
 // anew, say. The caller holds mu.
 func (s *settings) lost(read gpu.Sample, want uint32) bool {
-	return read.PowerLimit > want && read.At.Sub(s.set[read.UUID]) >= againEvery
+	return setOn(read) > want && read.At.Sub(s.set[read.UUID]) >= againEvery
 }
 
 // putBack is for the holder of mu.

@@ -30,6 +30,22 @@ func TestALimitThatTheCardLostIsSetAgain(t *testing.T) {
 	})
 }
 
+func TestWhatIsPutBackIsWhatWasSetAndNotWhatHeldTheCard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scene{t: t, src: gputest.NewFaulty(cards(), time.Now), leases: &leases{}, dir: t.TempDir()}
+		s.src.Enforce(cards()[0].UUID, 300_000) // as a power supply that asks for less
+		s.start(owner.Rules{Every: owner.Limits{Power: 250_000}})
+		s.pass(3 * time.Second)
+		if got := s.src.Limit(s.uuid(0)); got != 250_000 {
+			t.Errorf("limit %d mW", got)
+		}
+		s.stop()
+		if got := s.src.Limit(s.uuid(0)); got != 350_000 {
+			t.Errorf("put back to %d mW", got)
+		}
+	})
+}
+
 // deafCard takes every power limit and keeps its own.
 type deafCard struct {
 	*gputest.Faulty

@@ -1012,8 +1012,9 @@ type Sample struct {
 	EccCorrected   uint64                 `protobuf:"varint,12,opt,name=ecc_corrected,json=eccCorrected,proto3" json:"ecc_corrected,omitempty"`
 	EccUncorrected uint64                 `protobuf:"varint,13,opt,name=ecc_uncorrected,json=eccUncorrected,proto3" json:"ecc_uncorrected,omitempty"`
 	Processes      []*Process             `protobuf:"bytes,14,rep,name=processes,proto3" json:"processes,omitempty"`
-	Lacks          uint32                 `protobuf:"varint,15,opt,name=lacks,proto3" json:"lacks,omitempty"` // bits of gpu.Reading
-	Lost           bool                   `protobuf:"varint,16,opt,name=lost,proto3" json:"lost,omitempty"`   // the driver says that the card is gone; nothing else is set
+	Lacks          uint32                 `protobuf:"varint,15,opt,name=lacks,proto3" json:"lacks,omitempty"`                                           // bits of gpu.Reading
+	Lost           bool                   `protobuf:"varint,16,opt,name=lost,proto3" json:"lost,omitempty"`                                             // the driver says that the card is gone; nothing else is set
+	PowerSettingMw uint32                 `protobuf:"varint,17,opt,name=power_setting_mw,json=powerSettingMw,proto3" json:"power_setting_mw,omitempty"` // the limit that was set; power_limit_mw, which holds, may be lower; 0: not known
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -1158,6 +1159,13 @@ func (x *Sample) GetLost() bool {
 		return x.Lost
 	}
 	return false
+}
+
+func (x *Sample) GetPowerSettingMw() uint32 {
+	if x != nil {
+		return x.PowerSettingMw
+	}
+	return 0
 }
 
 type Process struct {
@@ -1594,7 +1602,7 @@ const file_nvml_v1_nvml_proto_rawDesc = "" +
 	"\asamples\x18\x01 \x03(\v2\x17.rigmesh.nvml.v1.SampleR\asamples\"6\n" +
 	"\x05Stuck\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x19\n" +
-	"\bsince_ms\x18\x02 \x01(\x04R\asinceMs\"\x8e\x04\n" +
+	"\bsince_ms\x18\x02 \x01(\x04R\asinceMs\"\xb8\x04\n" +
 	"\x06Sample\x12\x12\n" +
 	"\x04uuid\x18\x01 \x01(\tR\x04uuid\x12\x15\n" +
 	"\x06age_ms\x18\x02 \x01(\x04R\x05ageMs\x12 \n" +
@@ -1614,7 +1622,8 @@ const file_nvml_v1_nvml_proto_rawDesc = "" +
 	"\x0fecc_uncorrected\x18\r \x01(\x04R\x0eeccUncorrected\x126\n" +
 	"\tprocesses\x18\x0e \x03(\v2\x18.rigmesh.nvml.v1.ProcessR\tprocesses\x12\x14\n" +
 	"\x05lacks\x18\x0f \x01(\rR\x05lacks\x12\x12\n" +
-	"\x04lost\x18\x10 \x01(\bR\x04lost\"c\n" +
+	"\x04lost\x18\x10 \x01(\bR\x04lost\x12(\n" +
+	"\x10power_setting_mw\x18\x11 \x01(\rR\x0epowerSettingMw\"c\n" +
 	"\aProcess\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\rR\x03pid\x12\x16\n" +
 	"\x06memory\x18\x02 \x01(\x04R\x06memory\x12\x1a\n" +
