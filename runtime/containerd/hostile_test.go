@@ -4,6 +4,7 @@ package containerd
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"errors"
 	"os"
@@ -148,4 +149,37 @@ func (h host) with(t *testing.T, layer []entry) runtime.Image {
 		t.Fatal(err)
 	}
 	return pullArchive(t, h.Runtime, path)
+}
+
+// What a task watches counts as this host's root's: the kernel charges whoever made its users.
+func TestATaskThatTakesEveryWatchIsStoppedAndSilencesNobody(t *testing.T) {
+	f := newFixture(t)
+	release := f.gated(t, "neighbour", 7)
+	hoarder := runtime.Spec{ID: "hoarder", Image: f.image, Command: []string{"/evil/probe", "hoard"}}
+	if err := f.Start(t.Context(), hoarder); err != nil {
+		t.Fatal(err)
+	}
+	r, err := f.Output(t.Context(), "hoarder", runtime.Stdout, 0, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken, err := bufio.NewReader(r).ReadString('\n'); err != nil {
+		t.Fatalf("it took %q: %v", taken, err)
+	}
+	release()
+	if out := f.output(t, "neighbour", runtime.Stdout); out != "before\nafter\n" {
+		t.Errorf("the neighbour was heard to say %q", out)
+	}
+	if err := f.Warn(t.Context(), "hoarder"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Stop(t.Context(), "hoarder", 0); err != nil {
+		t.Fatal(err)
+	}
+	if exit := f.end(t, "hoarder"); !exit.Killed {
+		t.Errorf("exit %+v", exit)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -115,6 +115,10 @@ func (r *Runtime) withTask(ctx context.Context, id string, f func(context.Contex
 // awaitStarted waits, not for long, until the init has its signal handlers: before
 // that PID 1 loses what is sent to it.
 func (r *Runtime) awaitStarted(ctx context.Context, id string) error {
+	started := func() bool { return record.Marked(r.paths.record(id), record.StartedFile) }
+	if started() {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	w, err := newWatch(ctx, r.paths.record(id))
@@ -125,7 +129,7 @@ func (r *Runtime) awaitStarted(ctx context.Context, id string) error {
 		return err
 	}
 	defer w.Close()
-	for !record.Marked(r.paths.record(id), record.StartedFile) {
+	for !started() {
 		if w.Next() != nil {
 			return nil // it never starts: the next steps end it all the same
 		}

@@ -3,6 +3,7 @@
 package containerd
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -91,6 +92,31 @@ func TestWatchTellsOfChangesAndOfItsEnd(t *testing.T) {
 	w.Interrupt()
 	if w.Next() == nil {
 		t.Error("a watch that was interrupted goes on")
+	}
+	if err := w.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWithoutAWatchOfTheKernelsAClockTellsToLook(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := clock(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a clock for what is not there: %v", err)
+	}
+	fd, err := clock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watch{file: os.NewFile(uintptr(fd), "watch")}
+	w.stop = context.AfterFunc(t.Context(), w.Interrupt)
+	for range 2 {
+		if err := w.Next(); err != nil {
+			t.Error(err)
+		}
+	}
+	w.Interrupt()
+	if w.Next() == nil {
+		t.Error("a clock that was interrupted goes on")
 	}
 	if err := w.Close(); err != nil {
 		t.Error(err)

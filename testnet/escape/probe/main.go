@@ -7,6 +7,7 @@
 //	probe run NAME…    one line each: NAME, a tab, ok, denied or absent, a tab, why
 //	probe reach NAME=tcp:ADDRESS…    the same of targets on a network
 //	probe one NAME     one attempt in this process; exit 0, 41 (denied) or 42 (absent)
+//	probe hoard        takes every watch of files that the kernel gives, and stays
 //	probe naive        PID 1 without the precautions of rigmesh-init
 package main
 
@@ -68,6 +69,8 @@ func main() {
 		os.Exit(report(isRoot()))
 	case "crash":
 		crash()
+	case "hoard":
+		hoard()
 	}
 }
 
