@@ -17,7 +17,8 @@ import (
 )
 
 // Pack writes the file or folder at path to w. What is neither file, folder nor link is
-// left out, and told to skipped by its name below path. A link at path itself is followed.
+// left out, and told to skipped by its name below path; what goes from a folder meanwhile is
+// left out, or empty. A link at path itself is followed.
 func Pack(w io.Writer, path string, skipped func(name string)) error {
 	fi, err := os.Stat(path)
 	if err != nil {
@@ -54,36 +55,40 @@ func packFolder(t *tar.Writer, path string, skipped func(name string)) error {
 	}
 	defer root.Close()
 	return fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
+		if err == nil {
+			err = packEntry(t, root, name, d, skipped)
 		}
-		fi, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) && name != "." {
 			return nil // it went meanwhile
 		}
+		return err
+	})
+}
+
+func packEntry(t *tar.Writer, root *os.Root, name string, d fs.DirEntry, skipped func(name string)) error {
+	fi, err := d.Info()
+	if err != nil {
+		return err
+	}
+	switch fi.Mode().Type() {
+	case fs.ModeDir:
+		return write(t, name, fi, "")
+	case fs.ModeSymlink:
+		target, err := root.Readlink(filepath.FromSlash(name))
 		if err != nil {
 			return err
 		}
-		switch fi.Mode().Type() {
-		case fs.ModeDir:
-			return write(t, name, fi, "")
-		case fs.ModeSymlink:
-			target, err := root.Readlink(filepath.FromSlash(name))
-			if err != nil {
-				return err
-			}
-			return write(t, name, fi, target)
-		case 0:
-			f, err := root.Open(filepath.FromSlash(name))
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return add(t, name, fi, f)
+		return write(t, name, fi, target)
+	case 0:
+		f, err := root.Open(filepath.FromSlash(name))
+		if err != nil {
+			return err
 		}
-		skipped(name)
-		return nil
-	})
+		defer f.Close()
+		return add(t, name, fi, f)
+	}
+	skipped(name)
+	return nil
 }
 
 // add writes a file as long as it was: one that grows meanwhile gives its beginning.
