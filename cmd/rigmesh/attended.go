@@ -56,10 +56,7 @@ func (s *sitting) follow(ctx context.Context, client *control.Client, v *view, i
 			return err
 		}
 	}
-	if err := settle(ctx, client, v, id, ended, outputs); err != nil {
-		return err
-	}
-	return outcome(ended, v)
+	return settle(ctx, client, v, id, ended, outputs)
 }
 
 // attach puts this terminal, or standard input alone, in front of a task's own program. It

@@ -64,13 +64,11 @@ func follow(ctx context.Context, client *control.Client, k console, v *view, id 
 		}
 		ended = item.GetEvent().GetEnded()
 	}
-	if err := settle(ctx, client, v, id, ended, outputs); err != nil {
-		return err
-	}
-	return outcome(ended, v)
+	return settle(ctx, client, v, id, ended, outputs)
 }
 
-// settle fetches the outputs of a job that has ended and tells the end; nil is no end.
+// settle fetches the outputs of a job that has ended and tells the end, and returns its exit
+// code as an error; nil is no end.
 func settle(ctx context.Context, client *control.Client, v *view, id string, ended *leasev1.JobEnded, outputs []outputDir) error {
 	v.clear()
 	if ended == nil {
@@ -80,7 +78,8 @@ func settle(ctx context.Context, client *control.Client, v *view, id string, end
 		return hint(err, "the node still has them: rigmesh attach -o /path:DIR %s", short(id))
 	}
 	v.end(ended)
-	return nil
+	v.delivered = true
+	return outcome(ended, v)
 }
 
 // stopOnInterrupt asks the task to stop at the first interrupt and gives the lease up at the

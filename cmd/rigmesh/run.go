@@ -125,7 +125,7 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 	}
 	v.want, v.explain = wantsOf(j), p.explain
 	err = look(c.Context, client, k, v, id, p.sit, outputs)
-	if p.forget {
+	if p.forget && v.delivered {
 		err = forget(c.Context, client, id, err)
 	}
 	return err

@@ -30,6 +30,8 @@ type view struct {
 	said    string       // the last status that was printed as a plain line
 	answers answers
 	explain bool // print what bids count as
+
+	delivered bool // the job's end was seen, and all that was wanted of it is here
 }
 
 func newView(k console, quiet bool) *view {
