@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	goruntime "runtime"
@@ -67,19 +68,22 @@ func (g *Gate) serve(t Task, l link) error {
 // errTooMany: a task has been given more addresses than it can need.
 var errTooMany = errors.New("too many addresses")
 
-// bounded passes on so many different addresses and no more: a name with ever new ones
-// would fill the kernel's memory.
+// bounded passes on so many different addresses at a time and no more: a name with ever new
+// ones would fill the kernel's memory. Those that the kernel has forgotten by now count no longer.
 func bounded(most int, allow func(netip.Addr) error) func(netip.Addr) error {
 	var mu sync.Mutex
-	seen := make(map[netip.Addr]bool)
+	allowed := make(map[netip.Addr]time.Time) // when last
 	return func(a netip.Addr) error {
 		mu.Lock()
-		known := seen[a]
-		if !known && len(seen) >= most {
+		now := time.Now()
+		if len(allowed) >= most {
+			maps.DeleteFunc(allowed, func(_ netip.Addr, last time.Time) bool { return now.Sub(last) > allowedFor })
+		}
+		if _, known := allowed[a]; !known && len(allowed) >= most {
 			mu.Unlock()
 			return errTooMany
 		}
-		seen[a] = true
+		allowed[a] = now
 		mu.Unlock()
 		return allow(a)
 	}
@@ -236,6 +240,7 @@ func (s *server) resolve(q dnsmessage.Question) (dnsmessage.RCode, []dnsmessage.
 		return dnsmessage.RCodeServerFailure, nil
 	}
 	var answers []dnsmessage.Resource
+	code := dnsmessage.RCodeSuccess
 	for _, a := range addrs {
 		a = a.Unmap()
 		if !publicnet.Has(a) || a.Is4() != (network == "ip4") {
@@ -243,12 +248,16 @@ func (s *server) resolve(q dnsmessage.Question) (dnsmessage.RCode, []dnsmessage.
 		}
 		if s.allow != nil {
 			if err := s.allow(a); err != nil {
-				return dnsmessage.RCodeServerFailure, nil
+				code = dnsmessage.RCodeServerFailure // unless there is another
+				continue
 			}
 		}
 		answers = append(answers, resource(q, a))
 	}
-	return dnsmessage.RCodeSuccess, answers
+	if len(answers) > 0 {
+		code = dnsmessage.RCodeSuccess
+	}
+	return code, answers
 }
 
 // permits says whether a task may ask for a name at all.

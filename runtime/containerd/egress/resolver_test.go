@@ -4,10 +4,13 @@ package egress
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 
@@ -118,6 +121,48 @@ func TestANameWithEverNewAddressesGetsSoManyAndNoMore(t *testing.T) {
 	}
 	if err := allow(netip.MustParseAddr("1.1.1.1")); err != nil || passed != 4 {
 		t.Errorf("one from before: %v, %d passed", err, passed)
+	}
+}
+
+func TestAnAddressThatTheKernelForgotMakesRoomForAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		allow := bounded(2, func(netip.Addr) error { return nil })
+		first, second, third := netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("1.1.1.2"), netip.MustParseAddr("1.1.1.3")
+		if err := errors.Join(allow(first), allow(second)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(allowedFor / 2)
+		if err := allow(second); err != nil { // for an hour from now
+			t.Error(err)
+		}
+		time.Sleep(allowedFor/2 + time.Second)
+		if err := allow(third); err != nil {
+			t.Errorf("in the place of the first: %v", err)
+		}
+		if err := allow(first); !errors.Is(err, errTooMany) {
+			t.Errorf("in the place of one that is allowed still: %v", err)
+		}
+	})
+}
+
+func TestAnAddressThatIsNotAllowedIsLeftOutOfTheAnswer(t *testing.T) {
+	s := newServer(runtime.Egress{Hosts: []string{"*.test"}}, func(_ context.Context, _, name string) ([]netip.Addr, error) {
+		if name == "none.test" {
+			return []netip.Addr{netip.MustParseAddr("1.1.1.2")}, nil
+		}
+		return []netip.Addr{netip.MustParseAddr("1.1.1.2"), netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("1.1.1.3")}, nil
+	})
+	s.allow = func(a netip.Addr) error {
+		if a == netip.MustParseAddr("1.1.1.1") {
+			return nil
+		}
+		return errTooMany
+	}
+	if code, got := ask(t, s, "some.test.", dnsmessage.TypeA); code != dnsmessage.RCodeSuccess || !slices.Equal(got, []string{"1.1.1.1"}) {
+		t.Errorf("with one of three: %v %v", code, got)
+	}
+	if code, got := ask(t, s, "none.test.", dnsmessage.TypeA); code != dnsmessage.RCodeServerFailure || len(got) != 0 {
+		t.Errorf("with none: %v %v", code, got)
 	}
 }
 
