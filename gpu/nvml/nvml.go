@@ -23,10 +23,6 @@ var (
 	ErrOldDriver = errors.New("NVIDIA driver too old")
 	// ErrNoDevice: the driver has no such device, or it is gone.
 	ErrNoDevice = errors.New("no such device")
-	// ErrUnsupported: the device, or its driver, cannot do that.
-	ErrUnsupported = errors.New("not supported by the device")
-	// ErrRange: the value is outside what the device takes.
-	ErrRange = errors.New("out of the device's range")
 	// ErrHang: the driver did not answer in time.
 	ErrHang = errors.New("the driver does not answer")
 	// ErrResidue: what a tenant left in the device's memory was not all cleared.
@@ -96,7 +92,7 @@ func (c *Client) Inventory(ctx context.Context) (gpu.Inventory, error) {
 }
 
 // SetPowerLimit sets the power limit of a card in milliwatts; 0: the card's default.
-// ErrRange, ErrUnsupported, ErrNoDevice, ErrHang.
+// ErrNoDevice, ErrHang.
 func (c *Client) SetPowerLimit(ctx context.Context, uuid string, milliwatts uint32) error {
 	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
@@ -179,7 +175,6 @@ func sentinel(e *nvmlv1.Error) error {
 	kinds := map[nvmlv1.Error_Code]error{
 		nvmlv1.Error_CODE_NO_DRIVER: ErrNoDriver, nvmlv1.Error_CODE_OLD_DRIVER: ErrOldDriver,
 		nvmlv1.Error_CODE_NO_DEVICE: ErrNoDevice, nvmlv1.Error_CODE_LOST: ErrNoDevice,
-		nvmlv1.Error_CODE_UNSUPPORTED: ErrUnsupported, nvmlv1.Error_CODE_RANGE: ErrRange,
 	}
 	if kind, ok := kinds[e.Code]; ok {
 		return fmt.Errorf("%w: %s", kind, e.Text)
