@@ -33,16 +33,17 @@ func (s streamSide) Task(ctx context.Context, worker peer.ID) (session.Link, err
 	return s.n.open(ctx, worker, "logs", stream.Limits{}, s.n.serveTask)
 }
 
-func (s streamSide) Blobs(worker peer.ID, leaseID []byte) runtime.BlobSource {
+func (s streamSide) Blobs(worker peer.ID, leaseID []byte) (runtime.BlobSource, func()) {
 	return s.n.blobs(worker, leaseID)
 }
 
 // blobs is what a peer serves us under a lease; our own store when that is us.
-func (n *Node) blobs(from peer.ID, leaseID []byte) runtime.BlobSource {
+func (n *Node) blobs(from peer.ID, leaseID []byte) (src runtime.BlobSource, release func()) {
 	if from == n.host.ID() {
-		return n.store
+		return n.store, func() {}
 	}
-	return blob.Source(n.host, from, leaseID)
+	r := blob.Source(n.host, from, leaseID)
+	return r, func() { _ = r.Close() }
 }
 
 // serve answers the streams of this node's peers. Everything stops with the host.
@@ -188,6 +189,6 @@ func (w workerSide) Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) 
 	return got.Over, got.Price, nil
 }
 
-func (w workerSide) Blobs(from peer.ID, leaseID []byte) runtime.BlobSource {
+func (w workerSide) Blobs(from peer.ID, leaseID []byte) (runtime.BlobSource, func()) {
 	return w.n.blobs(from, leaseID)
 }

@@ -237,7 +237,9 @@ func (n *network) Exec(_ context.Context, id peer.ID) (session.Link, error) {
 	return n.rig(id).open(n.rig(id).exec)
 }
 
-func (n *network) Blobs(id peer.ID, _ []byte) runtime.BlobSource { return n.rig(id).blobs }
+func (n *network) Blobs(id peer.ID, _ []byte) (runtime.BlobSource, func()) {
+	return n.rig(id).blobs, func() {}
+}
 
 // rig is a worker that behaves as its test says.
 type rig struct {

@@ -42,7 +42,8 @@ func (t *tenure) receive(ctx context.Context, ended *leasev1.Ended) error {
 // fetch brings the outputs here. What can never be had (the worker's store lost
 // it, a digest is wrong, nobody asked for it) is reported and does not hold up the rest.
 func (t *tenure) fetch(ctx context.Context, ended *leasev1.Ended) (fetched []*leasev1.Output, unstored []string, err error) {
-	src := t.j.r.Streams.Blobs(t.worker, t.id[:])
+	src, release := t.j.r.Streams.Blobs(t.worker, t.id[:])
+	defer release()
 	missing := slices.Clone(t.j.sub.Spec.Outputs)
 	for _, out := range ended.Outputs {
 		i := slices.Index(missing, out.Path)

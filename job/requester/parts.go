@@ -88,8 +88,8 @@ type Streams interface {
 	Task(ctx context.Context, worker peer.ID) (session.Link, error)
 	// Exec opens a stream to a program that is to run in a task.
 	Exec(ctx context.Context, worker peer.ID) (session.Link, error)
-	// Blobs gives the content a lease entitles us to.
-	Blobs(worker peer.ID, leaseID []byte) runtime.BlobSource
+	// Blobs gives the content a lease entitles us to, until it is released.
+	Blobs(worker peer.ID, leaseID []byte) (src runtime.BlobSource, release func())
 }
 
 // Content is this node's store of blobs by digest.

@@ -334,13 +334,13 @@ func (p *peers) Answer(_ context.Context, _ peer.ID, a *marketv1.Answer) (bool, 
 	return p.over, p.price, nil
 }
 
-func (p *peers) Blobs(peer.ID, []byte) runtime.BlobSource {
+func (p *peers) Blobs(peer.ID, []byte) (runtime.BlobSource, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.away {
-		return runtimetest.Blobs{}
+		return runtimetest.Blobs{}, func() {}
 	}
-	return p.blobs
+	return p.blobs, func() {}
 }
 
 func (p *peers) set(away bool) {

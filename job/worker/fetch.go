@@ -37,7 +37,8 @@ func (t *task) fetch(ctx context.Context) error {
 		return fmt.Errorf("folder of the task: %w", err)
 	}
 	id := s.id
-	src := s.w.Peers.Blobs(s.requester, id[:])
+	src, release := s.w.Peers.Blobs(s.requester, id[:])
+	defer release()
 	if err := t.fetchImage(ctx, src); err != nil {
 		return err
 	}

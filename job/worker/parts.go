@@ -33,8 +33,8 @@ type Peers interface {
 	// Answer brings a bid or decline to a requester that announced a job. over says
 	// that it came too late, and price at what the job was awarded; 0: not said.
 	Answer(ctx context.Context, to peer.ID, a *marketv1.Answer) (over bool, price uint64, err error)
-	// Blobs gives the content a lease entitles us to.
-	Blobs(from peer.ID, leaseID []byte) runtime.BlobSource
+	// Blobs gives the content a lease entitles us to, until it is released.
+	Blobs(from peer.ID, leaseID []byte) (src runtime.BlobSource, release func())
 }
 
 // Folders turns folders of files into blobs by digest, and back.

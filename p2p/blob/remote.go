@@ -111,9 +111,12 @@ func (r *Remote) request(ctx context.Context, c *stream.Conn, req *leasev1.BlobR
 	stop := context.AfterFunc(ctx, c.Reset)
 	size, err := r.ask(c, req)
 	if err != nil {
-		if !stop() || !final(err) {
+		switch {
+		case !stop() || !final(err):
 			c.Reset()
-		} else {
+		case errors.Is(err, ErrUnknown): // the other side keeps it no longer
+			_ = c.Close()
+		default:
 			r.keep(c)
 		}
 		if ctx.Err() != nil {

@@ -23,6 +23,9 @@ const (
 // limits: a frame may take a minute, which a link of 20 kbit/s keeps.
 var limits = stream.Limits{MaxMessage: chunk + 64, PerPeer: 8, Total: 256, Frame: time.Minute}
 
+// maxPause is how long a stream is kept for its next request.
+const maxPause = 30 * time.Second
+
 // Content is what can be served: a Store, or somebody's view of one.
 type Content interface {
 	Size(digest string) (int64, error)
@@ -50,35 +53,48 @@ func Serve(h *p2p.Host, content Content, authorize Authorize, meter *Meter) *str
 	return stream.Accept(h, protocolName, limits, s.serve)
 }
 
-// serve answers any number of requests, one after the other.
+// serve answers any number of requests, one after the other. A stream that is not asked any
+// more, or that got its peer nothing, makes room for others.
 func (s *server) serve(ctx context.Context, c *stream.Conn) {
 	for ctx.Err() == nil {
 		var req leasev1.BlobRequest
 		err := c.Recv(&req)
-		if err == io.EOF {
-			return
-		}
 		if err == nil {
 			err = s.answer(ctx, c, &req)
+		}
+		if err == io.EOF {
+			return
 		}
 		if err != nil {
 			s.log.Debug("blob stream ended", "peer", c.Peer(), "err", err)
 			c.Reset()
 			return
 		}
+		c.SetReadDeadline(time.Now().Add(maxPause))
 	}
 }
 
+// answer gives one answer, io.EOF when it was the last.
 func (s *server) answer(ctx context.Context, c *stream.Conn, req *leasev1.BlobRequest) error {
 	r, size, err := s.open(c.Peer(), req)
 	if err != nil {
-		return c.Send(&leasev1.BlobFrame{Frame: &leasev1.BlobFrame_Error{Error: code(err)}})
+		return s.refuse(c, code(err))
 	}
 	defer r.Close()
 	if err := c.Send(&leasev1.BlobFrame{Frame: &leasev1.BlobFrame_SizeBytes{SizeBytes: uint64(size)}}); err != nil {
 		return err
 	}
 	return s.meter.send(ctx, c, r, part(req, size))
+}
+
+// refuse says so. Whoever gets nothing keeps no stream either: many that ask for anything
+// would else have all there are.
+func (s *server) refuse(c *stream.Conn, why leasev1.BlobError) error {
+	err := c.Send(&leasev1.BlobFrame{Frame: &leasev1.BlobFrame_Error{Error: why}})
+	if err == nil && why == leasev1.BlobError_BLOB_ERROR_UNKNOWN {
+		err = io.EOF
+	}
+	return err
 }
 
 // open refuses what is not for this peer as if it were not there.
