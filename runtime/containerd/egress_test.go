@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -233,83 +232,4 @@ func (f *fixture) switchOff(t *testing.T) {
 	if err := c.Flush(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func TestAWayOutSurvivesTheNodeAndGoesWithItsTask(t *testing.T) {
-	if !inner(t) {
-		return
-	}
-	makeInternet(t)
-	f := newFixture(t)
-	gate := func() *egress.Gate {
-		return egress.New(egress.Config{Name: f.namespace, Rate: 1 << 30, Lookup: fakeLookup, Log: f.log})
-	}
-	f.Runtime.gate = gate()
-	gateDir := t.TempDir()
-	spec := runtime.Spec{ID: "task", Egress: runtime.Egress{Hosts: []string{"*.test"}}, Limits: runtime.Limits{DiskBytes: 64 << 20},
-		Mounts: []runtime.Mount{{Source: gateDir, Target: "/gate"}}}
-	f.shell(t, spec, "echo ready; while [ ! -e /gate/open ]; do sleep 0.02; done; exec /evil/probe reach name=tcp:good.test:"+port)
-	r, err := f.Output(t.Context(), "task", runtime.Stdout, 0, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := r.Read(make([]byte, 6)); err != nil {
-		t.Fatal(err)
-	}
-	// A node that was killed closes its resolvers and nothing else.
-	f.Runtime.gate.Forget()
-	f.Runtime.gate = gate()
-	if err := f.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(gateDir, "open"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	f.end(t, "task")
-	if out := f.output(t, "task", runtime.Stdout); !strings.Contains(out, "name\tok") {
-		t.Errorf("after the node came back: %q", out)
-	}
-	if left := linksLeft(t); len(left) > 0 {
-		t.Errorf("of an ended task there is left: %v", left)
-	}
-	if err := f.Sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if left := tablesLeft(t, f.namespace); left {
-		t.Error("the table is left without a task")
-	}
-}
-
-// linksLeft are the links of tasks.
-func linksLeft(t testing.TB) (left []string) {
-	t.Helper()
-	links, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range links {
-		if strings.HasPrefix(l.Name, "rmesh") { // nobody else's: this network is the test's own
-			left = append(left, l.Name)
-		}
-	}
-	return left
-}
-
-func tablesLeft(t testing.TB, name string) bool {
-	t.Helper()
-	c, err := nftables.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables, err := c.ListTablesOfFamily(nftables.TableFamilyINet)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, table := range tables {
-		if table.Name == name {
-			return true
-		}
-	}
-	return false
 }

@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/containerd/v2/client"
+	"golang.org/x/sys/unix"
 
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/containerd/egress"
@@ -58,19 +61,42 @@ func (r *Runtime) disconnect(id string) error {
 	return r.gate.Close(id, u.slot())
 }
 
-// reconnect takes up the ways out of tasks that run, and closes those of all others.
+// reconnect takes up the ways out of tasks that run, and closes those of all others. One that
+// cannot be connected is cut off: no task may keep its node from starting.
 func (r *Runtime) reconnect(ctx context.Context, live map[string]bool) error {
-	var connected []string
-	for id := range live {
-		if record.Marked(r.paths.task(id), egressFile) {
-			connected = append(connected, id)
+	pids, err := r.connected(ctx, live)
+	if err != nil {
+		return err
+	}
+	err = r.gate.Sweep(slices.Collect(maps.Keys(pids)))
+	for id, pid := range pids {
+		if problem := r.connectTask(id, pid); problem != nil {
+			r.log.Warn("a task is cut off: its way out cannot be taken up again", "task", id, "err", problem)
+			err = errors.Join(err, r.disconnect(id))
 		}
 	}
-	err := r.gate.Sweep(connected)
-	for _, id := range connected {
-		err = errors.Join(err, r.withTask(ctx, id, func(_ context.Context, task client.Task) error {
-			return r.connectTask(id, task.Pid())
-		}))
-	}
 	return err
+}
+
+// connected are the tasks with a way out whose first process is still there, with its number:
+// another process may have that of one that has ended.
+func (r *Runtime) connected(ctx context.Context, live map[string]bool) (map[string]uint32, error) {
+	pids := make(map[string]uint32)
+	for id := range live {
+		if !record.Marked(r.paths.task(id), egressFile) {
+			continue
+		}
+		err := r.withTask(ctx, id, func(_ context.Context, task client.Task) error {
+			process, err := r.hold(id, int(task.Pid()))
+			if err != nil {
+				return err
+			}
+			pids[id] = task.Pid()
+			return unix.Close(process)
+		})
+		if err != nil && !errors.Is(err, runtime.ErrNotRunning) {
+			return nil, fmt.Errorf("network of task %s: %w", id, err)
+		}
+	}
+	return pids, nil
 }

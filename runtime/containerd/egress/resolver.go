@@ -40,9 +40,10 @@ type server struct {
 	allow  func(netip.Addr) error // nil: everything public is allowed anyway
 	asking chan struct{}
 
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	sockets []io.Closer
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // serve answers a task's questions until its server is closed.
@@ -58,7 +59,7 @@ func (g *Gate) serve(t Task, l link) error {
 	if !t.Policy.Public {
 		s.allow = bounded(maxAllowed, func(a netip.Addr) error { return g.allow(l, a) })
 	}
-	context.AfterFunc(s.ctx, func() { _ = packets.Close(); _ = streams.Close() })
+	s.sockets = []io.Closer{packets, streams}
 	s.wg.Go(func() { s.packets(packets) })
 	s.wg.Go(func() { s.streams(streams) })
 	g.servers[t.ID] = s
@@ -94,8 +95,14 @@ func newServer(policy runtime.Egress, lookup Lookup) *server {
 	return &server{policy: policy, lookup: lookup, asking: make(chan struct{}, maxAsking), ctx: ctx, cancel: cancel}
 }
 
-// close does not wait: an answer under way may want the gate, which the caller holds.
-func (s *server) close() { s.cancel() }
+// close does not wait: an answer under way may want the gate, which the caller holds. The
+// sockets are free on return: another gate may follow.
+func (s *server) close() {
+	s.cancel()
+	for _, c := range s.sockets {
+		_ = c.Close()
+	}
+}
 
 // listenIn opens the resolver's sockets in another process's network namespace. A socket
 // stays in the one in which it was made.
