@@ -137,6 +137,27 @@ func TestATaskThatEndedWithoutItsNodeIsNotConnectedAgain(t *testing.T) {
 	}
 }
 
+func TestAnEndedTaskWhoseUsersAPowerCutLostIsRemoved(t *testing.T) {
+	if !inner(t) {
+		return
+	}
+	makeInternet(t)
+	f := newFixture(t)
+	open := f.wired(t, "true")
+	open()
+	f.end(t, "task")
+	// It is written without being made durable: its claim does not outlive the machine either.
+	if err := os.Truncate(filepath.Join(f.paths.task("task"), claimFile), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Remove(t.Context(), "task"); err != nil {
+		t.Fatal(err)
+	}
+	if !f.gone("task") {
+		t.Error("its folder is left")
+	}
+}
+
 // linksLeft are the links of tasks.
 func linksLeft(t testing.TB) (left []string) {
 	t.Helper()
