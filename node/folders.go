@@ -64,9 +64,12 @@ func (n *Node) web() *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: publicnet.CheckRedirect}
 }
 
-func (f folders) Pack(ctx context.Context, dir string) (string, uint64, error) {
+func (f folders) Pack(ctx context.Context, dir string) (worker.Packed, error) {
 	p, err := tree.PackDir(ctx, dir, tree.ToStore(f.store), tree.PackOptions{SkipOdd: true})
-	return p.Manifest, p.Bytes, err
+	if errors.Is(err, blob.ErrNoSpace) {
+		err = fmt.Errorf("%w: %w", runtime.ErrNoSpace, err)
+	}
+	return worker.Packed{Manifest: p.Manifest, Bytes: p.Bytes, Left: p.Left, Skipped: p.Skipped}, err
 }
 
 func (f folders) Digests(manifest string) ([]string, error) {

@@ -72,3 +72,20 @@ func TestAWorkerFetchesFilesOfTheWebItselfAndTakesNoOther(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatCannotBePackedOfAnOutputIsNamed(t *testing.T) {
+	store, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"good", "b\xffd"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := folders{store: store}.Pack(t.Context(), dir)
+	if err != nil || p.Left != 1 || len(p.Skipped) != 1 || p.Bytes != 7 || !store.Has(p.Manifest) {
+		t.Errorf("packed %+v, %v", p, err)
+	}
+}

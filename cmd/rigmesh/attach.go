@@ -1,6 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -43,6 +48,11 @@ func attach(c *cli.Context, k console) error {
 	explained, err := client.ExplainJob(c.Context, c.Args().First())
 	if err != nil {
 		return hint(err, "rigmesh ps --all lists the jobs")
+	}
+	for _, out := range outputs {
+		if has := explained.Submission.GetSpec().GetOutputs(); explained.Submission != nil && !slices.Contains(has, out.path) {
+			return fmt.Errorf("the job has no output %s; it has %s", out.path, cmp.Or(strings.Join(has, ", "), "none"))
+		}
 	}
 	var s *sitting
 	if spec := explained.Submission.GetSpec(); spec.GetTerminal() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/node/control"
-	"github.com/rigmesh/rigmesh/p2p/blob/tree"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
@@ -74,12 +74,13 @@ func settle(ctx context.Context, client *control.Client, v *view, id string, end
 	if ended == nil {
 		return hint(errors.New("the node told no end of the job"), "rigmesh attach %s looks again", short(id))
 	}
-	if err := fetchOutputs(ctx, client, v, ended, outputs); err != nil {
+	lost, err := fetchOutputs(ctx, client, v, ended, outputs)
+	if err != nil {
 		return hint(err, "the node still has them: rigmesh attach -o /path:DIR %s", short(id))
 	}
 	v.end(ended)
-	v.delivered = true
-	return outcome(ended, v)
+	v.delivered = lost == nil
+	return outcome(ended, v, lost)
 }
 
 // stopOnInterrupt asks the task to stop at the first interrupt and gives the lease up at the
@@ -102,20 +103,18 @@ func stopOnInterrupt(ctx context.Context, client *control.Client, v *view, id st
 	}
 }
 
-// outcome turns the end of a job into this program's.
-func outcome(e *leasev1.JobEnded, v *view) error {
+// outcome turns the end of a job into this program's. lost is what the worker could not give of
+// the outputs: a failure of ours, unless the task has one of its own.
+func outcome(e *leasev1.JobEnded, v *view, lost error) error {
 	code := int(e.GetExit().GetCode())
 	switch e.Outcome {
 	case leasev1.Outcome_OUTCOME_EXITED:
-		if code == 0 {
+		if code == 0 && lost == nil {
 			return nil
 		}
-		return &exitError{code, nil}
+		return &exitError{cmp.Or(code, exitOurs), lost}
 	case leasev1.Outcome_OUTCOME_STOPPED:
-		if e.Exit == nil || code == 0 {
-			code = exitInterrupted
-		}
-		return &exitError{code, nil}
+		return &exitError{cmp.Or(code, exitInterrupted), lost}
 	case leasev1.Outcome_OUTCOME_TIMEOUT:
 		return &exitError{exitTimeout, errors.New(sentence(e, "the job ran out of time"))}
 	case leasev1.Outcome_OUTCOME_NO_BID:
@@ -132,37 +131,4 @@ func sentence(e *leasev1.JobEnded, otherwise string) string {
 		return s
 	}
 	return otherwise
-}
-
-// fetchOutputs brings the folders of the task that were asked for to where they go.
-func fetchOutputs(ctx context.Context, client *control.Client, v *view, e *leasev1.JobEnded, outputs []outputDir) error {
-	held := map[string]*leasev1.Output{}
-	for _, o := range e.Outputs {
-		held[o.Path] = o
-	}
-	for _, out := range outputs {
-		o := held[out.path]
-		if o == nil {
-			if e.Outcome == leasev1.Outcome_OUTCOME_EXITED {
-				v.say("the task left no %s", out.path)
-			}
-			continue
-		}
-		v.status("writing " + out.dir)
-		if err := os.RemoveAll(out.partial()); err != nil {
-			return fmt.Errorf("output %s: %w", out.path, err)
-		}
-		made, err := tree.Unpack(ctx, client, o.Manifest, out.partial(), tree.UnpackOptions{})
-		if err != nil {
-			return fmt.Errorf("output %s: %w", out.path, err)
-		}
-		for _, name := range made.Skipped {
-			v.say("left out of %s: %s, a link to outside of it", out.dir, job.CleanText(name))
-		}
-		if err := out.install(); err != nil {
-			return err
-		}
-		v.say("%s is in %s: %s, %s", out.path, out.dir, size(o.TotalBytes), o.Manifest)
-	}
-	return nil
 }

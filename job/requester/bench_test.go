@@ -260,6 +260,7 @@ type rig struct {
 	stdout  string
 	exit    *leasev1.Exit     // as it is sent; nil: code 0
 	outputs []*leasev1.Output // as they are sent
+	notice  string            // about them
 	signs   func(*lease.TaskExited)
 	onAward func(*leasev1.AwardRequest)
 	blobs   store
@@ -492,6 +493,7 @@ func (w *rig) task(far *session.PipeEnd) {
 	}
 	select {
 	case <-n.ended:
+		send(&leasev1.TaskFrame{Frame: &leasev1.TaskFrame_Progress{Progress: &leasev1.Progress{Phase: leasev1.Phase_PHASE_COLLECTING, Notice: w.notice}}})
 		send(&leasev1.TaskFrame{Frame: &leasev1.TaskFrame_Ended{Ended: &leasev1.Ended{Exit: w.exited(), Outputs: w.outputs}}})
 	case <-far.Context().Done():
 	}

@@ -88,12 +88,14 @@ func (t *tenure) progress(p *leasev1.Progress) {
 	t.j.tell(&leasev1.JobEvent{Event: &leasev1.JobEvent_Progress{Progress: p}})
 }
 
-// noticed tells what the worker's owner does to the task, once.
+// noticed tells what the worker's owner does to the task, or what the worker says of its outputs, once.
 func (t *tenure) noticed(p *leasev1.Progress) {
 	if last := t.notice.Swap(&p.Notice); p.Notice == "" || last != nil && *last == p.Notice {
 		return
 	}
 	switch {
+	case p.Phase >= leasev1.Phase_PHASE_COLLECTING:
+		t.j.trouble("collecting", "while it collects the outputs the worker says: %s", job.CleanText(p.Notice))
 	case p.EndMs > 0:
 		left := max(0, time.UnixMilli(p.EndMs).Sub(t.j.r.Now())).Round(time.Second)
 		t.j.trouble("yielding", "the worker's owner takes the machine back (%s): the task is warned by SIGUSR1, and told to end in %s", job.CleanText(p.Notice), left)

@@ -166,6 +166,27 @@ func TestWhatAWorkerSendsAsOutputsIsHeldAgainstTheJob(t *testing.T) {
 	}
 }
 
+func TestWhatAWorkerSaysOfOutputsIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withOutput(price)
+		w.outputs, w.notice = nil, "/out cannot be collected: \x1b[31mtoo much"
+		b := newBench(t, w)
+		b.start()
+		defer b.stop()
+		events, end := b.run(b.withOutput())
+		if want := "/out cannot be collected: [31mtoo much"; !strings.Contains(end.Sentence, "could not collect") || !strings.Contains(end.Sentence, want) {
+			t.Errorf("ended with %q", end.Sentence)
+		}
+		told := slices.ContainsFunc(events, func(e *leasev1.JobEvent) bool {
+			s := e.GetTrouble().GetSentence()
+			return strings.Contains(s, "cannot be collected: [31mtoo much") && !strings.Contains(s, "stand still")
+		})
+		if !told {
+			t.Errorf("the user was not told: %v", events)
+		}
+	})
+}
+
 func TestTheTextOfAnExitIsClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &rig{price: price, exit: &leasev1.Exit{Code: 125, Error: "no \x1b[31mimage"}}

@@ -66,6 +66,9 @@ func (t *tenure) fetch(ctx context.Context, ended *leasev1.Ended) (fetched []*le
 		for _, path := range missing {
 			unstored = append(unstored, path+": the worker could not collect it")
 		}
+		if said := t.notice.Load(); len(missing) > 0 && said != nil && *said != "" {
+			unstored = append(unstored, "it says: "+*said)
+		}
 	}
 	return fetched, unstored, nil
 }

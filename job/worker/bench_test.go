@@ -55,6 +55,7 @@ type bench struct {
 	crowd     int
 	room      func() uint64 // for a task's disk; nil: as much as the machine has
 	standing  standing
+	folders   worker.Folders                        // nil: folders{}
 	wrap      func(runtime.Runtime) runtime.Runtime // what the worker sees of the runtime; may be nil
 	image     runtime.Image
 	peers     *peers
@@ -95,7 +96,7 @@ func (b *bench) restore() {
 		Key: workerKey, Network: network, Devices: b.devices, Dir: b.dir, Room: b.room, SamplesDir: b.samples, Now: time.Now,
 		Policy:  b.ownersPolicy(),
 		Machine: &marketv1.Machine{Cpus: 4, MemoryBytes: 8 << 30, DiskBytes: 100 << 30, Platform: "linux/amd64"},
-		Cards:   b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: folders{}, Receipts: &b.kept, Standing: &b.standing, Crowd: func() int { return b.crowd },
+		Cards:   b.cards, Runtime: b.seen(), Telemetry: b.telemetry, Journal: b.journal, Peers: b.peers, Folders: b.packs(), Receipts: &b.kept, Standing: &b.standing, Crowd: func() int { return b.crowd },
 		Log: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
 	if err := b.Restore(b.journal.Replay); err != nil {
@@ -115,6 +116,13 @@ func (b *bench) seen() runtime.Runtime {
 		return b.runtime.Reopen()
 	}
 	return b.wrap(b.runtime.Reopen())
+}
+
+func (b *bench) packs() worker.Folders {
+	if b.folders == nil {
+		return folders{}
+	}
+	return b.folders
 }
 
 func (b *bench) ownersPolicy() worker.Policy {
@@ -354,7 +362,7 @@ type folders struct{}
 
 func (folders) Unpack(context.Context, runtime.BlobSource, string, string) error { return nil }
 
-func (folders) Pack(_ context.Context, dir string) (string, uint64, error) {
+func (folders) Pack(_ context.Context, dir string) (worker.Packed, error) {
 	h := sha256.New()
 	var size uint64
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -366,7 +374,7 @@ func (folders) Pack(_ context.Context, dir string) (string, uint64, error) {
 		h.Write(b)
 		return err
 	})
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), size, err
+	return worker.Packed{Manifest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Bytes: size}, err
 }
 
 func (folders) Digests(manifest string) ([]string, error) { return []string{manifest}, nil }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
-	"github.com/rigmesh/rigmesh/job/lease"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -164,44 +163,6 @@ func (t *task) spec() runtime.Spec {
 		spec.Mounts = append(spec.Mounts, runtime.Mount{Target: out})
 	}
 	return spec
-}
-
-// collect takes the outputs into the store and reports the exit with their
-// digest. They are written down first, so that a restart reports the same.
-func (t *task) collect(ctx context.Context, exit runtime.Exit) {
-	s := t.s
-	var outs []*leasev1.Output
-	for _, path := range s.spec.Outputs {
-		manifest, size, err := t.pack(ctx, path)
-		if err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			s.log.Warn("output not collected", "path", path, "err", err)
-			continue
-		}
-		outs = append(outs, &leasev1.Output{Path: path, Manifest: manifest, TotalBytes: size})
-	}
-	if err := s.outputs.load(s.w.Folders, outs); err != nil {
-		s.log.Warn("outputs", "err", err)
-	}
-	ended := &leasev1.Ended{Exit: exitOf(exit), Outputs: outs}
-	if err := s.keepEnded(ended); err != nil {
-		s.log.Warn("outputs not written down", "err", err)
-	}
-	s.board.end(ended)
-	s.session.Post(ctx, lease.TaskExited{
-		Exit: ended.Exit, OutputsDigest: job.OutputsDigest(outs), Evidence: s.evidence(s.session.Lease().SamplesFrom(nil)),
-	})
-}
-
-// pack takes one output folder into the store.
-func (t *task) pack(ctx context.Context, path string) (manifest string, size uint64, err error) {
-	dir, err := t.s.w.Runtime.Folder(ctx, t.id, path)
-	if err != nil {
-		return "", 0, err
-	}
-	return t.s.w.Folders.Pack(ctx, dir)
 }
 
 // keepEnded writes down how the task ended, for a restart before the requester has it.

@@ -41,10 +41,18 @@ type Peers interface {
 type Folders interface {
 	// Unpack writes the files of a manifest into dir.
 	Unpack(ctx context.Context, src runtime.BlobSource, manifest, dir string) error
-	// Pack takes a folder into this node's store and names its manifest.
-	Pack(ctx context.Context, dir string) (manifest string, size uint64, err error)
+	// Pack takes a folder into this node's store. runtime.ErrNoSpace.
+	Pack(ctx context.Context, dir string) (Packed, error)
 	// Digests lists a packed manifest's blobs, the manifest's own among them.
 	Digests(manifest string) ([]string, error)
+}
+
+// Packed is a folder in this node's store.
+type Packed struct {
+	Manifest string   // digest
+	Bytes    uint64   // of all files together
+	Left     int      // how many entries were left out: no files, or with names that nobody could write
+	Skipped  []string // names of some of those
 }
 
 // Commons is content that other nodes give to whoever knows its digest.

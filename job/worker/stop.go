@@ -17,11 +17,14 @@ func (t *task) stop(ctx context.Context, grace time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopping, t.grace = true, grace
-	if t.started {
+	switch {
+	case t.ended:
+		t.hurry.Do(func() { close(t.enough) })
+	case t.started:
 		t.end(ctx)
-		return
+	default:
+		t.cancel()
 	}
-	t.cancel()
 }
 
 // end stops a started task. The caller holds mu.

@@ -38,15 +38,17 @@ type task struct {
 	id      string
 	running bool // the journal has its TaskRunning
 	done    chan struct{}
+	enough  chan struct{} // closed when somebody wants the end of one that has ended
 
 	acts sync.WaitGroup // what was asked of the runtime and is under way
 
 	mu       sync.Mutex
 	started  bool
 	ended    bool
-	frozen   bool // what the lease wants
-	stopping bool // likewise
-	holding  bool // it is being frozen or thawed
+	frozen   bool      // what the lease wants
+	stopping bool      // likewise
+	holding  bool      // it is being frozen or thawed
+	hurry    sync.Once // closes enough
 	grace    time.Duration
 	cancel   context.CancelFunc // of the preparation
 }
@@ -59,7 +61,7 @@ func (n *tenancy) startTask(ctx context.Context) {
 	if n.task != nil {
 		return
 	}
-	t := &task{s: n, id: taskID(n.id), running: n.past.running, frozen: n.session.Lease().Frozen(), done: make(chan struct{})}
+	t := &task{s: n, id: taskID(n.id), running: n.past.running, frozen: n.session.Lease().Frozen(), done: make(chan struct{}), enough: make(chan struct{})}
 	prepare, cancel := context.WithCancel(ctx)
 	t.cancel = cancel
 	n.task = t
@@ -101,6 +103,7 @@ func (t *task) run(ctx, prepare context.Context) {
 	ended := exitOf(exit)
 	t.s.log.Info("task ended", "code", ended.Code, "why", job.CauseSentence(ended))
 	t.s.session.Post(ctx, lease.TaskEnded{Exit: ended})
+	t.s.board.notice("") // what the owner did to the task does not matter any more
 	t.s.board.enter(leasev1.Phase_PHASE_COLLECTING)
 	t.collect(ctx, exit)
 }
