@@ -160,7 +160,7 @@ func (r *Runtime) keepEnd(ctx context.Context, c *client.Client, id string) (fin
 }
 
 // exitOf says how a task ended: as its init recorded it, or, where the init could not
-// (it was killed, or the host went down), as well as can be known.
+// (it was killed, the disk was full, or the host went down), as well as can be known.
 func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) {
 	var e record.Exit
 	ok, err := record.Read(r.paths.record(id), record.ExitFile, &e)
@@ -180,10 +180,14 @@ func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) 
 	if exit.Ended.IsZero() {
 		exit.Ended = time.Now()
 	}
+	oom := r.cgroup(id).oomKills() > 0
 	switch {
 	case killed:
 		exit.Code, exit.Signal, exit.Killed = 137, int(unix.SIGKILL), true
-	case r.cgroup(id).oomKills() > 0:
+	case !exit.Started.IsZero() && handedOn(status):
+		exit.Code = int(status.ExitStatus)
+		exit.OOM = oom && exit.Code != 0
+	case oom:
 		exit.Code, exit.Signal, exit.OOM = 137, int(unix.SIGKILL), true
 	case status.Status == client.Stopped && status.ExitStatus > 128:
 		exit.Code, exit.Signal = int(status.ExitStatus), int(status.ExitStatus)-128
@@ -195,6 +199,12 @@ func (r *Runtime) exitOf(id string, status client.Status) (runtime.Exit, error) 
 		exit.Error = "nothing saw its end"
 	}
 	return exit, nil
+}
+
+// handedOn says whether what the init exited with is what the job did. Above 128 either may
+// have been killed, 125 is the init's own failure, and 2 what Go gives one of its own.
+func handedOn(status client.Status) bool {
+	return status.Status == client.Stopped && status.ExitStatus <= 128 && status.ExitStatus != 125 && status.ExitStatus != 2
 }
 
 func (r *Runtime) startedAt(id string) time.Time {
