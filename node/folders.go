@@ -12,6 +12,7 @@ import (
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
+	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 	"github.com/rigmesh/rigmesh/runtime/publicnet"
 )
@@ -91,6 +92,19 @@ type content struct{ store *blob.Store }
 
 func (c content) Reader(digest string, offset int64) (io.ReadCloser, error) {
 	return c.store.Reader(digest, offset)
+}
+
+func (c content) Manifest(ctx context.Context, src runtime.BlobSource, digest string) (*marketv1.Manifest, error) {
+	if src != nil {
+		if err := c.Fetch(ctx, src, digest, tree.MaxManifest); err != nil {
+			return nil, err
+		}
+	}
+	m, err := tree.ReadManifest(ctx, c.store, digest, tree.Limits{})
+	if errors.Is(err, tree.ErrManifest) || errors.Is(err, tree.ErrTooMuch) || errors.Is(err, blob.ErrDigest) || errors.Is(err, blob.ErrUnknown) || errors.Is(err, blob.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", requester.ErrContent, err)
+	}
+	return m, err
 }
 
 func (c content) Fetch(ctx context.Context, src runtime.BlobSource, digest string, limit int64) error {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/rigmesh/rigmesh/job/requester"
 	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/p2p/blob"
 	"github.com/rigmesh/rigmesh/p2p/blob/tree"
@@ -87,5 +91,56 @@ func TestWhatCannotBePackedOfAnOutputIsNamed(t *testing.T) {
 	p, err := folders{store: store}.Pack(t.Context(), dir)
 	if err != nil || p.Left != 1 || len(p.Skipped) != 1 || p.Bytes != 7 || !store.Has(p.Manifest) {
 		t.Errorf("packed %+v, %v", p, err)
+	}
+}
+
+// A task may leave as much as a folder may have.
+func TestARequesterTakesEveryManifestThatAWorkerPacks(t *testing.T) {
+	theirs, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &marketv1.Manifest{}
+	for i := range 99_000 {
+		m.Entries = append(m.Entries, &marketv1.Entry{Path: fmt.Sprintf("%05d%s", i, strings.Repeat("x", 250)), LinkTarget: strings.Repeat("y", 200)})
+	}
+	b, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(b) < 40<<20 || len(b) > tree.MaxManifest {
+		t.Fatalf("a manifest of %d bytes; want a large one", len(b))
+	}
+	digest, err := theirs.PutBytes(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := content{mine}.Manifest(t.Context(), theirs, digest)
+	if err != nil || len(got.GetEntries()) != len(m.Entries) {
+		t.Errorf("%d entries of %d, %v", len(got.GetEntries()), len(m.Entries), err)
+	}
+}
+
+func TestAManifestThatIsNoneIsNotAskedForAgain(t *testing.T) {
+	theirs, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := blob.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []string{"no manifest", strings.Repeat("\x0a\x00", 200_000)} {
+		digest, err := theirs.PutBytes(t.Context(), []byte(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (content{mine}).Manifest(t.Context(), theirs, digest); !errors.Is(err, requester.ErrContent) {
+			t.Errorf("%.20q: got %v, want ErrContent", b, err)
+		}
 	}
 }

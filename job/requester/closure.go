@@ -2,6 +2,7 @@ package requester
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -14,7 +15,7 @@ import (
 	"github.com/rigmesh/rigmesh/runtime/oci"
 )
 
-// maxDocument bounds a manifest that is read whole.
+// maxDocument bounds a document of an image, which is read whole.
 const maxDocument = 32 << 20
 
 // closure lists every blob a job's worker may fetch: the image's, and the inputs'. All of
@@ -28,7 +29,7 @@ func closure(c Content, spec *marketv1.Spec) (map[string]bool, error) {
 		if in.Shared && !has(c, in.Manifest) {
 			continue
 		}
-		m, err := readManifest(c, in.Manifest)
+		m, err := c.Manifest(context.Background(), nil, in.Manifest)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Path, err)
 		}

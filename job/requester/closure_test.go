@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +76,20 @@ func (s store) Fetch(ctx context.Context, src runtime.BlobSource, digest string,
 		return fmt.Errorf("%w: it is %s", ErrContent, d)
 	}
 	return nil
+}
+
+func (s store) Manifest(ctx context.Context, src runtime.BlobSource, digest string) (*marketv1.Manifest, error) {
+	if src != nil {
+		if err := s.Fetch(ctx, src, digest, math.MaxInt64); err != nil {
+			return nil, err
+		}
+	}
+	b, ok := s[digest]
+	var m marketv1.Manifest
+	if !ok || proto.Unmarshal(b, &m) != nil {
+		return nil, fmt.Errorf("%w: no manifest %s", ErrContent, digest)
+	}
+	return &m, nil
 }
 
 // descriptor describes a blob that is here.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/rigmesh/rigmesh/job"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
-	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
@@ -78,12 +77,9 @@ func (t *tenure) fetchOutput(ctx context.Context, src runtime.BlobSource, out *l
 	if !job.ValidDigest(out.Manifest) {
 		return fmt.Errorf("%w: its manifest has no digest", ErrContent)
 	}
-	if err := content.Fetch(ctx, src, out.Manifest, maxDocument); err != nil {
-		return err
-	}
-	m, err := readManifest(content, out.Manifest)
+	m, err := content.Manifest(ctx, src, out.Manifest)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrContent, err)
+		return err
 	}
 	for _, e := range m.Entries {
 		if e.Digest == "" {
@@ -98,17 +94,4 @@ func (t *tenure) fetchOutput(ctx context.Context, src runtime.BlobSource, out *l
 		}
 	}
 	return nil
-}
-
-// readManifest reads a folder's manifest from the store.
-func readManifest(c Content, digest string) (*marketv1.Manifest, error) {
-	b, err := readBlob(c, digest)
-	if err != nil {
-		return nil, err
-	}
-	var m marketv1.Manifest
-	if err := proto.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", digest, err)
-	}
-	return &m, nil
 }

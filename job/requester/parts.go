@@ -96,6 +96,9 @@ type Streams interface {
 type Content interface {
 	// Reader reads a blob from an offset on.
 	Reader(digest string, offset int64) (io.ReadCloser, error)
+	// Manifest reads a folder's manifest, and brings it here first where src is not nil.
+	// ErrContent, also when it is not one, or of too much; ErrNoRoom.
+	Manifest(ctx context.Context, src runtime.BlobSource, digest string) (*marketv1.Manifest, error)
 	// Fetch brings a blob of at most limit bytes here; one that was cut off goes
 	// on where it stopped. ErrContent, ErrNoRoom.
 	Fetch(ctx context.Context, src runtime.BlobSource, digest string, limit int64) error

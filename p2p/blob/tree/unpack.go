@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/p2p/blob"
@@ -41,6 +42,9 @@ func ReadManifest(ctx context.Context, src blob.Blobs, digest string, l Limits) 
 	if _, err := blob.Copy(ctx, src, digest, &b, MaxManifest); err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
+	if err := count(b.Bytes(), l.withDefaults().Entries); err != nil {
+		return nil, err
+	}
 	var m marketv1.Manifest
 	if err := proto.Unmarshal(b.Bytes(), &m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
@@ -49,6 +53,22 @@ func ReadManifest(ctx context.Context, src blob.Blobs, digest string, l Limits) 
 		return nil, err
 	}
 	return &m, nil
+}
+
+// count refuses a manifest of too many entries before they are made: an empty one
+// takes 2 bytes here, and seventy times that as a message.
+func count(manifest []byte, most int) error {
+	for entries := 0; len(manifest) > 0; {
+		_, _, n := protowire.ConsumeField(manifest)
+		if n < 0 {
+			return fmt.Errorf("%w: %w", ErrManifest, protowire.ParseError(n))
+		}
+		if entries++; entries > most {
+			return fmt.Errorf("%w: more than %d entries", ErrTooMuch, most)
+		}
+		manifest = manifest[n:]
+	}
+	return nil
 }
 
 // Unpack makes a manifest's folder in dir, which must be empty or not exist.
