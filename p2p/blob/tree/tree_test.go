@@ -352,34 +352,6 @@ func TestUnpackWantsAnEmptyFolder(t *testing.T) {
 	}
 }
 
-func TestUnpackToShowsAllOrNothing(t *testing.T) {
-	s := store(t)
-	good := pack(t, folder(t, map[string]string{"f": "new"}), s, tree.PackOptions{}).Manifest
-	bad := manifest(t, s, file("f", "missing"))
-	at := filepath.Join(t.TempDir(), "out")
-	if _, err := tree.UnpackTo(t.Context(), s, bad, at, false, tree.UnpackOptions{}); !errors.Is(err, blob.ErrUnknown) {
-		t.Errorf("got %v, want ErrUnknown", err)
-	}
-	if left, _ := os.ReadDir(filepath.Dir(at)); len(left) != 0 {
-		t.Errorf("%v is left", left)
-	}
-	if _, err := tree.UnpackTo(t.Context(), s, good, at, false, tree.UnpackOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tree.UnpackTo(t.Context(), s, good, at, false, tree.UnpackOptions{}); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("over another: got %v, want fs.ErrExist", err)
-	}
-	if _, err := tree.UnpackTo(t.Context(), s, bad, at, true, tree.UnpackOptions{}); err == nil {
-		t.Error("accepted")
-	}
-	if diff := cmp.Diff(map[string]string{"f": "new"}, read(t, at)); diff != "" {
-		t.Errorf("after a refused overwrite (-want +got):\n%s", diff)
-	}
-	if _, err := tree.UnpackTo(t.Context(), s, good, at, true, tree.UnpackOptions{}); err != nil {
-		t.Error(err)
-	}
-}
-
 // FuzzManifest: whatever the manifest, nothing appears outside the folder.
 func FuzzManifest(f *testing.F) {
 	b, err := proto.Marshal(&marketv1.Manifest{Entries: []*marketv1.Entry{dir("a"), link("a/l", ".."), file("a/x", "x")}})

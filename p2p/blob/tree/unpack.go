@@ -211,30 +211,3 @@ func (u *unpacker) link(e *marketv1.Entry) error {
 	u.done.Entries++
 	return u.root.Symlink(e.GetLinkTarget(), e.GetPath())
 }
-
-// UnpackTo makes a folder that appears whole or not at all: it grows beside its
-// place, as dir.partial, and is renamed at the end. What is at dir stays, as an
-// fs.ErrExist, unless overwrite is given; a dir.partial is an earlier attempt's
-// and goes.
-func UnpackTo(ctx context.Context, src blob.Blobs, manifest, dir string, overwrite bool, opts UnpackOptions) (Unpacked, error) {
-	if _, err := os.Lstat(dir); err == nil && !overwrite {
-		return Unpacked{}, fmt.Errorf("unpack to %s: %w", dir, fs.ErrExist)
-	}
-	partial := dir + ".partial"
-	if err := os.RemoveAll(partial); err != nil {
-		return Unpacked{}, fmt.Errorf("unpack to %s: %w", dir, err)
-	}
-	done, err := Unpack(ctx, src, manifest, partial, opts)
-	if err != nil {
-		return done, errors.Join(err, os.RemoveAll(partial))
-	}
-	if overwrite {
-		if err := os.RemoveAll(dir); err != nil {
-			return done, fmt.Errorf("unpack to %s: %w", dir, err)
-		}
-	}
-	if err := os.Rename(partial, dir); err != nil {
-		return done, fmt.Errorf("unpack to %s: %w", dir, err)
-	}
-	return done, nil
-}
