@@ -35,6 +35,10 @@ func (n *Node) trim(ctx context.Context, more int64) error {
 	if err != nil {
 		return err
 	}
+	// A stranger may name an input of any size: nothing goes for one that cannot fit.
+	if err := fits(more, shelf.Busy(items), limit); err != nil {
+		return err
+	}
 	var problems []error
 	gone := 0
 	for _, it := range shelf.Excess(items, limit-more) {
@@ -50,11 +54,16 @@ func (n *Node) trim(ctx context.Context, more int64) error {
 		}
 		n.log.Info("made room in the store", "removed", gone, "bytes", before-shelf.Total(items))
 	}
-	if left := shelf.Total(items); more > 0 && left+more > limit {
-		problems = append(problems, fmt.Errorf("%w: %s more, and %s of the %s of store.max are in use",
-			runtime.ErrNoSpace, config.Bytes(more), config.Bytes(left), config.Bytes(max(0, limit))))
+	return errors.Join(append(problems, fits(more, shelf.Total(items), limit))...)
+}
+
+// fits says whether there is room for more beside what stays.
+func fits(more, stays, limit int64) error {
+	if more <= 0 || more <= limit-stays {
+		return nil
 	}
-	return errors.Join(problems...)
+	return fmt.Errorf("%w: %s more, and %s of the %s of store.max are in use",
+		runtime.ErrNoSpace, config.Bytes(more), config.Bytes(stays), config.Bytes(max(0, limit)))
 }
 
 // shelved is the store as the rules want it, and how to let go of each thing by its name.

@@ -24,6 +24,11 @@ func Total(items []Item) int64 {
 	return total
 }
 
+// Busy is what busy items take, which is what has to stay, in bytes.
+func Busy(items []Item) int64 {
+	return Total(slices.DeleteFunc(slices.Clone(items), func(it Item) bool { return !it.Busy }))
+}
+
 // Excess chooses what has to go so that the rest takes at most limit bytes, in the order in
 // which it is to go: what was used longest ago first. What is busy never goes, nor does what
 // would free nothing because busy items have all of it too. The rest may still take more

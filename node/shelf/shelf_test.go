@@ -108,3 +108,14 @@ func happen(r *rand.Rand, items []Item, step int) []Item {
 	items[i].Used, items[i].Busy = at, r.IntN(2) == 0
 	return items
 }
+
+func TestWhatIsInUseCountsOnce(t *testing.T) {
+	items := []Item{
+		item("old", 1, false, map[string]int64{"a": 10, "b": 1}),
+		item("busy", 2, true, map[string]int64{"a": 10, "c": 100}),
+		item("busy too", 3, true, map[string]int64{"c": 100, "d": 1000}),
+	}
+	if got := Busy(items); got != 1110 {
+		t.Errorf("%d bytes are in use, want 1110", got)
+	}
+}
