@@ -35,7 +35,6 @@ var loose = map[string]string{
 	"runtime/containerd/daemon/state.go": "a lock",
 	"node/control/lock.go":               "a lock",
 	"node/control/start.go":              "a log",
-	"p2p/blob/tree/unpack.go":            "a copy of what is in the store",
 	"job/worker/samples.go":              "samples: a torn end is cut off",
 }
 
