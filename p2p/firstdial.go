@@ -15,12 +15,13 @@ import (
 
 // greet connects to a peer that we begin with, where wanted over QUIC if that works.
 // Every other dial prefers TCP, and from TCP alone a node behind a NAT would never learn
-// where others see its UDP port, through which most connections are punched.
+// where others see its UDP port, through which most connections are punched. A connection
+// that is there already stays as it is.
 func (h *Host) greet(ctx context.Context, p peer.AddrInfo, quic bool) error {
-	if !quic || h.quicOnly == nil || h.hasPublicAddr() {
+	if !quic || h.quicOnly == nil || h.hasPublicAddr() || h.connected(p.ID) {
 		return h.host.Connect(ctx, p)
 	}
-	tried := !h.connected(p.ID) && slices.ContainsFunc(p.Addrs, isPublicQUIC)
+	tried := slices.ContainsFunc(p.Addrs, isPublicQUIC)
 	if tried && h.greetQUIC(ctx, p) == nil && h.Route(p.ID).Transport == "quic" {
 		return nil
 	}
