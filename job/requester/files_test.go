@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -109,6 +110,31 @@ func TestAWatcherSeesWhatComesLaterUntilTheEnd(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("a watcher that left got %v", err)
 		}
+	}
+}
+
+func TestAWatcherThatPausesWhileTheJobIsForgottenGetsItsEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	h := openHistory(path)
+	for n := range uint32(3) {
+		_ = h.add(offered(n))
+	}
+	next, stop := iter.Pull2(h.watch(t.Context(), true))
+	defer stop()
+	for range 3 {
+		_, _, _ = next()
+	}
+	last := &leasev1.JobEvent{Event: &leasev1.JobEvent_Ended{Ended: &leasev1.JobEnded{}}}
+	_ = h.add(last)
+	h.end(last)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if e, err, more := next(); !more || err != nil || e.GetEnded() == nil {
+		t.Errorf("after three events of a forgotten job: %v, %v", e, err)
+	}
+	if e, _, more := next(); more {
+		t.Errorf("after the end: %v", e)
 	}
 }
 

@@ -131,6 +131,7 @@ func (h *history) kept() *leasev1.JobEvent {
 	return h.last
 }
 
+// from gives the events from number n on, of which the end is the last.
 func (h *history) from(n int) (events []*leasev1.JobEvent, over bool, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,6 +139,9 @@ func (h *history) from(n int) (events []*leasev1.JobEvent, over bool, changed <-
 	defer h.unload()
 	if h.over && (len(h.events) == 0 || h.events[len(h.events)-1].GetEnded() == nil) {
 		h.events = append(h.events, h.last)
+	}
+	if n > len(h.events) { // the job was forgotten meanwhile, and the file with it: the end is what is left
+		n = len(h.events) - 1
 	}
 	return h.events[n:], h.over, h.changed
 }
