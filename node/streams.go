@@ -24,6 +24,10 @@ var awardLimits = stream.Limits{MaxMessage: 1 << 20}
 // streamSide is the requester's way to the streams of a lease.
 type streamSide struct{ n *Node }
 
+func (s streamSide) Protect(worker peer.ID, lease string) (release func()) {
+	return s.n.host.Protect(worker, lease)
+}
+
 func (s streamSide) Beat(ctx context.Context, worker peer.ID) (session.Link, error) {
 	s.n.host.Hasten(worker)
 	return s.n.open(ctx, worker, "beat", stream.Limits{}, s.n.serveBeat)
@@ -160,6 +164,10 @@ type workerSide struct{ n *Node }
 
 func (w workerSide) PeerRecord() ([]byte, error)             { return w.n.host.PeerRecord() }
 func (w workerSide) AddPeerRecord(b []byte) (peer.ID, error) { return w.n.host.AddPeerRecord(b) }
+
+func (w workerSide) Protect(id peer.ID, lease string) (release func()) {
+	return w.n.host.Protect(id, lease)
+}
 
 func (w workerSide) Origins(id peer.ID) []netip.Prefix { return w.n.host.Origins(id) }
 

@@ -122,12 +122,13 @@ func (h *Host) Speakers(name string) []peer.ID {
 	return out
 }
 
-// Protect keeps the connection to a peer from being trimmed until Unprotect
-// with the same tag, such as a lease's id.
-func (h *Host) Protect(id peer.ID, tag string) { h.host.ConnManager().Protect(id, tag) }
-
-// Unprotect takes back one Protect.
-func (h *Host) Unprotect(id peer.ID, tag string) { h.host.ConnManager().Unprotect(id, tag) }
+// Protect keeps the connection to a peer from being closed for those of others, until it is
+// released. Whoever protects says what for, such as a lease's id: of two with the same
+// tag the first release counts.
+func (h *Host) Protect(id peer.ID, tag string) (release func()) {
+	h.host.ConnManager().Protect(id, tag)
+	return func() { h.host.ConnManager().Unprotect(id, tag) }
+}
 
 // Direct says whether there is a connection to a peer that no relay carries.
 func (h *Host) Direct(id peer.ID) bool {

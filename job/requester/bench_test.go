@@ -225,6 +225,8 @@ func (n *network) Award(ctx context.Context, id peer.ID, req *leasev1.AwardReque
 	return n.rig(id).award(ctx, req)
 }
 
+func (n *network) Protect(peer.ID, string) (release func()) { return func() {} }
+
 func (n *network) Beat(_ context.Context, id peer.ID) (session.Link, error) {
 	return n.rig(id).open(n.rig(id).beat)
 }

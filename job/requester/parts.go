@@ -82,6 +82,8 @@ type Market interface {
 
 // Streams opens the streams of a lease.
 type Streams interface {
+	// Protect keeps the connection to a worker, also where there are too many, for a lease.
+	Protect(worker peer.ID, lease string) (release func())
 	// Beat opens the lease's kept stream. Its Open frame is the caller's to send.
 	Beat(ctx context.Context, worker peer.ID) (session.Link, error)
 	// Task opens a stream of a task's progress and output.

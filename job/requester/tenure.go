@@ -109,6 +109,7 @@ func (t *tenure) keep(ctx context.Context) (*leasev1.JobEnded, error) {
 
 // hold runs the session, and keeps its stream open meanwhile.
 func (t *tenure) hold(ctx context.Context) error {
+	defer t.j.r.Streams.Protect(t.worker, t.id.String())()
 	dialing, stop := context.WithCancel(ctx)
 	var dialer sync.WaitGroup
 	dialer.Go(func() { t.dial(dialing) })

@@ -314,6 +314,8 @@ type peers struct {
 	price    uint64
 }
 
+func (p *peers) Protect(peer.ID, string) (release func()) { return func() {} }
+
 func (p *peers) PeerRecord() ([]byte, error) { return []byte("worker"), nil }
 func (p *peers) AddPeerRecord(b []byte) (peer.ID, error) {
 	return job.PeerID(sessiontest.Public(sessiontest.Key(string(b))))

@@ -25,6 +25,8 @@ type Peers interface {
 	AddPeerRecord(record []byte) (peer.ID, error)
 	// Connect dials a peer at the addresses known of it.
 	Connect(ctx context.Context, id peer.ID) error
+	// Protect keeps the connection to a peer, also where there are too many, for a lease.
+	Protect(id peer.ID, lease string) (release func())
 	// Origins are the blocks of public addresses that a connected peer comes from;
 	// none of one that is reached through a relay, or on this network.
 	Origins(id peer.ID) []netip.Prefix

@@ -131,6 +131,7 @@ func (n *tenancy) view() View {
 // the lease could not be recorded.
 func (n *tenancy) run(ctx context.Context) error {
 	defer n.closeSamples()
+	defer n.w.Peers.Protect(n.requester, n.id.String())()
 	n.resume(ctx)
 	if n.short {
 		n.w.wg.Go(func() { n.yield(ctx, 0, "a device of it is gone") })
