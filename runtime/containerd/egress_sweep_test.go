@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/google/nftables"
@@ -19,7 +20,7 @@ import (
 )
 
 func (f *fixture) newGate() *egress.Gate {
-	return egress.New(egress.Config{Name: f.namespace, Rate: 1 << 30, Lookup: fakeLookup, Log: f.log})
+	return egress.New(egress.Config{Name: f.namespace, Rate: 1 << 30, Lookup: fakeLookup, Log: f.log, LookEvery: 20 * time.Millisecond})
 }
 
 // wired is a task with a way out that goes on with a line of shell once open is called. Nobody

@@ -8,12 +8,14 @@
 package egress
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -26,6 +28,9 @@ type Gate struct {
 	log     *slog.Logger
 	mu      sync.Mutex // one change of the table at a time
 	servers map[string]*server
+	uplinks map[string]bool // interfaces that forward because we told them to
+
+	lookEvery time.Duration
 }
 
 // Lookup resolves a name to addresses; network is "ip4" or "ip6".
@@ -37,11 +42,14 @@ type Config struct {
 	Rate   uint64 // bytes a second, for each task and direction
 	Lookup Lookup
 	Log    *slog.Logger
+
+	LookEvery time.Duration // that what it made is still there; 0: 5 seconds
 }
 
 // New makes a gate. It does nothing yet.
 func New(c Config) *Gate {
-	return &Gate{name: c.Name, rate: c.Rate, lookup: c.Lookup, log: c.Log, servers: make(map[string]*server)}
+	return &Gate{name: c.Name, rate: c.Rate, lookup: c.Lookup, log: c.Log, lookEvery: cmp.Or(c.LookEvery, defaultLookEvery),
+		servers: make(map[string]*server), uplinks: make(map[string]bool)}
 }
 
 // Task is a task that wants a way out.

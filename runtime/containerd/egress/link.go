@@ -169,25 +169,3 @@ func ownLinks(name string) (map[string]uint16, error) {
 	}
 	return found, nil
 }
-
-// letAnswersIn makes the host's way out forward what comes in by it, if it does not yet;
-// for whom, the table says. IPv6 is left as it is: to forward it, a host would no longer
-// hear its own router.
-func (g *Gate) letAnswersIn() error {
-	routes, err := netlink.RouteGet(net.IPv4(1, 1, 1, 1))
-	if err != nil || len(routes) == 0 {
-		return nil // no way out at the moment
-	}
-	out, err := netlink.LinkByIndex(routes[0].LinkIndex)
-	if err != nil {
-		return err
-	}
-	name := out.Attrs().Name
-	if b, err := os.ReadFile(forwardingFile(name)); err != nil || strings.TrimSpace(string(b)) == "1" {
-		return err
-	}
-	if err := g.forwards(name); err != nil { // first: the rules are there before the first packet
-		return err
-	}
-	return os.WriteFile(forwardingFile(name), []byte("1"), 0)
-}

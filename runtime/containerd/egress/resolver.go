@@ -36,6 +36,7 @@ const (
 // nowhere, whatever it meant a moment ago.
 type server struct {
 	policy runtime.Egress
+	link   link
 	lookup Lookup
 	allow  func(netip.Addr) error // nil: everything public is allowed anyway
 	asking chan struct{}
@@ -59,9 +60,10 @@ func (g *Gate) serve(t Task, l link) error {
 	if !t.Policy.Public {
 		s.allow = bounded(maxAllowed, func(a netip.Addr) error { return g.allow(l, a) })
 	}
-	s.sockets = []io.Closer{packets, streams}
+	s.link, s.sockets = l, []io.Closer{packets, streams}
 	s.wg.Go(func() { s.packets(packets) })
 	s.wg.Go(func() { s.streams(streams) })
+	s.wg.Go(func() { g.lookAfter(s.ctx) })
 	g.servers[t.ID] = s
 	return nil
 }

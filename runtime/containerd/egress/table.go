@@ -6,12 +6,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/nftables"
@@ -68,14 +64,19 @@ func (g *Gate) hasTable(c *nftables.Conn) (bool, error) {
 	return false, nil
 }
 
-// makeTable makes the table unless it is there. All of it comes at once or not at all.
+// makeTable makes the table unless it is there, with all that is connected. All of it comes
+// at once or not at all.
 func (g *Gate) makeTable() error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
 	}
-	if there, err := g.hasTable(c); there || err != nil {
+	there, err := g.hasTable(c)
+	if err != nil {
 		return err
+	}
+	if there {
+		return g.learnUplinks(c)
 	}
 	t := c.AddTable(g.table())
 	sets := g.sets()
@@ -85,6 +86,16 @@ func (g *Gate) makeTable() error {
 		}
 	}
 	g.chains(c, t)
+	for _, s := range g.servers {
+		if err := g.enter(c, s.link, s.policy); err != nil {
+			return err
+		}
+	}
+	for name := range g.uplinks {
+		if err := c.SetAddElements(g.set(uplinkSet), []nftables.SetElement{{Key: linkKey(name)}}); err != nil {
+			return err
+		}
+	}
 	return c.Flush()
 }
 
@@ -184,16 +195,18 @@ func element(l link, addr netip.Addr) []nftables.SetElement {
 
 // admit puts a link into the sets.
 func (g *Gate) admit(l link, policy runtime.Egress) error {
-	return g.change(func(c *nftables.Conn) error {
-		key := []nftables.SetElement{{Key: linkKey(l.name)}}
-		err := errors.Join(c.SetAddElements(g.set(linksSet), key),
-			c.SetAddElements(g.set(sourceSet4), element(l, l.task[0].Addr())),
-			c.SetAddElements(g.set(sourceSet6), element(l, l.task[1].Addr())))
-		if policy.Public {
-			err = errors.Join(err, c.SetAddElements(g.set(publicSet), key))
-		}
-		return err
-	})
+	return g.change(func(c *nftables.Conn) error { return g.enter(c, l, policy) })
+}
+
+func (g *Gate) enter(c *nftables.Conn, l link, policy runtime.Egress) error {
+	key := []nftables.SetElement{{Key: linkKey(l.name)}}
+	err := errors.Join(c.SetAddElements(g.set(linksSet), key),
+		c.SetAddElements(g.set(sourceSet4), element(l, l.task[0].Addr())),
+		c.SetAddElements(g.set(sourceSet6), element(l, l.task[1].Addr())))
+	if policy.Public {
+		err = errors.Join(err, c.SetAddElements(g.set(publicSet), key))
+	}
+	return err
 }
 
 // allow lets a link reach an address for a while.
@@ -259,38 +272,4 @@ func (g *Gate) change(f func(*nftables.Conn) error) error {
 		return err
 	}
 	return c.Flush()
-}
-
-// forwards notes an interface that forwards because we told it to.
-func (g *Gate) forwards(name string) error {
-	return g.change(func(c *nftables.Conn) error {
-		return c.SetAddElements(g.set(uplinkSet), []nftables.SetElement{{Key: linkKey(name)}})
-	})
-}
-
-// dropTable takes the table away, and puts interfaces back as they were.
-func (g *Gate) dropTable() error {
-	c, err := nftables.New()
-	if err != nil {
-		return err
-	}
-	if there, err := g.hasTable(c); !there || err != nil {
-		return err
-	}
-	uplinks, err := c.GetSetElements(g.set(uplinkSet))
-	if err != nil {
-		return err
-	}
-	for _, e := range uplinks {
-		name := strings.TrimRight(string(e.Key), "\x00")
-		if err := os.WriteFile(forwardingFile(name), []byte("0"), 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	c.DelTable(g.table())
-	return c.Flush()
-}
-
-func forwardingFile(name string) string {
-	return filepath.Join("/proc/sys/net/ipv4/conf", name, "forwarding")
 }
