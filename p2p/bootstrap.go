@@ -75,7 +75,7 @@ func (h *Host) dialAll(ctx context.Context, peers []peer.AddrInfo, met map[peer.
 	wg.Wait()
 }
 
-// sleep waits for d, or less when a peer disconnects or Join added some, and is
+// sleep waits for d, or less when a peer is missed or Join added some, and is
 // false when ctx ended. Either shortens the wait only to the first pause: a bootstrap
 // peer that drops us at once must not be dialled in a tight loop.
 func (h *Host) sleep(ctx context.Context, d time.Duration) bool {

@@ -70,7 +70,7 @@ type Host struct {
 	network   string
 	bootstrap []peer.AddrInfo
 	log       *slog.Logger
-	alone     chan struct{} // nudges Run after a disconnect
+	alone     chan struct{} // nudges Run
 	reach     *reach        // nil for hosts built elsewhere
 	quicOnly  *quicOnly     // nil without QUIC
 	mdns      bool
@@ -329,9 +329,13 @@ func (h *Host) Close() error {
 	return h.host.Close()
 }
 
-// watchDisconnects nudges Run: the peer that left may have been the last one.
+// watchDisconnects nudges Run when a peer leaves that is missed: it may have been the last one.
+// Among many somebody always leaves, and peers that are away would be dialled all the time.
 func (h *Host) watchDisconnects() {
 	n := &network.NotifyBundle{DisconnectedF: func(network.Network, network.Conn) {
+		if len(h.Peers()) >= enoughPeers {
+			return
+		}
 		select {
 		case h.alone <- struct{}{}:
 		default:

@@ -75,7 +75,8 @@ func (h *Host) AddPeerRecord(b []byte) (peer.ID, error) {
 }
 
 // RecordOf is a peer's own record, as it gave it to us or to somebody who passed it
-// on; nil without one.
+// on in one of our messages; nil without one. What peers tell each other when they connect
+// is none: it may name private addresses, and is not for passing on.
 func (h *Host) RecordOf(id peer.ID) []byte {
 	book, ok := peerstore.GetCertifiedAddrBook(h.host.Peerstore())
 	if !ok {
