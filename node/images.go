@@ -104,40 +104,48 @@ func (i *images) Share(image string, blobs []string) {
 	if !i.n.cfg.Images.Share {
 		return
 	}
-	layers := i.large(blobs)
+	sizes := i.sizes()
 	i.mu.Lock()
+	var layers []string // as before, where the runtime cannot tell
 	i.shared = slices.DeleteFunc(i.shared, func(s sharedImage) bool {
 		if s.Image == image {
-			blobs, layers = append(blobs, s.Blobs...), append(layers, s.Layers...)
+			blobs, layers = append(blobs, s.Blobs...), s.Layers
 		}
 		return s.Image == image
 	})
 	slices.Sort(blobs)
-	slices.Sort(layers)
-	layers = slices.Compact(layers)
-	layers = layers[:min(len(layers), maxLayers)]
-	i.shared = append(i.shared, sharedImage{Image: image, Blobs: slices.Compact(blobs), Layers: layers})
+	blobs = slices.Compact(blobs)
+	if sizes != nil {
+		layers = large(blobs, sizes)
+	}
+	i.shared = append(i.shared, sharedImage{Image: image, Blobs: blobs, Layers: layers})
 	i.shared = slices.Clone(i.shared[max(0, len(i.shared)-maxShared):])
 	i.save()
 	i.mu.Unlock()
 	i.tell()
 }
 
-// large are the largest of some blobs, as far as they are worth finding.
-func (i *images) large(blobs []string) []string {
+// sizes are those of the public blobs that are here, by digest; nil where the runtime cannot tell.
+func (i *images) sizes() map[string]int64 {
 	parts, ok := i.n.parts.Runtime.(runtime.Images)
 	if !ok {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), sizesWithin)
 	defer cancel()
-	sizes, err := parts.Blobs(ctx, "") // they are public
+	sizes, err := parts.Blobs(ctx, "")
 	if err != nil {
 		i.log.Warn("how large the layers of an image are", "err", err)
+		return nil
 	}
-	large := slices.DeleteFunc(slices.Clone(blobs), func(d string) bool { return sizes[d] < swarm.WorthFinding })
-	slices.SortFunc(large, func(a, b string) int { return cmp.Compare(sizes[b], sizes[a]) })
-	return large[:min(len(large), maxLayers)]
+	return sizes
+}
+
+// large are the largest of some blobs, as far as they are worth finding.
+func large(blobs []string, sizes map[string]int64) []string {
+	worth := slices.DeleteFunc(slices.Clone(blobs), func(d string) bool { return sizes[d] < swarm.WorthFinding })
+	slices.SortStableFunc(worth, func(a, b string) int { return cmp.Compare(sizes[b], sizes[a]) })
+	return worth[:min(len(worth), maxLayers)]
 }
 
 // tell has run look at what is shared.
