@@ -53,7 +53,11 @@ func (n *Node) blobs(from peer.ID, leaseID []byte) (src runtime.BlobSource, rele
 // serve answers the streams of this node's peers. Everything stops with the host.
 func (n *Node) serve() {
 	stream.Serve(n.host, "bid", stream.Limits{}, limited(n, n.serveBid))
-	stream.Accept(n.host, witnessProtocol, stream.Limits{PerPeer: witnessStreams, Total: witness.MaxLeases}, func(ctx context.Context, c *stream.Conn) {
+	stream.Accept(n.host, witnessProtocol, stream.Limits{PerPeer: witness.MaxWorkerLeases, Total: witness.MaxLeases}, func(ctx context.Context, c *stream.Conn) {
+		if !n.rates.allow(c.Peer()) {
+			c.Reset()
+			return
+		}
 		n.serveWitness(ctx, c)
 	})
 	parts, _ := n.parts.Runtime.(runtime.Images)
@@ -110,12 +114,8 @@ func (n *Node) serveAward(_ context.Context, from peer.ID, req *leasev1.AwardReq
 	return n.worker.Award(from, req)
 }
 
-const (
-	// witnessProtocol is what every node speaks that watches leases for others.
-	witnessProtocol = "witness"
-	// witnessStreams is how many leases of one worker are watched at once.
-	witnessStreams = 64
-)
+// witnessProtocol is what every node speaks that watches leases for others.
+const witnessProtocol = "witness"
 
 // serveWitness watches a lease for a worker.
 func (n *Node) serveWitness(ctx context.Context, link session.Link) {

@@ -217,6 +217,13 @@ func (w Watch) Alive(now time.Time) bool {
 	return now.Before(w.heard.Add(grace+2*Period)) && now.Before(w.first.Add(longest))
 }
 
+// Past says that no lease under these terms can still be served: it would have had to
+// start by start_by_ms, and last no longer than it may. Two periods are for clocks.
+func Past(t *leasev1.Terms, now time.Time) bool {
+	longest := time.Duration(t.GetMaxDurationMs()+t.GetAbsentGraceMs()) * time.Millisecond
+	return now.After(time.UnixMilli(t.GetStartByMs()).Add(longest + 2*Period))
+}
+
 // Overlaps says whether two leases share a device.
 func Overlaps(a, b *leasev1.Terms) bool {
 	return slices.ContainsFunc(a.GetGpuTags(), func(tag []byte) bool {

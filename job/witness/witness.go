@@ -18,7 +18,6 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/attest"
 	"github.com/rigmesh/rigmesh/job/journal"
-	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/statement"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
@@ -31,9 +30,6 @@ const (
 	KindAttest = "witness.attest" // an attestation
 	KindOver   = "witness.over"   // the lease has ended
 )
-
-// MaxLeases is how many living leases a witness watches at once.
-const MaxLeases = 1000
 
 // Config is everything a witness needs.
 type Config struct {
@@ -79,72 +75,6 @@ func (r refusal) Error() string { return r.text }
 
 func refuse(reason leasev1.WatchRefusal, format string, args ...any) error {
 	return refusal{reason: reason, text: fmt.Sprintf(format, args...)}
-}
-
-// begin takes a lease up, or again. The caller holds mu.
-func (w *Witness) begin(from session.Link, m *leasev1.Watch) (*watched, error) {
-	agreement, err := lease.NewAgreement(m.GetWorkerTerms(), m.GetRequesterTerms())
-	if err == nil {
-		err = job.CheckTerms(agreement.Terms)
-	}
-	if err != nil {
-		return nil, refuse(leasev1.WatchRefusal_WATCH_REFUSAL_INVALID, "terms: %v", err)
-	}
-	if id, err := job.PeerID(agreement.Terms.Worker); err != nil || id != from.Peer() || agreement.Terms.Network != w.Network {
-		return nil, refuse(leasev1.WatchRefusal_WATCH_REFUSAL_INVALID, "the lease is not of this worker, or of another network")
-	}
-	if known := w.watches[agreement.ID()]; known != nil {
-		if known.over {
-			return nil, refuse(leasev1.WatchRefusal_WATCH_REFUSAL_ENDED, "the lease has ended")
-		}
-		known.Watch = known.Heard(w.Now())
-		return known, nil
-	}
-	watch, err := attest.Begin(agreement, w.self, w.Now(), random())
-	if err != nil {
-		return nil, refuse(leasev1.WatchRefusal_WATCH_REFUSAL_INVALID, "%v", err)
-	}
-	if err := w.admit(agreement.Terms); err != nil {
-		return nil, err
-	}
-	event, err := proto.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	id := watch.ID()
-	if err := w.append(id, KindWatch, event); err != nil {
-		return nil, err
-	}
-	known := &watched{Watch: watch, terms: m}
-	w.watches[id] = known
-	return known, nil
-}
-
-// admit refuses a lease of a device that is under another one, and more than there
-// is room for. Leases that are over and long gone make room. The caller holds mu.
-func (w *Witness) admit(terms *leasev1.Terms) error {
-	now, alive := w.Now(), 0
-	for id, other := range w.watches {
-		switch {
-		case !other.Alive(now):
-			delete(w.watches, id)
-		case other.over:
-		case attest.Overlaps(other.Agreement.Terms, terms):
-			return refusal{
-				reason: leasev1.WatchRefusal_WATCH_REFUSAL_OVERLAP,
-				text:   fmt.Sprintf("a device of this lease is under lease %x already", id[:4]),
-				overlap: &leasev1.Overlap{
-					WorkerTerms: other.terms.WorkerTerms, RequesterTerms: other.terms.RequesterTerms, Attest: other.last,
-				},
-			}
-		default:
-			alive++
-		}
-	}
-	if alive >= MaxLeases {
-		return refuse(leasev1.WatchRefusal_WATCH_REFUSAL_BUSY, "this witness watches %d leases already", alive)
-	}
-	return nil
 }
 
 // attest signs what is to be said of a beat, once it is durable. ErrNotAsked.
@@ -215,64 +145,6 @@ func (w *Witness) append(id statement.Hash, kind string, event []byte, said ...*
 func random() (r [attest.RandomSize]byte) {
 	_, _ = rand.Read(r[:]) // never fails: crypto/rand ends the process instead
 	return r
-}
-
-// Restore takes up the leases of a journal that are still watched. Call it once.
-func (w *Witness) Restore(replay func(func(journal.Record) error) error) error {
-	return replay(func(rec journal.Record) error {
-		if err := w.recall(rec); err != nil {
-			return fmt.Errorf("watched lease %s: %w", rec.Key, err)
-		}
-		return nil
-	})
-}
-
-func (w *Witness) recall(rec journal.Record) error {
-	switch rec.Kind {
-	case KindWatch:
-		var m leasev1.Watch
-		if err := proto.Unmarshal(rec.Event, &m); err != nil {
-			return err
-		}
-		agreement, err := lease.NewAgreement(m.WorkerTerms, m.RequesterTerms)
-		if err != nil {
-			return err
-		}
-		watch, err := attest.Begin(agreement, w.self, rec.At, random())
-		if err != nil {
-			return err
-		}
-		w.watches[watch.ID()] = &watched{Watch: watch, terms: &m}
-		return nil
-	case KindAttest, KindOver:
-		id, err := job.ParseLeaseID(rec.Key)
-		k := w.watches[statement.Hash(id)]
-		if err != nil || k == nil {
-			return errors.Join(err, errors.New("a record before its watch"))
-		}
-		if rec.Kind == KindOver {
-			k.over = true
-			return nil
-		}
-		return k.recallAttest(rec, w.self)
-	}
-	return nil
-}
-
-func (k *watched) recallAttest(rec journal.Record, self ed25519.PublicKey) error {
-	var s marketv1.Signed
-	if len(rec.Statements) != 1 {
-		return errors.New("an attestation that is none")
-	}
-	if err := proto.Unmarshal(rec.Statements[0], &s); err != nil {
-		return err
-	}
-	said, err := statement.Open[*leasev1.Attest](&s, statement.TypeAttest, self)
-	if err != nil {
-		return err
-	}
-	k.Watch, k.last = k.Recall(said, random()), &s
-	return nil
 }
 
 // Serve watches a lease for as long as its worker keeps the stream, or ctx lives.

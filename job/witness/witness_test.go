@@ -36,20 +36,26 @@ func newWitness(t *testing.T, j *sessiontest.Journal) *witness.Witness {
 // pair is a lease that names the witness, both sides of it.
 type pair struct {
 	t                 *testing.T
+	key               ed25519.PrivateKey // the worker's
 	worker, requester lease.Lease
 	ticks             byte
 }
 
 func newPair(t *testing.T, change func(*leasev1.Terms)) *pair {
 	t.Helper()
-	terms := sessiontest.Terms(workerKey, requesterKey, time.Now())
+	return newPairOf(t, workerKey, change)
+}
+
+func newPairOf(t *testing.T, worker ed25519.PrivateKey, change func(*leasev1.Terms)) *pair {
+	t.Helper()
+	terms := sessiontest.Terms(worker, requesterKey, time.Now())
 	terms.AbsentGraceMs, terms.MaxDurationMs = 3_600_000, 86_400_000
 	terms.Witnesses, terms.WitnessQuorum = [][]byte{sessiontest.Public(witnessKey)}, 1
 	if change != nil {
 		change(terms)
 	}
-	p := &pair{t: t}
-	p.worker, p.requester = sessiontest.Lease(t, workerKey, requesterKey, terms, time.Now())
+	p := &pair{t: t, key: worker}
+	p.worker, p.requester = sessiontest.Lease(t, worker, requesterKey, terms, time.Now())
 	return p
 }
 
@@ -103,11 +109,11 @@ func open[M proto.Message](t *testing.T, effects []lease.Effect, typ statement.T
 // ask begins a stream for the lease.
 func (p *pair) ask(w *witness.Witness) *session.PipeEnd {
 	p.t.Helper()
-	near, far := session.Pipe(sessiontest.Peer(p.t, workerKey), sessiontest.Peer(p.t, witnessKey))
+	near, far := session.Pipe(sessiontest.Peer(p.t, p.key), sessiontest.Peer(p.t, witnessKey))
 	p.t.Cleanup(near.Reset)
 	go func() {
 		_ = w.Serve(far.Context(), far)
-		far.Reset()
+		_ = far.Close() // and no Reset, which may overtake the last word
 	}()
 	a := p.worker.Agreement
 	p.send(near, &leasev1.WatchFrame{Frame: &leasev1.WatchFrame_Watch{Watch: &leasev1.Watch{
