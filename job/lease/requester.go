@@ -51,6 +51,9 @@ func (t *turn) applyRequester(ev Event) error {
 	}
 }
 
+// Challenged is one more than the highest interval that this requester asked a beat for.
+func (l Lease) Challenged() uint64 { return l.requester.floor }
+
 // closeChallenge forgets a challenge whose interval closed.
 func (t *turn) closeChallenge() {
 	c := t.requester.open

@@ -73,7 +73,7 @@ func (t *turn) stopTask(why leasev1.CloseReason, grace time.Duration, reason str
 	if !t.worker.stopBy.IsZero() && !by.Before(t.worker.stopBy) {
 		return ErrStale
 	}
-	if t.worker.stopBy.IsZero() {
+	if t.worker.stopBy.IsZero() && !t.worker.ended { // one that has ended did so by itself
 		t.worker.stop = why
 	}
 	t.worker.stopBy = by

@@ -81,6 +81,9 @@ func (t *tenure) progress(p *leasev1.Progress) {
 	if !job.ValidDigest(p.Layer.GetDigest()) {
 		p.Layer = nil
 	}
+	if p.Phase >= leasev1.Phase_PHASE_COLLECTING {
+		t.sawEnd()
+	}
 	before := leasev1.Phase(t.now.Swap(int32(p.Phase)))
 	if before == p.Phase && p.DoneBytes < p.TotalBytes && !t.step.advanced(p) {
 		return

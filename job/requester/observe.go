@@ -9,17 +9,22 @@ import (
 )
 
 // observation is what this side has seen of the task by itself: it goes into the
-// ack, beside what the worker says.
-func (t *tenure) observation() *leasev1.Observation {
+// ack of a beat for that interval, beside what the worker says. An end counts only for
+// a beat that was asked for after it was seen: what the worker says about
+// an earlier challenge may have been on its way.
+func (t *tenure) observation(interval uint64) *leasev1.Observation {
 	o := &leasev1.Observation{StdoutBytes: uint64(t.j.stdout.size()), StderrBytes: uint64(t.j.stderr.size())}
 	switch t.phase() {
 	case leasev1.Phase_PHASE_RUNNING:
 		o.Running = true
 	case leasev1.Phase_PHASE_COLLECTING, leasev1.Phase_PHASE_ENDED:
-		o.Ended = true
+		o.Ended = interval >= t.endFrom.Load()
 	}
 	return o
 }
+
+// sawEnd remembers when the end of the task was first seen.
+func (t *tenure) sawEnd() { t.endFrom.CompareAndSwap(0, t.session.Lease().Challenged()) }
 
 // dispute tells people that a beat's evidence does not fit, and ends the task if
 // they said so beforehand. What was acked stays owed either way.

@@ -79,3 +79,31 @@ func (b *bench) acks() (acks []*leasev1.Ack) {
 	}
 	return acks
 }
+
+func TestAnEndCountsOnlyForBeatsThatWereAskedForAfterItWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, ran: time.Minute})
+		b.start()
+		defer b.stop()
+		id := b.submit(b.submission())
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		j, err := b.find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := j.lease()
+		next := held.session.Lease().Challenged()
+		for _, phase := range []leasev1.Phase{leasev1.Phase_PHASE_COLLECTING, leasev1.Phase_PHASE_ENDED} {
+			held.progress(&leasev1.Progress{Phase: phase})
+			if early, late := held.observation(next-1), held.observation(next); early.Ended || early.Running || !late.Ended {
+				t.Errorf("in %s: a beat that was under way is held against %v, the next against %v", phase, early, late)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if now := held.session.Lease().Challenged(); now < next+10 {
+			t.Errorf("interval %d follows on %d", now, next)
+		}
+		b.events(id)
+	})
+}

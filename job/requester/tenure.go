@@ -37,6 +37,7 @@ type tenure struct {
 	session  *session.Session
 	lost     chan struct{}          // the kept stream is gone: open another
 	now      atomic.Int32           // the task's phase, as last heard
+	endFrom  atomic.Uint64          // the first interval that was challenged after the task's end was seen
 	last     atomic.Value           // the state last told, for trouble and its end
 	differs  string                 // of the session's goroutine: what was told of its worker's evidence
 	stopped  atomic.Bool            // the task was told to end for its worker's evidence
@@ -214,7 +215,7 @@ func (t *tenure) decode(f *leasev1.BeatFrame) (lease.Event, error) {
 	switch f := f.Frame.(type) {
 	case *leasev1.BeatFrame_Beat:
 		b, err := statement.Open[*leasev1.Beat](f.Beat, statement.TypeBeat, t.terms.Worker)
-		return lease.BeatReceived{Beat: b, Observed: t.observation()}, err
+		return lease.BeatReceived{Beat: b, Observed: t.observation(b.Message().GetInterval())}, err
 	case *leasev1.BeatFrame_Close:
 		c, err := statement.Open[*leasev1.Close](f.Close, statement.TypeClose, t.terms.Worker)
 		if err != nil {

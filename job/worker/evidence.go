@@ -68,9 +68,7 @@ func (t *task) sample(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		if st, err := t.s.w.Runtime.Status(ctx, t.id); err == nil {
-			if err := t.s.keepSample(ctx, kept, st); err != nil {
-				t.s.log.Warn("sample", "err", err)
-			}
+			t.s.keepSample(ctx, kept, st)
 		}
 		select {
 		case <-ctx.Done():
@@ -80,7 +78,30 @@ func (t *task) sample(ctx context.Context) {
 	}
 }
 
-func (n *tenancy) keepSample(ctx context.Context, kept *samples, st runtime.Status) error {
+// sampleEnd looks a last time, at a task that has ended: a beat may be due while its
+// outputs are collected, and must not say that it runs.
+func (t *task) sampleEnd(ctx context.Context) {
+	kept := t.s.samples.Load()
+	if kept == nil {
+		return
+	}
+	if last, err := evidence.Open(kept.newest()); err == nil && !last.GetRunning() {
+		return // seen already, or never looked at
+	}
+	ctx, cancel := context.WithTimeout(ctx, sampleEvery)
+	defer cancel()
+	st, _ := t.s.w.Runtime.Status(ctx, t.id) // without it what it took so far is known
+	st.State = runtime.Exited
+	t.s.keepSample(ctx, kept, st)
+}
+
+func (n *tenancy) keepSample(ctx context.Context, kept *samples, st runtime.Status) {
+	if err := n.addSample(ctx, kept, st); err != nil {
+		n.log.Warn("sample", "err", err)
+	}
+}
+
+func (n *tenancy) addSample(ctx context.Context, kept *samples, st runtime.Status) error {
 	before, err := evidence.Open(kept.newest())
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func TestSamplesAreOpenedToTheRequesterAlsoAfterTheLeaseAndARestart(t *testing.T
 				t.Errorf("%s: %v: %v", name, e, err)
 			}
 		}
-		if all := end.FirstSample + end.Samples; all < 25 || all > 29 {
+		if all := end.FirstSample + end.Samples; all < 26 || all > 30 { // the last one is of its end
 			t.Errorf("%d samples of 30 s, of which nobody looked for 3", all)
 		}
 		if _, err := b.Samples(sessiontest.Peer(t, strangerKey), &leasev1.SamplesRequest{LeaseId: id, Count: 1}); !errors.Is(err, worker.ErrNoLease) {
@@ -107,6 +107,32 @@ func TestSamplesThatADiskLostLeaveAGapAndNothingElse(t *testing.T) {
 		lost := &leasev1.Evidence{FirstSample: 5, Samples: 1}
 		if got := samplesOf(t, b, id, lost); len(got) != 1 || len(got[0]) != 0 {
 			t.Errorf("sample 5 is %x; it is lost", got)
+		}
+	})
+}
+
+func TestNoBeatSaysThatATaskRunsWhoseOutputsAreCollected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.folders = &packing{pack: func(p worker.Packed) (worker.Packed, error) {
+			time.Sleep(10 * time.Second)
+			return p, nil
+		}}
+		b.start()
+		defer b.stop()
+		s, id := running(b, outputs, "sleep 5s", "exit 0")
+		<-s.Done()
+		time.Sleep(time.Second)
+		beat, end := lastEvidence(t, b.kept.last())
+		if beat.Running || end.Running || s.Lease().Beats() < 10 {
+			t.Errorf("of %d beats the last says %v, the close %v", s.Lease().Beats(), beat, end)
+		}
+		all := &leasev1.Evidence{Samples: end.FirstSample + end.Samples}
+		samples := samplesOf(t, b, id, all)
+		for i, sample := range samples {
+			if s, err := evidence.Open(sample); err != nil || s.Running != (i < len(samples)-1) {
+				t.Errorf("sample %d of %d: %v, %v", i, len(samples), s, err)
+			}
 		}
 	})
 }

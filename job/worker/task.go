@@ -103,6 +103,7 @@ func (t *task) run(ctx, prepare context.Context) {
 	ended := exitOf(exit)
 	t.s.log.Info("task ended", "code", ended.Code, "why", job.CauseSentence(ended))
 	t.s.session.Post(ctx, lease.TaskEnded{Exit: ended})
+	t.sampleEnd(ctx)     // before anybody hears of the end
 	t.s.board.notice("") // what the owner did to the task does not matter any more
 	t.s.board.enter(leasev1.Phase_PHASE_COLLECTING)
 	t.collect(ctx, exit)
