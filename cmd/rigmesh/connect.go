@@ -80,20 +80,41 @@ func connect(ctx context.Context, c *cli.Context, k console) (*control.Client, e
 	if err != nil {
 		return nil, err
 	}
+	if err := sameNetwork(ctx, client, cfg); err != nil {
+		client.Close()
+		return nil, err
+	}
 	if len(cfg.Bootstrap) > 0 { // a node that runs already does not know what was typed here
 		if err := client.Join(ctx, cfg.Bootstrap); err != nil {
+			client.Close()
 			return nil, err
 		}
 	}
+	return client, nil
+}
+
+// sameNetwork refuses a node that runs already and is not where this command is to be:
+// nothing that is meant for a private network may leave through an open one.
+func sameNetwork(ctx context.Context, client *control.Client, cfg config.Config) error {
+	const remedy = "stop it with rigmesh down, or use another data directory with --data"
 	st, err := client.Status(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if st.Network != cfg.Network {
-		return nil, hint(fmt.Errorf("the node on %s is on network %q, not %q", cfg.DataDir, st.Network, cfg.Network),
-			"stop it with rigmesh down, or use another data directory with --data")
+		return hint(fmt.Errorf("the node on %s is on network %q, not %q", cfg.DataDir, st.Network, cfg.Network), remedy)
 	}
-	return client, nil
+	if cfg.Reach.PSK == "" {
+		return nil
+	}
+	reach, err := client.Reach(ctx)
+	if err != nil {
+		return err
+	}
+	if !reach.PrivateNetwork {
+		return hint(fmt.Errorf("the node on %s runs without the key of a private network, and so not with %s", cfg.DataDir, cfg.Reach.PSK), remedy)
+	}
+	return nil
 }
 
 // short is the part of a hexadecimal id that people read.

@@ -39,6 +39,7 @@ type fakeNode struct {
 
 	mu         sync.Mutex
 	submission *leasev1.Submission
+	joined     []string
 	stops      chan bool // abandon
 	forgotten  []string
 	down       chan bool // drain
@@ -49,6 +50,7 @@ type fakeNode struct {
 	stdin, typed   string // of a command, and what came of it
 	offers         []*controlv1.SeenOffer
 	config         []byte // config.yaml
+	private        bool   // behind a pre-shared key
 	words          []controlv1.Word
 	jobs           []*controlv1.Job
 	heard          []*controlv1.HeardJob
@@ -189,7 +191,12 @@ func (f *fakeNode) ReadReceipts(from, to time.Time, fn func(string, []byte) erro
 
 func (f *fakeNode) Proof(id string) (string, []byte, error) { return id, f.proof, nil }
 
-func (f *fakeNode) Join([]string) error { return nil }
+func (f *fakeNode) Join(addresses []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.joined = append(f.joined, addresses...)
+	return nil
+}
 
 func (f *fakeNode) ExplainJob(id string) (*controlv1.ExplainJobResponse, error) {
 	return &controlv1.ExplainJobResponse{JobId: fakeJob, State: "no bid", Submission: f.submission, Events: f.events}, f.find(id)
@@ -249,7 +256,7 @@ func (f *fakeNode) Devices() (*controlv1.ListDevicesResponse, error) {
 func (f *fakeNode) Reach() *controlv1.ReachResponse {
 	return &controlv1.ReachResponse{
 		Reach: controlv1.Reach_REACH_RELAYED, Relays: []string{"12D3KooWaaaaaaaaaRelay01", "12D3KooWaaaaaaaaaRelay02"},
-		Udp: controlv1.Nat_NAT_SAME_PORT, Tcp: controlv1.Nat_NAT_PORT_PER_PEER,
+		Udp: controlv1.Nat_NAT_SAME_PORT, Tcp: controlv1.Nat_NAT_PORT_PER_PEER, PrivateNetwork: f.private,
 		Peers: []*controlv1.Route{
 			{PeerId: "12D3KooWaaaaaaaaRenter01", Way: controlv1.Way_WAY_PUNCHED, Transport: "quic", RttUs: 31_400, Lease: true},
 			{PeerId: "12D3KooWaaaaaaaaaRelay01", Way: controlv1.Way_WAY_DIRECT, Transport: "tcp", RttUs: 9_000},
