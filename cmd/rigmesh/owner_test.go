@@ -158,6 +158,13 @@ func TestSystemdFindsNothingWrongWithTheUnit(t *testing.T) {
 	}
 }
 
+func TestTheUnitHasWhatSystemdWouldReplaceAsItWasTyped(t *testing.T) {
+	text := unit("/usr/bin/rigmesh", "/var/lib/100%", setFlag{"psk", `/etc/$HOME/a "key"`})
+	if want := `up --data "/var/lib/100%%" --psk "/etc/$$HOME/a \"key\""` + "\n"; !strings.Contains(text, want) {
+		t.Errorf("no %s in\n%s", want, text)
+	}
+}
+
 func TestTheUnitLeavesTasksAndTheGuardAlone(t *testing.T) {
 	text := unit("/usr/bin/rigmesh", "/var/lib/rigmesh")
 	for _, want := range []string{"KillMode=process", "Delegate=yes", `ExecStart="/usr/bin/rigmesh" up --data "/var/lib/rigmesh"`, "WantedBy=multi-user.target"} {

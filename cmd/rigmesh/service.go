@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
+	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/urfave/cli/v2"
 )
 
@@ -22,8 +24,9 @@ func serviceCommand(k console) *cli.Command {
 	cmd.Subcommands = []*cli.Command{
 		command(&cli.Command{
 			Name: "install", Usage: "write the unit and start it now and at every boot",
-			Description: "Settings come from config.yaml: rigmesh config set price.floor 0.35.\n\n" +
-				examples("sudo rigmesh service install", "rigmesh service install --print"),
+			Description: "Settings come from config.yaml: rigmesh config set price.floor 0.35. The flags that every command has\n" +
+				"are written into the unit.\n\n" +
+				examples("sudo rigmesh service install", "sudo rigmesh service install --psk net.psk --network lab", "rigmesh service install --print"),
 			Flags:  []cli.Flag{&cli.BoolFlag{Name: "print", Usage: "print the unit and change nothing", DisableDefaultText: true}},
 			Action: func(c *cli.Context) error { return serviceInstall(c, k) },
 		}, arguments{0, 0}),
@@ -37,15 +40,18 @@ func serviceCommand(k console) *cli.Command {
 }
 
 func serviceInstall(c *cli.Context, k console) error {
-	dir, err := dataDir(c, k)
+	cfg, err := settings(c, k)
 	if err != nil {
 		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return &usageError{err}
 	}
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
-	text := unit(exe, dir)
+	text := unit(exe, cfg.DataDir, serviceFlags(c, cfg)...)
 	if c.Bool("print") {
 		fmt.Fprint(k.out, text)
 		return nil
@@ -57,6 +63,32 @@ func serviceInstall(c *cli.Context, k console) error {
 		return hint(fmt.Errorf("write the unit: %w", err), "sudo rigmesh service install")
 	}
 	return systemctl(c, k, []string{"daemon-reload"}, []string{"enable", "--now", "rigmesh.service"})
+}
+
+// serviceFlags are the flags of every command that were given to this one, for the service to
+// have too. What config.yaml says stays there, where it can be changed.
+func serviceFlags(c *cli.Context, cfg config.Config) (flags []setFlag) {
+	add := func(name string, values ...string) {
+		if !slices.ContainsFunc(c.Lineage(), func(at *cli.Context) bool { return at.IsSet(name) }) {
+			return
+		}
+		for _, v := range values {
+			flags = append(flags, setFlag{name, v})
+		}
+	}
+	add("network", cfg.Network)
+	add("bootstrap", cfg.Bootstrap...)
+	add("psk", cfg.Reach.PSK)
+	add("log-level", cfg.LogLevel)
+	return flags
+}
+
+// setFlag is a flag and its value.
+type setFlag struct{ name, value string }
+
+// inUnit writes the flag as systemd reads it back.
+func (f setFlag) inUnit() string {
+	return " --" + f.name + ` "` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$").Replace(f.value) + `"`
 }
 
 func serviceRemove(c *cli.Context, k console) error {
@@ -96,7 +128,11 @@ func systemctl(c *cli.Context, k console, calls ...[]string) error {
 // would have others, a started node's mounts would be hidden from the containerd of the node
 // before it, and a kernel file that is covered keeps every task from having a /proc. Nor does
 // it filter system calls, since tasks inherit the filter: they have one of their own.
-func unit(exe, dataDir string) string {
+func unit(exe, dataDir string, more ...setFlag) string {
+	var flags strings.Builder
+	for _, f := range append([]setFlag{{"data", dataDir}}, more...) {
+		flags.WriteString(f.inUnit())
+	}
 	return `[Unit]
 Description=rigmesh: lend this machine's GPUs
 Documentation=https://github.com/rigmesh/rigmesh
@@ -105,7 +141,7 @@ After=network.target nvidia-persistenced.service
 
 [Service]
 Type=exec
-ExecStart="` + exe + `" up --data "` + dataDir + `"
+ExecStart="` + exe + `" up` + flags.String() + `
 Restart=on-failure
 RestartSec=5
 TimeoutStopSec=60
