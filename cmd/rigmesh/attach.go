@@ -35,10 +35,10 @@ func attach(c *cli.Context, k console) error {
 		if err != nil {
 			return &usageError{err}
 		}
-		if err := out.check(c.Bool("overwrite")); err != nil {
-			return err
-		}
 		outputs = append(outputs, out)
+	}
+	if err := checkOutputs(outputs, c.Bool("overwrite")); err != nil {
+		return err
 	}
 	client, err := connect(c.Context, c, k) // the job may be waiting for its node to come back
 	if err != nil {

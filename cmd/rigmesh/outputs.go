@@ -35,17 +35,19 @@ func fetchOutputs(ctx context.Context, client *control.Client, v *view, e *lease
 
 func fetchOutput(ctx context.Context, client *control.Client, v *view, o *leasev1.Output, out outputDir) error {
 	v.status("writing " + out.dir)
-	if err := os.RemoveAll(out.partial()); err != nil {
+	partial := out.partial()
+	if err := os.RemoveAll(partial); err != nil {
 		return fmt.Errorf("output %s: %w", out.path, err)
 	}
-	made, err := tree.Unpack(ctx, client, o.Manifest, out.partial(), tree.UnpackOptions{})
+	defer os.RemoveAll(partial) // the node has all of it still
+	made, err := tree.Unpack(ctx, client, o.Manifest, partial, tree.UnpackOptions{})
 	if err != nil {
 		return fmt.Errorf("output %s: %w", out.path, err)
 	}
 	for _, name := range made.Skipped {
 		v.say("left out of %s: %s, a link to outside of it", out.dir, job.CleanText(name))
 	}
-	if err := out.install(); err != nil {
+	if err := out.install(partial); err != nil {
 		return err
 	}
 	v.say("%s is in %s: %s, %s", out.path, out.dir, size(o.TotalBytes), o.Manifest)

@@ -99,10 +99,8 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 			return err
 		}
 	}
-	for _, out := range outputs {
-		if err := out.check(p.overwrite); err != nil {
-			return err
-		}
+	if err := checkOutputs(outputs, p.overwrite); err != nil {
+		return err
 	}
 	v := newView(k, p.quiet)
 	open, err := listen(j.Ports) // a port that is taken is named before anything costs something
