@@ -182,6 +182,9 @@ func (w *Worker) fits(a award) error {
 	return nil
 }
 
+// maxUnpaid is how many intervals a task runs unpaid before it is frozen.
+const maxUnpaid = 2
+
 // compare holds the terms against the bid, the spec and the owner's policy.
 func (w *Worker) compare(a award) error {
 	t, b, now := a.terms.Message(), a.bid, w.Now()
@@ -209,6 +212,7 @@ func (w *Worker) compare(a award) error {
 		{t.AbsentGraceMs <= b.MaxAbsentGraceMs, "absent grace"},
 		{t.YieldNoticeMs <= b.YieldNoticeMs, "notice"},
 		{t.IntervalMs >= MinInterval.Milliseconds() && t.IntervalMs <= MaxInterval.Milliseconds(), "interval"},
+		{t.MaxUnpaid <= maxUnpaid, "max_unpaid"},
 		{t.StartByMs > now.UnixMilli(), "start-by time"},
 		{t.SealT <= maxSealRate*uint64(t.IntervalMs), "seal"},
 		{bytes.Equal(t.SpecDigest, digest[:]), "spec digest"},
