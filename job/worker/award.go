@@ -182,8 +182,13 @@ func (w *Worker) fits(a award) error {
 	return nil
 }
 
-// maxUnpaid is how many intervals a task runs unpaid before it is frozen.
-const maxUnpaid = 2
+const (
+	// maxUnpaid is how many intervals a task runs unpaid before it is frozen.
+	maxUnpaid = 2
+	// maxStart is how long devices are kept for somebody who has not come yet: a minute, and as much
+	// as clocks may differ by.
+	maxStart = time.Minute + job.MaxClockSkew
+)
 
 // compare holds the terms against the bid, the spec and the owner's policy.
 func (w *Worker) compare(a award) error {
@@ -213,7 +218,7 @@ func (w *Worker) compare(a award) error {
 		{t.YieldNoticeMs <= b.YieldNoticeMs, "notice"},
 		{t.IntervalMs >= MinInterval.Milliseconds() && t.IntervalMs <= MaxInterval.Milliseconds(), "interval"},
 		{t.MaxUnpaid <= maxUnpaid, "max_unpaid"},
-		{t.StartByMs > now.UnixMilli(), "start-by time"},
+		{t.StartByMs > now.UnixMilli() && t.StartByMs-now.UnixMilli() <= maxStart.Milliseconds(), "start-by time"},
 		{t.SealT <= maxSealRate*uint64(t.IntervalMs), "seal"},
 		{bytes.Equal(t.SpecDigest, digest[:]), "spec digest"},
 		{a.spec.Image.Digest == t.ImageDigest, "image digest"},

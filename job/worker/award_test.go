@@ -41,6 +41,11 @@ func TestAnAwardIsHeldAgainstBidSpecAndPolicy(t *testing.T) {
 			a.terms.CreatedMs = time.Now().Add(-time.Hour).UnixMilli()
 			a.terms.StartByMs = time.Now().Add(-time.Minute).UnixMilli()
 		}, invalid, "start-by"},
+		{"a start that is years away", func(a *attempt) {
+			a.terms.CreatedMs = time.Now().AddDate(70, 0, 0).UnixMilli()
+			a.terms.StartByMs = a.terms.CreatedMs + time.Minute.Milliseconds()
+		}, invalid, "start-by"},
+		{"a day to come in", func(a *attempt) { a.terms.StartByMs = time.Now().Add(23 * time.Hour).UnixMilli() }, invalid, "start-by"},
 		{"much that is unpaid", func(a *attempt) { a.terms.MaxUnpaid = 3 }, invalid, "max_unpaid"},
 		{"a seal that costs too much", func(a *attempt) {
 			a.terms.SealSuite, a.terms.SealModulus, a.terms.SealT = job.SealWesolowski, job.SealRSA2048, 11*uint64(a.terms.IntervalMs)
