@@ -1,14 +1,18 @@
 package worker_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
+	"github.com/rigmesh/rigmesh/job/session"
 	"github.com/rigmesh/rigmesh/job/session/sessiontest"
 	"github.com/rigmesh/rigmesh/job/statement"
 	"github.com/rigmesh/rigmesh/job/worker"
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
@@ -188,4 +192,41 @@ func TestARequesterThatAwardsAndNeverComesLosesStanding(t *testing.T) {
 			t.Errorf("struck %v", b.standing.struck)
 		}
 	})
+}
+
+func TestAnAwardThatEitherSideTakesBackIsNoStrike(t *testing.T) {
+	for name, end := range map[string]func(*bench, []byte){
+		"its owner pauses": func(b *bench, id []byte) {
+			if err := b.Yield(job.LeaseID(id).String(), 0, "paused"); err != nil {
+				b.t.Fatal(err)
+			}
+		},
+		"its requester stops": func(b *bench, id []byte) {
+			ofRequester, ofWorker := session.Pipe(sessiontest.Peer(b.t, requesterKey), sessiontest.Peer(b.t, workerKey))
+			b.t.Cleanup(ofRequester.Reset)
+			stop := &leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Stop{Stop: &leasev1.Stop{}}}
+			if err := errors.Join(b.Accept(b.t.Context(), id, ofWorker), ofRequester.Send(stop)); err != nil {
+				b.t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				b.start()
+				defer b.stop()
+				_, id := b.lease(b.prepare(requesterKey, "exit 0").request())
+				end(b, id)
+				synctest.Wait()
+				if b.free() != 2 {
+					t.Errorf("%d devices free", b.free())
+				}
+				b.standing.mu.Lock()
+				defer b.standing.mu.Unlock()
+				if len(b.standing.struck) != 0 {
+					t.Errorf("struck %v", b.standing.struck)
+				}
+			})
+		})
+	}
 }
