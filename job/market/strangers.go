@@ -21,7 +21,7 @@ type Strangers struct {
 
 // Acquaintance is what a worker knows of a requester that wants something.
 type Acquaintance struct {
-	Known  bool          // it pays for a lease now, or its last one was closed by agreement
+	Known  bool          // it pays for a lease now, or paid for one and closed all since by agreement
 	Leases int           // of its key, that have not been paid for yet
 	Nearby int           // of other strangers from its block of addresses, likewise
 	Unpaid time.Duration // time on devices that all strangers had for nothing in the last day

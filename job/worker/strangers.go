@@ -24,7 +24,7 @@ const KindSettled = "worker.settled"
 
 // accounts is what a worker remembers of requesters. It belongs to the worker's mu.
 type accounts struct {
-	paid   map[peer.ID]bool // their last lease was closed by agreement
+	paid   map[peer.ID]bool // they paid for a lease, and closed all since by agreement
 	unpaid []hold           // of strangers, in order
 }
 
@@ -39,10 +39,11 @@ func (a *accounts) note(requester peer.ID, s *leasev1.Settled, at time.Time) {
 	if a.paid == nil {
 		a.paid = map[peer.ID]bool{}
 	}
-	if s.Agreed {
-		a.paid[requester] = true
-	} else {
+	switch {
+	case !s.Agreed:
 		delete(a.paid, requester)
+	case s.CreditMs > 0:
+		a.paid[requester] = true
 	}
 	if s.UnpaidMs > 0 {
 		a.unpaid = append(a.unpaid, hold{at, time.Duration(s.UnpaidMs) * time.Millisecond})
@@ -121,7 +122,7 @@ func (n *tenancy) settle() {
 	}
 	l := n.session.Lease()
 	s := &leasev1.Settled{Requester: n.terms.Requester, Agreed: l.State() == lease.Closed, CreditMs: l.CreditMS()}
-	if n.stranger && !s.Agreed {
+	if n.stranger && (!s.Agreed || s.CreditMs == 0) {
 		devices := time.Duration(len(n.terms.GpuTags))
 		s.UnpaidMs = uint64(max(0, n.held(l.Changed())-devices*time.Duration(l.CreditMS())*time.Millisecond).Milliseconds())
 	}

@@ -139,3 +139,64 @@ func TestFreeKeysCannotEatACard(t *testing.T) {
 		}
 	})
 }
+
+func TestAStrangerWhoseImageNeverComesUsesUpTheBudgetAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.strangers = market.Strangers{Leases: 1, Budget: 5 * time.Minute}
+		b.peers.set(true)
+		b.start()
+		defer b.stop()
+		s, _ := running(b, nil, "exit 0")
+		time.Sleep(4 * time.Minute)
+		if b.free() != 1 {
+			t.Errorf("%d devices free; there is time left", b.free())
+		}
+		time.Sleep(2 * time.Minute)
+		if b.free() != 2 {
+			t.Fatalf("%d devices free; nothing was ever paid", b.free())
+		}
+		<-s.Done()
+		if r := s.Lease().Receipt(); r.GetClose() == nil {
+			t.Error("it was not closed")
+		}
+		for _, who := range []ed25519.PrivateKey{requesterKey, strangerKey} {
+			if text := b.asks(who); !strings.Contains(text, "today's 5m0s") {
+				t.Errorf("afterwards: %q", text)
+			}
+		}
+	})
+}
+
+func TestWhoClosesALeaseOfNothingStaysWhatItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.strangers.Leases = 1
+		b.start()
+		defer b.stop()
+		long := func() string {
+			a := b.prepare(requesterKey, "exit 0")
+			a.terms.IntervalMs, a.terms.AbsentGraceMs = 60_000, 60_000
+			resp := b.award(requesterKey, a.request())
+			time.Sleep(2 * time.Minute) // it is over, and nobody came
+			return resp.GetRefused().GetText()
+		}
+		served := func(script string, paid bool) {
+			s, _ := running(b, nil, script)
+			<-s.Done()
+			if got := s.Lease().CreditMS() > 0; got != paid {
+				t.Fatalf("%q was paid for: %t", script, got)
+			}
+			time.Sleep(time.Second)
+		}
+		served("exit 0", false)
+		if text := long(); !strings.Contains(text, "new here") {
+			t.Errorf("after a lease of nothing: %q", text)
+		}
+		served("sleep 5s", true)
+		served("exit 0", false)
+		if text := long(); text != "" {
+			t.Errorf("after one that it paid and one of nothing: %q", text)
+		}
+	})
+}

@@ -127,6 +127,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.mu.Unlock()
 	w.wg.Go(func() { w.sweep(ctx) })
+	w.wg.Go(func() { w.watchBudget(ctx) })
 	defer func() {
 		cancel()
 		w.mu.Lock()
