@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/attest"
 	"github.com/rigmesh/rigmesh/job/lease"
@@ -23,6 +25,10 @@ const (
 	// lastAttest is how long a lease that has ended waits for what a witness has to say
 	// of its last heartbeat.
 	lastAttest = 3 * time.Second
+	// nonceEvery is how often a witness may give out a nonce, and nonceBurst how many at once: one
+	// in ten minutes is what it should, and each may be written down.
+	nonceEvery = time.Minute
+	nonceBurst = 4
 )
 
 // witness keeps the lease watched by one of its witnesses, for as long as its
@@ -129,6 +135,7 @@ func (n *tenancy) watch() *leasev1.WatchFrame {
 
 // hearWitness turns what a witness says into events.
 func (n *tenancy) hearWitness(ctx context.Context, index uint32, link session.Link) error {
+	nonces := rate.NewLimiter(rate.Every(nonceEvery), nonceBurst)
 	for {
 		var f leasev1.WitnessFrame
 		if err := link.Recv(&f); err != nil {
@@ -139,6 +146,9 @@ func (n *tenancy) hearWitness(ctx context.Context, index uint32, link session.Li
 			ev := lease.NonceReceived{Witness: index}
 			if copy(ev.Nonce[:], f.Nonce.Nonce) != len(f.Nonce.Nonce) || len(f.Nonce.Nonce) != len(ev.Nonce) {
 				return fmt.Errorf("a nonce of %d bytes", len(f.Nonce.Nonce))
+			}
+			if !nonces.AllowN(n.w.Now(), 1) {
+				return watchRefused{text: "gives out more nonces than one a minute"}
 			}
 			n.session.Post(ctx, ev)
 		case *leasev1.WitnessFrame_Attest:
