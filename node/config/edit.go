@@ -140,6 +140,9 @@ func deviceNode(root *yaml.Node, device string) *yaml.Node {
 		at = len(root.Content) - 1
 	}
 	list := root.Content[at]
+	if list.ShortTag() == "!!null" { // all entries are comments
+		list.Kind, list.Tag, list.Value = yaml.SequenceNode, "", ""
+	}
 	for _, d := range list.Content {
 		if i := child(d, "device"); i > 0 && d.Content[i].Value == device {
 			return d

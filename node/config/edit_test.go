@@ -52,6 +52,18 @@ devices:
 	}
 }
 
+func TestADeviceIsSetWhereEveryEntryIsAComment(t *testing.T) {
+	for _, text := range []string{"devices:\n  # - device: 0\n", "devices: []\n", "devices: ~\nnetwork: lab\n"} {
+		out, err := Set([]byte(text), "device.0.lend", []string{"false"})
+		if err != nil || !strings.Contains(string(out), "lend: false") {
+			t.Errorf("%q became %q, %v", text, out, err)
+		}
+		if again, err := Set(out, "device.0.lend", nil); err != nil || strings.Contains(string(again), "lend") {
+			t.Errorf("%q became %q, %v", out, again, err)
+		}
+	}
+}
+
 func TestWhatIsSetIsRead(t *testing.T) {
 	dir := t.TempDir()
 	var text []byte
