@@ -44,6 +44,20 @@ func TestOffersAreATableOrJSON(t *testing.T) {
 	}
 }
 
+func TestOffersOfARegionAreLookedForWhenNoneIsKnown(t *testing.T) {
+	f := startFakeNode(t)
+	of := func(id, region string) []*controlv1.SeenOffer {
+		return []*controlv1.SeenOffer{{PeerId: id, Offer: &marketv1.Offer{Region: region, Devices: []*marketv1.Device{{Model: "rtx-4090"}}}}}
+	}
+	f.offers, f.farther = of("12D3KooWFakeWorkerNear", "us"), of("12D3KooWFakeWorkerInEU", "eu-west")
+	for region, want := range map[string]string{"eu": "rkerInEU", "us": "rkerNear"} {
+		stdout, stderr, code := f.rigmesh("offers", "--region", region)
+		if code != 0 || !strings.Contains(stdout, want) || strings.Count(stdout, "\n") != 2 {
+			t.Errorf("%s: exit code %d, %s%s", region, code, stdout, stderr)
+		}
+	}
+}
+
 func TestPsIsATableOrJSON(t *testing.T) {
 	f := startFakeNode(t)
 	f.jobs = []*controlv1.Job{

@@ -49,8 +49,9 @@ type fakeNode struct {
 	stdout, stderr string
 	stdin, typed   string // of a command, and what came of it
 	offers         []*controlv1.SeenOffer
-	config         []byte // config.yaml
-	private        bool   // behind a pre-shared key
+	farther        []*controlv1.SeenOffer // found when it looks
+	config         []byte                 // config.yaml
+	private        bool                   // behind a pre-shared key
 	words          []controlv1.Word
 	jobs           []*controlv1.Job
 	heard          []*controlv1.HeardJob
@@ -170,9 +171,15 @@ func (f *fakeNode) Stop(_ context.Context, id string, _ time.Duration, abandon b
 	return f.find(id)
 }
 
-func (f *fakeNode) List(bool) []*controlv1.Job                                   { return f.jobs }
-func (f *fakeNode) Offers(context.Context, time.Duration) []*controlv1.SeenOffer { return f.offers }
-func (f *fakeNode) ListReceipts() ([]*controlv1.ReceiptLine, error)              { return nil, nil }
+func (f *fakeNode) List(bool) []*controlv1.Job { return f.jobs }
+func (f *fakeNode) Offers(_ context.Context, look time.Duration) []*controlv1.SeenOffer {
+	if look > 0 {
+		return append(slices.Clone(f.offers), f.farther...)
+	}
+	return f.offers
+}
+
+func (f *fakeNode) ListReceipts() ([]*controlv1.ReceiptLine, error) { return nil, nil }
 func (f *fakeNode) Receipt(id string) (lease string, receipt []byte, err error) {
 	return id, f.receipt, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/node/config"
+	"github.com/rigmesh/rigmesh/node/control"
 	controlv1 "github.com/rigmesh/rigmesh/proto/control/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/urfave/cli/v2"
@@ -55,16 +57,13 @@ func offers(c *cli.Context, k console) error {
 	if err != nil {
 		return err
 	}
-	resp, err := client.Offers(c.Context, &controlv1.ListOffersRequest{
+	resp, err := offersIn(c.Context, client, only.Regions, &controlv1.ListOffersRequest{
 		VramBytes: uint64(vram), Model: c.String("model"), MaxPrice: uint64(maxPrice),
 		WaitMs: time.Duration(wait).Milliseconds(), Known: !c.IsSet("wait"),
 	})
 	if err != nil {
 		return err
 	}
-	resp.Offers = slices.DeleteFunc(resp.Offers, func(o *controlv1.SeenOffer) bool {
-		return !market.InRegion(o.GetOffer().GetRegion(), only.Regions)
-	})
 	if c.Bool("json") {
 		return printJSON(k.out, offerViews(resp.Offers))
 	}
@@ -80,6 +79,25 @@ func offers(c *cli.Context, k console) error {
 			span(time.Duration(offer.GetMaxDurationMs())*time.Millisecond), job.CleanText(offer.GetRegion()), ago(o.SeenMs))
 	}
 	return t.flush()
+}
+
+// offersIn asks the node for offers, and keeps those of some regions, or of all when none is
+// named. The node looks for more only when it knows nothing that fits, wherever that is: when
+// none of what it knew is in the regions, it is asked to look all the same.
+func offersIn(ctx context.Context, client *control.Client, regions []string, req *controlv1.ListOffersRequest) (*controlv1.ListOffersResponse, error) {
+	resp, err := client.Offers(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	known := len(resp.Offers)
+	resp.Offers = slices.DeleteFunc(resp.Offers, func(o *controlv1.SeenOffer) bool {
+		return !market.InRegion(o.GetOffer().GetRegion(), regions)
+	})
+	if req.Known && known > 0 && len(resp.Offers) == 0 {
+		req.Known = false
+		return offersIn(ctx, client, regions, req)
+	}
+	return resp, nil
 }
 
 func noOffers(peers uint32) error {
