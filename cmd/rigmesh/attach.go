@@ -60,5 +60,7 @@ func attach(c *cli.Context, k console) error {
 			return err
 		}
 	}
-	return look(c.Context, client, k, newView(k, c.Bool("quiet")), explained.JobId, s, outputs)
+	v := newView(k, c.Bool("quiet"))
+	v.want = wantsOf(explained.Submission)
+	return look(c.Context, client, k, v, explained.JobId, s, outputs)
 }

@@ -121,7 +121,7 @@ func rent(c *cli.Context, k console, j jobFile, p plan, inputs []input, outputs 
 	for _, l := range open {
 		v.say("%s", l)
 	}
-	v.want, v.explain = wantsOf(j), p.explain
+	v.want, v.explain = wantsOf(j.submission(p, j.spec(nil, nil))), p.explain
 	err = look(c.Context, client, k, v, id, p.sit, outputs)
 	if p.forget && v.delivered {
 		err = forget(c.Context, client, id, err)

@@ -39,8 +39,8 @@ func newView(k console, quiet bool) *view {
 }
 
 // wantsOf is what a job asks of workers, for the words about declines.
-func wantsOf(j jobFile) market.Wants {
-	w := requester.Wants(j.submission(plan{}, j.spec(nil, nil)))
+func wantsOf(sub *leasev1.Submission) market.Wants {
+	w := requester.Wants(sub)
 	w.Now = time.Now()
 	return w
 }
