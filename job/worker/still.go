@@ -3,12 +3,19 @@ package worker
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job/journal"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
+)
+
+// A requester's wishes are written down: wishBurst of them at once, and one each wishEvery after that.
+const (
+	wishEvery = 6 * time.Second
+	wishBurst = 10
 )
 
 // KindStill says whether a requester has its task stand still; the event is the FreezeRequest.
@@ -25,20 +32,24 @@ func (w *Worker) Freeze(ctx context.Context, from peer.ID, req *leasev1.FreezeRe
 	if phase := n.board.phase(); phase > leasev1.Phase_PHASE_FROZEN {
 		return &leasev1.FreezeResponse{Phase: phase}, nil // too late
 	}
-	if err := n.stand(req); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, freezeTimeout)
 	defer cancel()
+	if err := n.stand(ctx, req); err != nil {
+		return nil, err
+	}
 	return &leasev1.FreezeResponse{Phase: n.settles(ctx)}, nil
 }
 
-// stand records the wish, and passes it on to the task.
-func (n *tenancy) stand(req *leasev1.FreezeRequest) error {
+// stand records the wish, and passes it on to the task. A wish that comes soon after many others
+// waits, and is refused when ctx ends before its turn.
+func (n *tenancy) stand(ctx context.Context, req *leasev1.FreezeRequest) error {
 	n.standing.Lock()
 	defer n.standing.Unlock()
 	if n.still.Load() == req.Frozen {
 		return nil
+	}
+	if err := n.wishes.Wait(ctx); err != nil {
+		return fmt.Errorf("freeze or thaw the task of lease %s so often: %w", n.id, err)
 	}
 	event, err := proto.Marshal(req)
 	if err != nil {

@@ -74,3 +74,28 @@ func TestNobodyElseFreezesATask(t *testing.T) {
 		}
 	})
 }
+
+func TestARequesterThatCannotMakeUpItsMindFillsNoJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer b.stop()
+		defer b.clear()
+		_, id := running(b, nil, "sleep 1h")
+		time.Sleep(time.Second)
+		const wishes = 40
+		began := time.Now()
+		for i := range wishes {
+			b.freeze(id, i%2 == 0)
+		}
+		written := 0
+		for _, rec := range b.journal.Records() {
+			if rec.Kind == worker.KindStill {
+				written++
+			}
+		}
+		if took := time.Since(began); written != wishes || took < 2*time.Minute {
+			t.Errorf("%d wishes were written down in %s", written, took)
+		}
+	})
+}

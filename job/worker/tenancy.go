@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/time/rate"
 
 	"github.com/rigmesh/rigmesh/gpu"
 	"github.com/rigmesh/rigmesh/job"
@@ -73,6 +74,7 @@ type tenancy struct {
 	own      gpu.Own                 // processes of the task; of the goroutine that samples it
 	standing sync.Mutex              // over what changes still
 	still    atomic.Bool             // the requester has the task stand still
+	wishes   *rate.Limiter           // of the requester for that
 	wished   chan struct{}           // nudges the task: still has changed
 	evict    sync.Once
 	evicted  chan struct{} // closed when what is left has to make room
@@ -88,7 +90,8 @@ func (w *Worker) newTenancy(id job.LeaseID, a award, counter *marketv1.Signed, l
 	t := &tenancy{
 		w: w, id: id, requester: a.from, terms: a.terms.Message(), spec: a.spec,
 		countersigned: counter, created: w.Now(), board: newBoard(), outputs: &outputs{}, evicted: make(chan struct{}), sealable: make(chan struct{}, 1), wished: make(chan struct{}, 1),
-		log: w.Log.With("lease", id.Short(), "peer", a.from),
+		wishes: rate.NewLimiter(rate.Every(wishEvery), wishBurst),
+		log:    w.Log.With("lease", id.Short(), "peer", a.from),
 	}
 	t.touched.Store(w.Now().UnixMilli())
 	for range t.terms.Witnesses {
