@@ -13,8 +13,8 @@ const (
 	keepBlobs = 24 * time.Hour
 )
 
-// collectGarbage removes blobs that no job or lease has needed for a day, and more where
-// the store is larger than its owner wants it.
+// collectGarbage removes blobs that no job or lease has needed for a day and nobody may still
+// ask for, and more where the store is larger than its owner wants it.
 func (n *Node) collectGarbage(ctx context.Context) error {
 	tick := time.NewTicker(collectEvery)
 	defer tick.Stop()
@@ -24,7 +24,7 @@ func (n *Node) collectGarbage(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		removed, err := n.store.Sweep(keepBlobs, n.holds)
+		removed, err := n.store.Sweep(keepBlobs, n.holding())
 		if err != nil {
 			n.log.Warn("remove unused blobs", "err", err)
 		} else if removed > 0 {

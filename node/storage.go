@@ -103,15 +103,16 @@ func (n *Node) keptBlobs() ([]stored, error) {
 		return nil, err
 	}
 	var all []stored
+	holds := n.holding()
 	since := time.Now().Add(-settle) // as the file system has it
 	for _, b := range blobs {
 		name := "blob " + b.Digest
 		all = append(all, stored{
 			Item: shelf.Item{
-				Name: name, Used: b.Used, Busy: b.Used.After(since) || n.holds(b.Digest), Parts: map[string]int64{name: b.Size},
+				Name: name, Used: b.Used, Busy: b.Used.After(since) || holds(b.Digest), Parts: map[string]int64{name: b.Size},
 			},
 			drop: func(context.Context) (bool, error) {
-				if n.holds(b.Digest) {
+				if holds(b.Digest) {
 					return false, nil
 				}
 				return n.store.Discard(b.Digest, since)
@@ -142,6 +143,12 @@ func (n *Node) keptImages(ctx context.Context) (all []stored, err error) {
 		})
 	}
 	return all, err
+}
+
+// holding is holds for many blobs, and for outputs of jobs that ended not long ago as well.
+func (n *Node) holding() func(digest string) bool {
+	kept := n.requester.KeptOutputs()
+	return func(digest string) bool { return kept[digest] || n.holds(digest) }
 }
 
 // holds says whether a job or lease needs a blob, or whether it is shared.

@@ -121,6 +121,13 @@ func (h *history) end(last *leasev1.JobEvent) {
 	h.wake()
 }
 
+// ending is the job's end, and nil before.
+func (h *history) ending() *leasev1.JobEvent {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
 // kept is the job's end, once the file holds all that came before it; nil before.
 func (h *history) kept() *leasev1.JobEvent {
 	h.mu.Lock()

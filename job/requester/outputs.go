@@ -81,6 +81,7 @@ func (t *tenure) fetchOutput(ctx context.Context, src runtime.BlobSource, out *l
 	if err != nil {
 		return err
 	}
+	t.j.hold(out.Manifest, m) // the first must not be gone when the last one is here
 	for _, e := range m.Entries {
 		if e.Digest == "" {
 			continue

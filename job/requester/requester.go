@@ -206,7 +206,8 @@ func (r *Requester) MayFetch(from peer.ID, leaseID []byte, digest string) bool {
 	return false
 }
 
-// Holds says whether a job that has not ended needs a blob.
+// Holds says whether a blob is needed by a job that has not ended, or was brought here
+// for one a moment ago. KeptOutputs are those of jobs that have.
 func (r *Requester) Holds(digest string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

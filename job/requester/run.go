@@ -44,6 +44,7 @@ type run struct {
 	id      job.ID
 	sub     *leasev1.Submission
 	content map[string]bool // digests its worker may fetch
+	outputs map[string]bool // digests of what its tasks left
 	created time.Time
 	log     *slog.Logger
 	history *history
@@ -261,11 +262,11 @@ func (j *run) entitles(from peer.ID, leaseID []byte, digest string) bool {
 	return t != nil && t.worker == from && bytes.Equal(t.id[:], leaseID) && j.content[digest]
 }
 
-// needs says whether the job has not ended and needs a blob.
+// needs says whether a blob is of what the job's worker may fetch, or of what a task left.
 func (j *run) needs(digest string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.content[digest]
+	return j.content[digest] || j.outputs[digest] && !j.forgotten.Load()
 }
 
 func (j *run) view() View {

@@ -20,7 +20,7 @@ const (
 	firstPause = 200 * time.Millisecond
 )
 
-// Fetch brings a blob into the store, or finds it there. It continues what an
+// Fetch brings a blob into the store, or finds it there: then Sweep spares it for as long as a new one. It continues what an
 // earlier Fetch left, and goes on after losses as long as every few attempts
 // bring something. Errors: ErrUnknown, ErrDigest, ErrNoSpace, the network's.
 func Fetch(ctx context.Context, src Blobs, digest string, store *Store) error {
@@ -32,7 +32,7 @@ func Fetch(ctx context.Context, src Blobs, digest string, store *Store) error {
 func FetchAtMost(ctx context.Context, src Blobs, digest string, store *Store, limit int64) error {
 	w, err := store.Writer(ctx, digest)
 	if errors.Is(err, ErrExists) {
-		return nil
+		return store.Touch(digest)
 	}
 	if err != nil {
 		return err

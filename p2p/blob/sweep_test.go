@@ -77,3 +77,25 @@ func TestWhatIsWrittenOrWasJustUsedIsNotDiscarded(t *testing.T) {
 		t.Errorf("the store still lists %v, %v", all, err)
 	}
 }
+
+func TestWhatAFetchFindsHereIsSparedLikeWhatItBrings(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := s.PutBytes(t.Context(), []byte("an input that is copied into the output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, _ := hexOf(digest)
+	then := time.Now().Add(-25 * time.Hour)
+	if err := os.Chtimes(s.path(name), then, then); err != nil {
+		t.Fatal(err)
+	}
+	if err := Fetch(t.Context(), nil, digest, s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Sweep(24*time.Hour, func(string) bool { return false }); err != nil || !s.Has(digest) {
+		t.Errorf("it is gone: %v", err)
+	}
+}
