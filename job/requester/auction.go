@@ -138,7 +138,7 @@ func (j *run) auctionOnce(ctx context.Context) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.withdraw(ctx, t)
+	a.withdraw(t)
 	return t, nil
 }
 

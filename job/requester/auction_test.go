@@ -453,6 +453,7 @@ func TestAnAnnouncementIsWithdrawnAndLosersAreToldThePrice(t *testing.T) {
 		sub := b.submission()
 		sub.Broadcast = true
 		wonBy(t, b, sub, 0)
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if len(b.market.withdrawn) != 1 || !slices.Equal(b.market.losers, []peer.ID{b.market.rigs[1].id}) {
 			t.Fatalf("withdrawn %d times, losers %v", len(b.market.withdrawn), b.market.losers)

@@ -204,7 +204,10 @@ func (n *network) Announce(ctx context.Context, _ *marketv1.Requirement, ann *ma
 	return true, nil
 }
 
-func (n *network) Withdraw(_ context.Context, losers []peer.ID, announced bool, signed *marketv1.Signed) {
+func (n *network) Withdraw(ctx context.Context, losers []peer.ID, announced bool, signed *marketv1.Signed) {
+	if pause(ctx, time.Millisecond) != nil {
+		return // the way is not that short
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.losers = append(n.losers, losers...)

@@ -59,10 +59,11 @@ func (r *Requester) Answered(from peer.ID, a *marketv1.Answer) (over bool, price
 
 // withdraw says that the job is awarded: to those whose bids lost, and where it was
 // announced to everybody. It is one small message, in the background.
-func (a *auction) withdraw(ctx context.Context, t *tenure) {
+func (a *auction) withdraw(t *tenure) {
 	r, price := a.j.r, t.terms.GetPrice()
 	r.mu.Lock()
 	r.shutAt[a.hash] = pastAuction{until: r.Now().Add(2 * announcementLife), price: price}
+	life := r.ctx // the search's own ends now
 	r.mu.Unlock()
 	var losers []peer.ID
 	for _, b := range a.bids {
@@ -70,7 +71,7 @@ func (a *auction) withdraw(ctx context.Context, t *tenure) {
 			losers = append(losers, b.Worker)
 		}
 	}
-	if len(losers) == 0 && !a.announced {
+	if len(losers) == 0 && !a.announced || life == nil {
 		return
 	}
 	signed, err := statement.Sign(r.Key, statement.TypeWithdrawal, &marketv1.Withdrawal{
@@ -82,7 +83,7 @@ func (a *auction) withdraw(ctx context.Context, t *tenure) {
 		return
 	}
 	r.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, letGoTimeout)
+		ctx, cancel := context.WithTimeout(life, letGoTimeout)
 		defer cancel()
 		r.Market.Withdraw(ctx, losers, a.announced, signed)
 	})
