@@ -2,9 +2,11 @@ package requester
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -36,6 +38,9 @@ func (j *run) worthAgain(ended *leasev1.JobEnded) bool {
 // again gives a lease up for good and makes the job ready to be auctioned anew. The next
 // award has a higher number: what is left of this lease cannot begin behind it.
 func (j *run) again(ctx context.Context, ended *leasev1.JobEnded) error {
+	if err := errors.Join(j.stdout.sync(), j.stderr.sync()); err != nil {
+		j.log.Warn("keep the output", "err", err) // what a power cut takes of it is not waited for
+	}
 	a := &leasev1.Again{Ended: ended, StdoutBytes: j.stdout.size(), StderrBytes: j.stderr.size()}
 	event, err := proto.Marshal(a)
 	if err != nil {
@@ -44,7 +49,7 @@ func (j *run) again(ctx context.Context, ended *leasev1.JobEnded) error {
 	if err := j.record(ctx, KindAgain, event, nil); err != nil {
 		return err
 	}
-	j.resume(a)
+	j.resume(a, j.r.Now())
 	j.mu.Lock()
 	j.tenure = nil
 	j.mu.Unlock()
@@ -53,9 +58,12 @@ func (j *run) again(ctx context.Context, ended *leasev1.JobEnded) error {
 	return nil
 }
 
-// resume takes up where a lease came to nothing.
-func (j *run) resume(a *leasev1.Again) {
+// resume takes up where a lease came to nothing, at that time.
+func (j *run) resume(a *leasev1.Again, at time.Time) {
+	j.sought = at
+	j.mu.Lock()
 	j.earlier = append(j.earlier, a.Ended)
+	j.mu.Unlock()
 	j.stdout.begin(a.StdoutBytes)
 	j.stderr.begin(a.StderrBytes)
 }

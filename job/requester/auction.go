@@ -95,12 +95,12 @@ type auction struct {
 }
 
 // auction runs auctions until a lease is signed, or until nobody bid for as long
-// as the submission waits.
+// as the submission waits, each time anew.
 func (j *run) auction(ctx context.Context) (*tenure, error) {
 	if t, err := j.retry(ctx); t != nil || err != nil {
 		return t, err
 	}
-	deadline := j.created.Add(time.Duration(j.sub.WaitMs) * time.Millisecond)
+	deadline := j.sought.Add(time.Duration(j.sub.WaitMs) * time.Millisecond)
 	for lost := 0; ; {
 		stamp := j.stamp
 		t, err := j.auctionOnce(ctx)

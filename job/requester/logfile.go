@@ -50,11 +50,11 @@ func (l *logFile) received() uint64 {
 	return uint64(max(0, l.size()-l.before))
 }
 
-// begin says that so many bytes are of earlier tasks.
+// begin says that so many bytes are of earlier tasks, or as many as are here.
 func (l *logFile) begin(before int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.before = before
+	l.before = min(before, l.size())
 }
 
 // write puts data at its offset in the present task's output: what is here already is skipped, a gap is an error.

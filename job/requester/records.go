@@ -25,6 +25,7 @@ type records struct {
 	events   []lease.Recorded
 	received []byte
 	again    []*leasev1.Again // of the leases before
+	sought   time.Time        // when the last of them had come to nothing
 	ended    []byte
 	endedAt  time.Time
 	past     *pastLease // once it has ended, if there was a lease
@@ -80,7 +81,7 @@ func (h *records) add(rec journal.Record) error {
 		if err := proto.Unmarshal(rec.Event, a); err != nil {
 			return err
 		}
-		h.again = append(h.again, a)
+		h.again, h.sought = append(h.again, a), rec.At
 		h.award, h.leased, h.events, h.received = nil, nil, nil, nil
 	case KindEnded:
 		h.ended, h.endedAt = rec.Event, rec.At

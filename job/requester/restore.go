@@ -36,7 +36,7 @@ func (r *Requester) restore(key string, h *records) error {
 	j := r.newRun(id, &h.sub, nil, h.began)
 	j.fence = h.awards
 	for _, a := range h.again {
-		j.resume(a)
+		j.resume(a, h.sought)
 	}
 	if h.ended != nil {
 		err = j.recallEnd(h)

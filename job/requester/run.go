@@ -46,6 +46,7 @@ type run struct {
 	content map[string]bool // digests its worker may fetch
 	outputs map[string]bool // digests of what its tasks left
 	created time.Time
+	sought  time.Time // since when a lease is sought, of the goroutine
 	log     *slog.Logger
 	history *history
 	stdout  *logFile
@@ -53,10 +54,10 @@ type run struct {
 
 	declines map[peer.ID]marketv1.DeclineReason // told, of the goroutine
 	fence    uint64                             // number of the last award, of the goroutine
-	earlier  []*leasev1.JobEnded                // how leases before the present one ended, of the goroutine
 	stamp    uint32                             // bits of work that a worker asked for, of the goroutine
 
 	mu       sync.Mutex
+	earlier  []*leasev1.JobEnded   // how leases before the present one ended; changed by the goroutine alone
 	pending  *leasev1.AwardRequest // sent before a restart, answer unknown
 	tenure   *tenure               // the lease; nil while searching
 	past     *pastLease            // beside tenure, or instead of it once nothing is to be said under it any more
@@ -70,7 +71,7 @@ type run struct {
 func (r *Requester) newRun(id job.ID, sub *leasev1.Submission, content map[string]bool, created time.Time) *run {
 	dir := filepath.Join(r.Dir, id.String())
 	return &run{
-		r: r, id: id, sub: sub, content: content, created: created,
+		r: r, id: id, sub: sub, content: content, created: created, sought: created,
 		log: r.Log.With("job", id.String()[:12]), declines: map[peer.ID]marketv1.DeclineReason{},
 		history: openHistory(filepath.Join(dir, "history")),
 		stdout:  openLog(filepath.Join(dir, "stdout"), r.Now),
@@ -275,7 +276,6 @@ func (j *run) view() View {
 	defer j.mu.Unlock()
 	if p := j.past; p != nil {
 		v.Worker, v.LeaseID, v.Beats, v.Sealed = p.worker, p.id.String(), p.beats, p.sealed
-		v.CreditMS, v.Amount = j.finished.CreditMs, j.finished.Amount
 	}
 	if t := j.tenure; t != nil {
 		l := t.session.Lease()
@@ -283,8 +283,12 @@ func (j *run) view() View {
 		v.CreditMS, v.Amount, v.Beats, v.Sealed = l.CreditMS(), l.Amount(), l.Beats(), l.Sealed()
 		v.State = stateWord(l.State(), t.phase())
 	}
+	for _, before := range j.earlier {
+		v.CreditMS, v.Amount = v.CreditMS+before.CreditMs, v.Amount+before.Amount
+	}
 	v.Live = j.finished == nil
 	if !v.Live {
+		v.CreditMS, v.Amount = j.finished.CreditMs, j.finished.Amount // of all leases
 		v.State, v.Exit = outcomeWord(j.finished), j.finished.Exit
 	}
 	return v
