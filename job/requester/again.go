@@ -28,6 +28,9 @@ func CheckRetries(n uint32) error {
 // not the job that ended it, nor the user, and the user has allowed for it. Whoever
 // allows for none has it run at most once.
 func (j *run) worthAgain(ended *leasev1.JobEnded) bool {
+	if ended.Outcome == leasev1.Outcome_OUTCOME_LAPSED && ended.Exit != nil {
+		return false // its task had ended
+	}
 	switch ended.Outcome {
 	case leasev1.Outcome_OUTCOME_LAPSED, leasev1.Outcome_OUTCOME_FAILED:
 		return len(j.earlier) < int(j.sub.Retries) && !j.wantsStop()

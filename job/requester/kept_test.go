@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
 
@@ -91,4 +92,47 @@ func TestOutputsStayForAWeekOrUntilTheirJobIsForgotten(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		kept("after a week", false)
 	})
+}
+
+func TestOutputsThatTakeLongerThanTheLeaseMayBeSilentStillCome(t *testing.T) {
+	for name, c := range map[string]struct {
+		then func(*bench, slow, string)
+		want leasev1.Outcome
+	}{
+		"they come":     {func(_ *bench, c slow, _ string) { close(c.let) }, leasev1.Outcome_OUTCOME_EXITED},
+		"never":         {func(*bench, slow, string) {}, leasev1.Outcome_OUTCOME_LAPSED},
+		"it is stopped": {func(b *bench, _ slow, id string) { _ = b.Stop(b.t.Context(), id, 0, false) }, leasev1.Outcome_OUTCOME_STOPPED},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := withOutput(price)
+				w.exit = &leasev1.Exit{Code: 3}
+				m, err := w.blobs.Manifest(t.Context(), nil, w.outputs[0].Manifest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := newBench(t, w)
+				b.start()
+				defer b.stop()
+				held := slow{b.store, m.Entries[0].Digest, make(chan struct{})}
+				b.Content = held
+				sub := b.withOutput()
+				sub.Retries = 3
+				id := b.submit(sub)
+				time.Sleep(20 * time.Minute) // the lease lapses after a minute
+				if v := b.Jobs()[0]; !v.Live {
+					t.Fatalf("it has ended: %v", v)
+				}
+				c.then(b, held, id)
+				_, end := b.events(id)
+				here := len(end.Outputs) == 1
+				if end.Outcome != c.want || here != (c.want == leasev1.Outcome_OUTCOME_EXITED) || len(w.awards) != 1 {
+					t.Errorf("ended %v after %d awards", end, len(w.awards))
+				}
+				if c.want != leasev1.Outcome_OUTCOME_STOPPED && end.Exit.GetCode() != 3 {
+					t.Errorf("exit %v", end.Exit)
+				}
+			})
+		})
+	}
 }

@@ -78,7 +78,11 @@ func cleanExit(e *leasev1.Exit) *leasev1.Exit {
 // explain sets the outcome of a job whose lease has ended, and the sentence for people.
 func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 	var reason leasev1.CloseReason
-	if c := closeOf(l); c != nil {
+	state, c := l.State(), closeOf(l)
+	if late := t.lateClose(l); late != nil {
+		state, c = lease.Closed, late
+	}
+	if c != nil {
 		reason = c.Reason
 		if end.Exit == nil {
 			end.Exit = cleanExit(c.Exit)
@@ -90,7 +94,7 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 			end.Sentence = fmt.Sprintf(format, args...)
 		}
 	}
-	switch l.State() {
+	switch state {
 	case lease.Closed:
 		switch reason {
 		case leasev1.CloseReason_CLOSE_REASON_EXITED:
@@ -116,6 +120,11 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 		}
 		if t.j.wantsStop() {
 			say(leasev1.Outcome_OUTCOME_STOPPED, "the lease was given up")
+			return
+		}
+		if exit := t.endedAlone(); exit != nil {
+			end.Exit = exit
+			say(leasev1.Outcome_OUTCOME_LAPSED, "the task exited with code %d, and what it left could not be brought here", exit.Code)
 			return
 		}
 		say(leasev1.Outcome_OUTCOME_LAPSED, "the worker was silent for %s; the receipt covers what was served before",

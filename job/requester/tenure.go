@@ -35,22 +35,25 @@ type tenure struct {
 	log    *slog.Logger
 
 	session  *session.Session
-	lost     chan struct{}          // the kept stream is gone: open another
-	now      atomic.Int32           // the task's phase, as last heard
-	endFrom  atomic.Uint64          // the first interval that was challenged after the task's end was seen
-	last     atomic.Value           // the state last told, for trouble and its end
-	differs  string                 // of the session's goroutine: what was told of its worker's evidence
-	stopped  atomic.Bool            // the task was told to end for its worker's evidence
-	settled  atomic.Bool            // nothing is to be said under it any more
-	closing  atomic.Bool            // a close waits for the task's output
-	full     atomic.Bool            // the user was told that the disk is
-	notice   atomic.Pointer[string] // what the worker's owner does to the task, as last heard
-	disputed atomic.Pointer[string] // why the worker's close is not co-signed
-	received chan struct{}          // closed once the task's output and outputs are all here
-	ended    *leasev1.Ended         // set before received is closed, like the next two
-	fetched  []*leasev1.Output      // of those
-	unstored []string               // why others are not here
-	step     steps                  // of the fetch last shown
+	lost     chan struct{}                 // the kept stream is gone: open another
+	now      atomic.Int32                  // the task's phase, as last heard
+	endFrom  atomic.Uint64                 // the first interval that was challenged after the task's end was seen
+	last     atomic.Value                  // the state last told, for trouble and its end
+	differs  string                        // of the session's goroutine: what was told of its worker's evidence
+	stopped  atomic.Bool                   // the task was told to end for its worker's evidence
+	settled  atomic.Bool                   // nothing is to be said under it any more
+	closing  atomic.Bool                   // a close waits for the task's output
+	full     atomic.Bool                   // the user was told that the disk is
+	notice   atomic.Pointer[string]        // what the worker's owner does to the task, as last heard
+	disputed atomic.Pointer[string]        // why the worker's close is not co-signed
+	proposed atomic.Pointer[leasev1.Close] // by the worker: the task has ended
+	enough   chan struct{}                 // closed when the user stops the job after its lease has lapsed
+	enoughed sync.Once
+	received chan struct{}     // closed once the task's output and outputs are all here
+	ended    *leasev1.Ended    // set before received is closed, like the next two
+	fetched  []*leasev1.Output // of those
+	unstored []string          // why others are not here
+	step     steps             // of the fetch last shown
 }
 
 func (j *run) newTenure(agreement lease.Agreement, l lease.Lease) *tenure {
@@ -62,7 +65,7 @@ func (j *run) newTenure(agreement lease.Agreement, l lease.Lease) *tenure {
 	t := &tenure{
 		j: j, id: id, key: tenureKey(j.id.String(), len(j.earlier)), worker: worker, terms: agreement.Terms,
 		log:  j.log.With("lease", id.Short(), "peer", worker),
-		lost: make(chan struct{}, 1), received: make(chan struct{}),
+		lost: make(chan struct{}, 1), received: make(chan struct{}), enough: make(chan struct{}),
 	}
 	t.last.Store(l.State())
 	t.lost <- struct{}{}
@@ -98,6 +101,7 @@ func (t *tenure) keep(ctx context.Context) (*leasev1.JobEnded, error) {
 	var err error
 	select {
 	case <-t.session.Over():
+		t.receiveLate(ctx)
 	case err = <-kept:
 	}
 	cancel()
@@ -289,6 +293,12 @@ const stopGrace = 10 * time.Second
 
 // stop asks the worker to end the task, or gives the lease up.
 func (t *tenure) stop(grace time.Duration, abandon bool) {
+	select {
+	case <-t.session.Over():
+		t.enoughed.Do(func() { close(t.enough) })
+		return
+	default:
+	}
 	if abandon {
 		t.session.Post(context.Background(), lease.Abandon{})
 		return
