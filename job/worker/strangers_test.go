@@ -140,17 +140,19 @@ func TestFreeKeysCannotEatACard(t *testing.T) {
 	})
 }
 
-func TestAStrangerWhoseImageNeverComesUsesUpTheBudgetAndNoMore(t *testing.T) {
+func TestAStrangerWhoseImageNeverComesHasDevicesForTheBudgetAndNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.strangers = market.Strangers{Leases: 1, Budget: 5 * time.Minute}
 		b.peers.set(true)
 		b.start()
 		defer b.stop()
-		s, _ := running(b, nil, "exit 0")
+		both := b.spec("exit 0")
+		both.Gpu.Count = 2
+		s, _ := b.take(b.bidFor(requesterKey, both))
 		time.Sleep(4 * time.Minute)
-		if b.free() != 1 {
-			t.Errorf("%d devices free; there is time left", b.free())
+		if b.free() != 0 {
+			t.Errorf("%d devices free; two of them do not take less time to begin", b.free())
 		}
 		time.Sleep(2 * time.Minute)
 		if b.free() != 2 {
