@@ -42,7 +42,7 @@ func shelving(t *testing.T, most uint64, blobs int) *Node {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	n := &Node{store: store, requester: &requester.Requester{}, log: log}
+	n := &Node{store: store, requester: &requester.Requester{Config: requester.Config{Now: time.Now}}, log: log}
 	n.cfg.Store.Max = most
 	n.commons = &commons{n: n, shares: shares.Open(shares.Config{
 		File: filepath.Join(t.TempDir(), "shares.json"), Now: time.Now, Digests: folders{store: store}.Digests, Log: log,
