@@ -47,9 +47,9 @@ func openReceipts(dir string, log *slog.Logger) (*receipts, error) {
 	return &receipts{dir, log, make(chan kept, foldsWaiting)}, nil
 }
 
-// Keep writes a receipt down. Keeping it again changes nothing. What both sides signed
-// is never lost for what witnesses said of it.
-func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
+// keep writes a receipt down, and says what it says. Keeping it again changes nothing. What both
+// sides signed is never lost for what witnesses said of it.
+func (r *receipts) keep(role string, rec *leasev1.Receipt) (receipt.Summary, error) {
 	b, sum, err := pack(rec)
 	if err != nil && len(rec.GetWitnessed()) > 0 {
 		r.log.Error("a receipt is kept without its attestations, with which it is none", "role", role, "err", err)
@@ -58,13 +58,13 @@ func (r *receipts) Keep(role string, rec *leasev1.Receipt) error {
 		b, sum, err = pack(alone)
 	}
 	if err != nil {
-		return err
+		return receipt.Summary{}, err
 	}
 	if err := journal.WriteFile(r.path(sum.LeaseID, role, receiptSuffix), b); err != nil {
-		return err
+		return receipt.Summary{}, err
 	}
 	r.offerToFold(kept{role, b, sum})
-	return nil
+	return sum, nil
 }
 
 // pack is the file of a receipt, which verifies.

@@ -58,7 +58,7 @@ func TestAReceiptIsKeptWithoutAttestationsThatDoNotFit(t *testing.T) {
 	} {
 		rec := served(t, name)
 		spoil(rec)
-		err := r.Keep("worker", rec)
+		_, err := r.keep("worker", rec)
 		if (err == nil) != (name != "neither") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -81,7 +81,7 @@ func TestReceiptsAreFoundByTheBeginningOfAnId(t *testing.T) {
 		role string
 		r    *leasev1.Receipt
 	}{{"worker", one}, {"requester", one}, {"worker", one}, {"requester", two}} {
-		if err := r.Keep(kept.role, kept.r); err != nil {
+		if _, err := r.keep(kept.role, kept.r); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -124,7 +124,7 @@ func TestAnAmbiguousIdIsNotGuessed(t *testing.T) {
 	seen := map[byte]bool{}
 	for n := 0; ; n++ {
 		rec := served(t, string(rune('a'+n)))
-		if err := r.Keep("worker", rec); err != nil {
+		if _, err := r.keep("worker", rec); err != nil {
 			t.Fatal(err)
 		}
 		lines, err := r.ListReceipts()
