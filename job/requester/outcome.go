@@ -27,20 +27,7 @@ func (t *tenure) keepReceipt(ctx context.Context) (kept bool) {
 	return !journal.IsFull(err)
 }
 
-func (t *tenure) keepOnce() error {
-	l := t.session.Lease()
-	if r := l.Receipt(); r != nil {
-		if err := t.j.r.Receipts.Keep("requester", r); err != nil {
-			return err
-		}
-	}
-	if p := l.Equivocation(); p != nil {
-		if err := t.j.r.Receipts.KeepProof("requester", p); err != nil {
-			return fmt.Errorf("proof of an equivocation: %w", err)
-		}
-	}
-	return nil
-}
+func (t *tenure) keepOnce() error { return t.session.Keep(t.j.r.Receipts) }
 
 // conclude says how the job ended, from how its lease did; nil when ctx ended before its receipt
 // could be kept.

@@ -106,13 +106,6 @@ type Content interface {
 	Fetch(ctx context.Context, src runtime.BlobSource, digest string, limit int64) error
 }
 
-// Receipts is told of every receipt a lease ends with, and of every proof that the
-// other side signed two things for one slot.
-type Receipts interface {
-	Keep(role string, r *leasev1.Receipt) error
-	KeepProof(role string, e *leasev1.Equivocation) error
-}
-
 // Standing is what this node went through with its peers.
 type Standing interface {
 	// Record is all of it with one peer.

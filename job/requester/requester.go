@@ -52,7 +52,7 @@ type Config struct {
 	Streams  Streams
 	Content  Content
 	Journal  session.Journal
-	Receipts Receipts
+	Receipts session.Receipts
 	Standing Standing // nil: every worker is a stranger
 	Log      *slog.Logger
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"syscall"
@@ -75,20 +74,7 @@ func ofTheDisk(err error) bool {
 	return errors.As(err, &errno)
 }
 
-func (n *tenancy) keepOnce() error {
-	l := n.session.Lease()
-	if r := l.Receipt(); r != nil {
-		if err := n.w.Receipts.Keep("worker", r); err != nil {
-			return err
-		}
-	}
-	if p := l.Equivocation(); p != nil {
-		if err := n.w.Receipts.KeepProof("worker", p); err != nil {
-			return fmt.Errorf("proof of an equivocation: %w", err)
-		}
-	}
-	return nil
-}
+func (n *tenancy) keepOnce() error { return n.session.Keep(n.w.Receipts) }
 
 // stopTask ends what still runs, and lets the task's goroutine collect what it can. What cannot
 // be stopped before clean ends is stopped when it can be.

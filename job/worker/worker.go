@@ -21,7 +21,6 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/market"
 	"github.com/rigmesh/rigmesh/job/session"
-	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 	"github.com/rigmesh/rigmesh/runtime"
 )
@@ -70,7 +69,7 @@ type Config struct {
 	Commons   Commons  // nil: shared inputs come from the requester alone
 	Registry  Registry // nil: no registry is asked
 	Swarm     Swarm    // nil: no other worker is asked
-	Receipts  Receipts
+	Receipts  session.Receipts
 	Standing  Standing   // nil: every requester is a stranger
 	Crowd     func() int // how many workers hear what this one hears, about; nil: few
 	Log       *slog.Logger
@@ -275,11 +274,4 @@ func (w *Worker) forget(s *tenancy) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.tenancies, s.id.String())
-}
-
-// Receipts is told of every receipt a lease ends with, and of every proof that the
-// other side signed two things for one slot.
-type Receipts interface {
-	Keep(role string, r *leasev1.Receipt) error
-	KeepProof(role string, e *leasev1.Equivocation) error
 }
