@@ -120,6 +120,7 @@ nat: root build ## every kind of NAT against every other, a lease with 64 MiB ea
 
 .PHONY: race
 race: packages helpers ## every test 20 times under the race detector, nodes included; counts executions and failures
+	tools/previous.sh
 	TAGS=$(TAGS) tools/race.sh 20
 
 histories: ## a million random histories of reservations: some ten minutes
