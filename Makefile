@@ -30,6 +30,7 @@ packages: ## install the Debian packages that build and tests need, or say which
 	@tools/packages.sh test
 
 test: build failpoints ## every test; as root those that need containers too
+	tools/previous.sh optional
 	go test -timeout 15m ./...
 
 failpoints: helpers ## rigmesh that ends itself where a test says: job/journal/fault

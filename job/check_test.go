@@ -100,6 +100,11 @@ func TestCheckSpecNamesTheField(t *testing.T) {
 			*s = marketv1.Spec{Version: 1, Image: &marketv1.Image{Digest: digest, Platform: "linux/arm/v7"}, Gpu: &marketv1.Requirement{Count: 1}}
 		}, nil},
 		{"version", func(s spec) { s.Version = 2 }, []string{"version"}},
+		{"a field more", func(s spec) { s.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01}) }, []string{"fields"}},
+		{"a field more inside", func(s spec) {
+			s.Egress = &marketv1.Egress{}
+			s.Egress.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
+		}, []string{"fields"}},
 		{"no image", func(s spec) { s.Image = nil }, []string{"image"}},
 		{"short digest", func(s spec) { s.Image.Digest = digest[:70] }, []string{"image.digest"}},
 		{"upper-case digest", func(s spec) { s.Image.Digest = strings.ToUpper(digest) }, []string{"image.digest"}},

@@ -7,10 +7,12 @@ import (
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
-// CheckSpec says everything that is wrong with a spec.
+// CheckSpec says everything that is wrong with a spec. Who runs one does all of what
+// it says, so one with fields that this program does not know is refused.
 func CheckSpec(s *marketv1.Spec) error {
 	p := newProblems()
 	p.version(s.GetVersion())
+	p.want(CheckKnown(s) == nil, "fields", "want none that this version of rigmesh does not know")
 	p.image(s.GetImage())
 	p.words("entrypoint", s.GetEntrypoint())
 	p.words("command", s.GetCommand())

@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -52,11 +53,8 @@ func Open(b []byte) (*leasev1.Sample, error) {
 	if err := proto.Unmarshal(b, s); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSample, err)
 	}
-	unknown := len(s.ProtoReflect().GetUnknown()) > 0
-	for _, d := range s.GetDevices() {
-		unknown = unknown || len(d.ProtoReflect().GetUnknown()) > 0 || len(d.GetTag()) != job.HashSize
-	}
-	if unknown || len(s.GetDevices()) > job.MaxGPUs {
+	noTag := func(d *leasev1.DeviceSample) bool { return len(d.GetTag()) != job.HashSize }
+	if job.CheckKnown(s) != nil || slices.ContainsFunc(s.GetDevices(), noTag) || len(s.GetDevices()) > job.MaxGPUs {
 		return nil, fmt.Errorf("%w: an unknown field, a tag that is none, or too many devices", ErrSample)
 	}
 	return s, nil

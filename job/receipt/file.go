@@ -14,7 +14,6 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 
@@ -136,29 +135,11 @@ func unpack(k Kind, file []byte, m interface {
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(file[begin:end], again) || unknown(m.ProtoReflect()) {
+	if !bytes.Equal(file[begin:end], again) || job.CheckKnown(m) != nil {
 		return ErrForm
 	}
 	if m.GetVersion() != statement.Version {
 		return fmt.Errorf("%w %d", statement.ErrVersion, m.GetVersion())
 	}
 	return nil
-}
-
-// unknown says whether a message has fields, at any depth, that this program does not know.
-func unknown(m protoreflect.Message) bool {
-	found := len(m.GetUnknown()) > 0
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.Message() == nil:
-		case f.IsList():
-			for i := range v.List().Len() {
-				found = found || unknown(v.List().Get(i).Message())
-			}
-		default:
-			found = found || unknown(v.Message())
-		}
-		return !found
-	})
-	return found
 }

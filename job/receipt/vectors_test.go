@@ -19,6 +19,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/heartbeat"
 	"github.com/rigmesh/rigmesh/job/lease"
 	"github.com/rigmesh/rigmesh/job/receipt"
@@ -29,8 +30,8 @@ var update = flag.Bool("update", false, "rewrite the vectors and the worked exam
 
 const vectorDir = "../../proto/vectors"
 
-// vector is one file of proto/vectors: one statement that must be accepted, and
-// some that must not.
+// vector is one file of proto/vectors: statements that must be accepted, and some
+// that must not.
 type vector struct {
 	Type      string          `json:"type"`
 	Seed      string          `json:"seed"`       // of the signer's Ed25519 key
@@ -40,7 +41,15 @@ type vector struct {
 	Hash      string          `json:"hash"`   // H(type, payload); of terms: the lease id
 	Digest    string          `json:"digest"` // what the signature is over
 	Signature string          `json:"signature"`
+	Same      []sameVector    `json:"same,omitempty"` // must be accepted, and say the same
 	Bad       []badVector     `json:"bad"`
+}
+
+// sameVector is the good one in other bytes.
+type sameVector struct {
+	Why       string `json:"why"`
+	Payload   string `json:"payload"`
+	Signature string `json:"signature"`
 }
 
 // badVector differs from the good one in what it names.
@@ -54,7 +63,7 @@ type badVector struct {
 
 var refusals = map[string]error{
 	"type": statement.ErrType, "size": statement.ErrSize, "malformed": statement.ErrMalformed,
-	"unknown-field": statement.ErrUnknownField, "version": statement.ErrVersion, "signature": statement.ErrSignature,
+	"unknown-field": job.ErrUnknownField, "version": statement.ErrVersion, "signature": statement.ErrSignature,
 	"key": statement.ErrKey,
 }
 
@@ -96,6 +105,17 @@ func (v vector) check(t *testing.T, typ statement.Type) {
 	want := typ.New()
 	if err := protojson.Unmarshal(v.Fields, want); err != nil || !proto.Equal(m, want) {
 		t.Errorf("payload says %v, fields say %v (%v)", m, want, err)
+	}
+	for _, s := range v.Same {
+		got, _, err := open(typ, unhex(s.Payload), unhex(s.Signature), key)
+		if err != nil {
+			t.Errorf("%s: %v", s.Why, err)
+			continue
+		}
+		got.ProtoReflect().SetUnknown(nil)
+		if !proto.Equal(got, want) {
+			t.Errorf("%s: it says %v", s.Why, got)
+		}
 	}
 	for _, b := range v.Bad {
 		p, s, k := payload, signature, key
@@ -159,16 +179,17 @@ func makeVector(t *testing.T, typ statement.Type) vector {
 		t.Fatal(err)
 	}
 	digest := statement.Digest(typ, s.Payload)
+	same, bad := makeOthers(typ, s, key)
 	return vector{
 		Type: string(typ), Seed: hex.EncodeToString(seed), PublicKey: hex.EncodeToString(publicOf(key)),
 		Fields:  must(protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)),
 		Payload: hex.EncodeToString(s.Payload), Hash: hex.EncodeToString(hash[:]),
 		Digest: hex.EncodeToString(digest[:]), Signature: hex.EncodeToString(s.Signature),
-		Bad: makeBad(typ, s, key),
+		Same: same, Bad: bad,
 	}
 }
 
-func makeBad(typ statement.Type, s *marketv1.Signed, key ed25519.PrivateKey) []badVector {
+func makeOthers(typ statement.Type, s *marketv1.Signed, key ed25519.PrivateKey) (same []sameVector, bad []badVector) {
 	resign := func(why, refusal string, payload []byte) badVector {
 		signed := statement.SignPayload(key, typ, payload)
 		return badVector{Why: why, Refusal: refusal, Payload: hex.EncodeToString(payload), Signature: hex.EncodeToString(signed.Signature)}
@@ -184,7 +205,7 @@ func makeBad(typ statement.Type, s *marketv1.Signed, key ed25519.PrivateKey) []b
 	smallKey := make([]byte, ed25519.PublicKeySize)
 	smallKey[0] = 1
 	forAll := append(bytes.Clone(smallKey), make([]byte, 32)...)
-	return []badVector{
+	bad = []badVector{
 		{Why: "one bit of the signature is flipped", Refusal: "signature", Signature: hex.EncodeToString(flipped)},
 		{Why: "S of the signature is not below the order of the group", Refusal: "signature", Signature: hex.EncodeToString(addOrder(s.Signature))},
 		{Why: "signed as a statement of type " + string(other), Refusal: "signature",
@@ -193,9 +214,14 @@ func makeBad(typ statement.Type, s *marketv1.Signed, key ed25519.PrivateKey) []b
 			PublicKey: hex.EncodeToString(smallKey), Signature: hex.EncodeToString(forAll)},
 		{Why: "the key is a number that is not reduced", Refusal: "key", PublicKey: "f0" + strings.Repeat("ff", 30) + "7f"},
 		resign("version 2", "version", version),
-		resign("field 1000 is unknown", "unknown-field", append(bytes.Clone(s.Payload), 0xc0, 0x3e, 0x01)),
-		resign("the last byte is cut off", "malformed", s.Payload[:len(s.Payload)-1]),
 	}
+	unknown := resign("field 1000 is unknown", "unknown-field", append(bytes.Clone(s.Payload), 0xc0, 0x3e, 0x01))
+	if typ.Extensible() {
+		same = []sameVector{{unknown.Why, unknown.Payload, unknown.Signature}}
+	} else {
+		bad = append(bad, unknown)
+	}
+	return same, append(bad, resign("the last byte is cut off", "malformed", s.Payload[:len(s.Payload)-1]))
 }
 
 // addOrder makes the other S that some verifiers take for the same signature.

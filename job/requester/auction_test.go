@@ -385,6 +385,19 @@ func TestASubmissionWithoutItsContentIsRefused(t *testing.T) {
 	})
 }
 
+func TestASubmissionOfALaterVersionIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer b.stop()
+		sub := b.submission()
+		sub.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01}) // field 1000
+		if _, err := b.Submit(t.Context(), sub); err == nil || !strings.Contains(err.Error(), "older version") {
+			t.Errorf("got %v; want an error that names the node's version", err)
+		}
+	})
+}
+
 func wonBy(t *testing.T, b *bench, sub *leasev1.Submission, want int) []*leasev1.JobEvent {
 	t.Helper()
 	events, end := b.run(sub)

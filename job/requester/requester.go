@@ -137,6 +137,9 @@ func (r *Requester) start(j *run) {
 
 // Submit takes a job. Every blob its spec names must be in the store. The submission stays the caller's.
 func (r *Requester) Submit(_ context.Context, sub *leasev1.Submission) (string, error) {
+	if err := job.CheckKnown(sub); err != nil {
+		return "", fmt.Errorf("%w: this node is of an older version than whoever submits, and does not know all that the job asks for: %w", ErrSpec, err)
+	}
 	if err := job.CheckSpec(sub.GetSpec()); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSpec, err)
 	}

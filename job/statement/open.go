@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
@@ -39,8 +40,9 @@ func (v Verified[M]) Hash() Hash {
 func (v Verified[M]) Signer() ed25519.PublicKey { return v.signer }
 
 // Open checks that s is a statement of type t signed by signer, and decodes
-// it: the type, the size, every field known down to the innermost message, the
-// version, the signature. It says nothing about whether the values make sense.
+// it: the type, the size, the version, every field known down to the innermost
+// message unless the type is extensible, the signature. It says nothing about
+// whether the values make sense.
 func Open[M proto.Message](s *marketv1.Signed, t Type, signer ed25519.PublicKey) (Verified[M], error) {
 	m, err := decode[M](s, t)
 	if err == nil {
@@ -116,7 +118,10 @@ func decode[M proto.Message](s *marketv1.Signed, t Type) (M, error) {
 	if err := proto.Unmarshal(s.GetPayload(), m); err != nil {
 		return none, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return m, checkMessage(m.ProtoReflect())
+	if err := checkVersion(m.ProtoReflect()); err != nil || t.Extensible() {
+		return m, err
+	}
+	return m, job.CheckKnown(m)
 }
 
 // CheckSignature checks the signature of s alone, over its type and payload.

@@ -3,10 +3,12 @@ package statement
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 )
 
@@ -36,7 +38,7 @@ func Payload(t Type, m proto.Message) ([]byte, error) {
 	if !t.carries(m) {
 		return nil, fmt.Errorf("sign %s as %q: %w", name(m), t, ErrType)
 	}
-	if err := checkMessage(m.ProtoReflect()); err != nil {
+	if err := errors.Join(checkVersion(m.ProtoReflect()), job.CheckKnown(m)); err != nil {
 		return nil, fmt.Errorf("sign %s: %w", t, err)
 	}
 	payload, err := Marshal(m)

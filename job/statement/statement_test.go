@@ -14,6 +14,7 @@ import (
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
 
+	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/statement"
 )
 
@@ -93,8 +94,8 @@ func TestEachRefusalHasItsError(t *testing.T) {
 		"no payload":       {&marketv1.Signed{Type: "ack", Signature: make([]byte, 64)}, statement.ErrSize},
 		"a long payload":   {statement.SignPayload(key, "ack", bytes.Repeat(payload, 9)), statement.ErrSize},
 		"cut off":          {statement.SignPayload(key, "ack", payload[:len(payload)-1]), statement.ErrMalformed},
-		"an unknown field": {statement.SignPayload(key, "ack", append(bytes.Clone(payload), 0xc0, 0x3e, 0x01)), statement.ErrUnknownField},
-		"an unknown enum":  {statement.SignPayload(key, "ack", append(bytes.Clone(payload), 0x30, 0x63)), statement.ErrUnknownField},
+		"an unknown field": {statement.SignPayload(key, "ack", append(bytes.Clone(payload), 0xc0, 0x3e, 0x01)), job.ErrUnknownField},
+		"an unknown enum":  {statement.SignPayload(key, "ack", append(bytes.Clone(payload), 0x30, 0x63)), job.ErrUnknownField},
 		"version 2":        {statement.SignPayload(key, "ack", append([]byte{8, 2}, payload[2:]...)), statement.ErrVersion},
 		"no version":       {statement.SignPayload(key, "ack", payload[2:]), statement.ErrVersion},
 		"signed as a beat": {&marketv1.Signed{Type: "ack", Payload: payload, Signature: statement.SignPayload(key, "beat", payload).Signature}, statement.ErrSignature},
@@ -105,12 +106,44 @@ func TestEachRefusalHasItsError(t *testing.T) {
 		}
 	}
 	deep := statement.SignPayload(key, statement.TypeChallenge, append(bytes.Clone(nested), inner...))
-	if _, err := statement.Open[*leasev1.Challenge](deep, statement.TypeChallenge, public(key)); !errors.Is(err, statement.ErrUnknownField) {
+	if _, err := statement.Open[*leasev1.Challenge](deep, statement.TypeChallenge, public(key)); !errors.Is(err, job.ErrUnknownField) {
 		t.Errorf("an unknown field inside the last ack: %v", err)
 	}
 	if _, err := statement.Open[*leasev1.Beat](sign(t, statement.TypeAck, ack()), statement.TypeAck, public(key)); !errors.Is(err, statement.ErrType) {
 		t.Errorf("an ack opened as a beat: %v", err)
 	}
+}
+
+// A later version may say more in the market: this one reads what it knows of it.
+func TestTheMarketMaySayMore(t *testing.T) {
+	more := []byte{0xc0, 0x3e, 0x01} // field 1000
+	gpu := protowire.AppendBytes(protowire.AppendTag(nil, 8, protowire.BytesType), more)
+	sent := &marketv1.Announcement{Version: 1, Requester: public(key), Network: "main"}
+	payload := sign(t, statement.TypeAnnouncement, sent).Payload
+	for name, extra := range map[string][]byte{"at the top": more, "inside": gpu} {
+		s := statement.SignPayload(key, statement.TypeAnnouncement, append(bytes.Clone(payload), extra...))
+		v, err := statement.OpenAnnouncement(s)
+		if err != nil || v.Message().Network != "main" {
+			t.Errorf("a field more %s: %v", name, err)
+		}
+		if !bytes.Equal(v.Payload(), s.Payload) {
+			t.Errorf("a field more %s: it is passed on as %x, not as it came", name, v.Payload())
+		}
+	}
+	second := statement.SignPayload(key, statement.TypeAnnouncement, append(bytes.Clone(payload), 8, 2))
+	if _, err := statement.OpenAnnouncement(second); !errors.Is(err, statement.ErrVersion) {
+		t.Errorf("version 2: %v", err)
+	}
+	if _, err := statement.Sign(key, statement.TypeAnnouncement, unknownIn(sent)); !errors.Is(err, job.ErrUnknownField) {
+		t.Errorf("signed without being understood: %v", err)
+	}
+}
+
+// unknownIn is a message with a field more.
+func unknownIn(m proto.Message) proto.Message {
+	m = proto.Clone(m)
+	m.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
+	return m
 }
 
 func TestKeysOfSmallOrderAreRefused(t *testing.T) {

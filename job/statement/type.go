@@ -39,25 +39,31 @@ const (
 type kind struct {
 	message proto.Message
 	maxSize int // of the payload, in bytes
+	// extensible says that a later version may have fields more, which this one passes over. What
+	// both sides sign, or is paid for, is understood whole or refused.
+	extensible bool
 }
 
 var kinds = map[Type]kind{
-	TypeOffer:        {(*marketv1.Offer)(nil), 8192},
-	TypeAnnouncement: {(*marketv1.Announcement)(nil), 2048},
-	TypeWithdrawal:   {(*marketv1.Withdrawal)(nil), 256},
-	TypeBid:          {(*marketv1.Bid)(nil), 8192},
-	TypeTerms:        {(*leasev1.Terms)(nil), 4096},
-	TypeChallenge:    {(*leasev1.Challenge)(nil), 1024},
-	TypeBeat:         {(*leasev1.Beat)(nil), 2048},
-	TypeAck:          {(*leasev1.Ack)(nil), 512},
-	TypeClose:        {(*leasev1.Close)(nil), 2048},
-	TypeAttest:       {(*leasev1.Attest)(nil), 512},
+	TypeOffer:        {(*marketv1.Offer)(nil), 8192, true},
+	TypeAnnouncement: {(*marketv1.Announcement)(nil), 2048, true},
+	TypeWithdrawal:   {(*marketv1.Withdrawal)(nil), 256, true},
+	TypeBid:          {(*marketv1.Bid)(nil), 8192, true},
+	TypeTerms:        {(*leasev1.Terms)(nil), 4096, false},
+	TypeChallenge:    {(*leasev1.Challenge)(nil), 1024, false},
+	TypeBeat:         {(*leasev1.Beat)(nil), 2048, false},
+	TypeAck:          {(*leasev1.Ack)(nil), 512, false},
+	TypeClose:        {(*leasev1.Close)(nil), 2048, false},
+	TypeAttest:       {(*leasev1.Attest)(nil), 512, false},
 }
 
 // Types lists every type there is, in the order of a lease's life.
 func Types() []Type {
 	return []Type{TypeOffer, TypeAnnouncement, TypeWithdrawal, TypeBid, TypeTerms, TypeChallenge, TypeBeat, TypeAck, TypeClose, TypeAttest}
 }
+
+// Extensible says whether payloads of the type may have fields that this program does not know.
+func (t Type) Extensible() bool { return kinds[t].extensible }
 
 // MaxSize is the largest payload of a type in bytes, and 0 for no type of ours.
 func (t Type) MaxSize() int { return kinds[t].maxSize }

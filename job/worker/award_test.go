@@ -54,6 +54,7 @@ func TestAnAwardIsHeldAgainstBidSpecAndPolicy(t *testing.T) {
 		{"another image", func(a *attempt) { a.spec.Image.Digest = "sha256:" + strings.Repeat("0", 64) }, invalid, "image digest"},
 		{"another platform", func(a *attempt) { a.spec.Image.Platform = "linux/arm64" }, invalid, "platform"},
 		{"a spec that is none", func(a *attempt) { a.spec.Image.MediaType = "text/plain"; a.spec.Version = 9 }, invalid, "spec"},
+		{"a spec of a later version", func(a *attempt) { a.spec.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01}) }, invalid, "does not know"},
 		{"more devices in the spec", func(a *attempt) { a.spec.Gpu.Count = 2 }, invalid, "device count"},
 		{"more memory than was announced", func(a *attempt) { a.spec.Resources.MemoryBytes = 1 << 40 }, marketv1.DeclineReason_DECLINE_REASON_MACHINE, "memory"},
 		{"longer than the owner lends", func(a *attempt) { a.terms.MaxDurationMs = (48 * time.Hour).Milliseconds() }, marketv1.DeclineReason_DECLINE_REASON_DURATION, "24h"},

@@ -88,8 +88,8 @@ def hold_vectors():
     seals = [(v, hold_seal) for v in json.loads((VECTORS / "seal.json").read_text())["seals"]]
     statements = [({**json.loads((VECTORS / f"{typ}.json").read_text()), "expected": typ}, hold_statement) for typ in LIMITS]
     for v, check in statements + seals:
-        for bad in [{}] + v["bad"]:
-            hold(f"{v.get('type', 'seal')}, {bad.get('why', 'good')}", outcome(check, {**v, **bad}), bad.get("refusal", "good"))
+        for other in [{}] + v.get("same", []) + v["bad"]:
+            hold(f"{v.get('type', 'seal')}, {other.get('why', 'good')}", outcome(check, {**v, **other}), other.get("refusal", "good"))
             count += 1
     for v, _ in statements:
         hold("hash", Hp("lease" if v["type"] == "terms" else v["type"], bytes.fromhex(v["payload"])).hex(), v["hash"])

@@ -7,6 +7,7 @@ from wire import Reader
 
 LIMITS = {"offer": 8192, "announcement": 2048, "withdrawal": 256, "bid": 8192, "terms": 4096,
           "challenge": 1024, "beat": 2048, "ack": 512, "close": 2048, "attest": 512}
+EXTENSIBLE = {"offer", "announcement", "withdrawal", "bid"}
 
 
 def sha(*parts):
@@ -23,7 +24,7 @@ def Hp(tag, payload):
 
 def opened(typ, signed, signer):
     """The message of a statement. signer is the key, or the name of the field that has it."""
-    payload, signature, reader = signed.get("payload", b""), signed.get("signature", b""), Reader(strict=False)
+    payload, signature, reader = signed.get("payload", b""), signed.get("signature", b""), Reader(strict=False, extensible=typ in EXTENSIBLE)
     must(signed.get("type") == typ, "type")
     must(1 <= len(payload) <= LIMITS[typ], "size")
     must(len(signature) == 64, "signature")

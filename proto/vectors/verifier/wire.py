@@ -25,10 +25,14 @@ MESSAGES, ENUMS = read_protos()
 
 
 class Reader:
-    """strict: as in a file, where no byte is free. unknown: what no .proto file has."""
+    """strict: as in a file, where no byte is free. extensible: what no .proto file has is passed over.
+    unknown: what no .proto file has, and was not passed over."""
 
-    def __init__(self, strict):
-        self.strict, self.unknown = strict, []
+    def __init__(self, strict, extensible=False):
+        self.strict, self.extensible, self.unknown = strict, extensible, []
+
+    def miss(self, what):
+        self.unknown += [] if self.extensible else [what]
 
     def form(self, ok):
         must(ok or not self.strict, "form")
@@ -50,7 +54,7 @@ class Reader:
         v -= (1 << bits) if not typ.startswith(("u", "b")) and v >> bits - 1 else 0
         self.form(v % (1 << 64) == n)
         if typ in ENUMS and v not in ENUMS[typ]:
-            self.unknown.append(typ)
+            self.miss(typ)
         return v
 
     def message(self, name, b):
@@ -68,7 +72,7 @@ class Reader:
             field, typ, repeated = MESSAGES[name].get(tag >> 3, ("", "", False))
             scalar = typ in BITS or typ in ENUMS
             if not typ or tag & 7 != (0 if scalar else 2) and not (scalar and repeated and tag & 7 == 2):
-                self.unknown.append(field)
+                self.miss(field)
                 continue
             self.form(tag >> 3 > last or tag >> 3 == last and repeated and not scalar)
             self.form((raw if repeated else n) if scalar else raw or repeated or typ in MESSAGES)
