@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -195,11 +196,9 @@ func TestALiarIsFoundAndTheOthersFinish(t *testing.T) {
 		want := content(size)
 		always := func(int64) bool { return true }
 		for what, registry := range map[string][]byte{"with a registry": want, "with peers alone": nil} {
-			begun := make(chan struct{}) // the liar has its part in it
-			wait := func() { <-begun }
+			late := func() { time.Sleep(time.Second) } // when the liar has brought its part
 			c := &crowd{peers: map[peer.ID]*fake{
-				"a": {content: want, lies: always, asked: sync.OnceFunc(func() { close(begun) })},
-				"b": {content: want, asked: wait}, "c": {content: want, asked: wait},
+				"a": {content: want, lies: always}, "b": {content: want, asked: late}, "c": {content: want, asked: late},
 			}}
 			check(t, c, want, registry)
 			if !slices.Equal(c.liars, []peer.ID{"a"}) {
