@@ -137,8 +137,10 @@ var workerMoments = []struct {
 	{"a lease was signed", func(n *network, job string) {
 		n.awaitJob(job, "leased", func(j listed) bool { return j.Lease != "" })
 	}, 5, []int{7, 125}}, // nobody can tell in advance whether the task has begun
-	{"heartbeats were signed", func(n *network, job string) {
-		n.awaitJob(job, "beating", func(j listed) bool { return j.Beats >= 3 })
+	{"heartbeats of a running task were signed", func(n *network, job string) {
+		n.await(job, "begun")
+		begun := n.ps(job).Beats
+		n.awaitJob(job, "beating", func(j listed) bool { return j.Beats >= begun+2 })
 	}, 3600, []int{125}},
 	{"the exit code was told", func(n *network, job string) { n.follow(job) }, 0, []int{7}},
 }
