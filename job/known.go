@@ -35,10 +35,12 @@ func checkKnown(m protoreflect.Message) (err error) {
 	return err
 }
 
-// checkKnownValue goes into messages. No message of ours has a map: its order in the
-// bytes is not fixed.
+// checkKnownValue goes into messages. Ours have no maps: their order in the bytes is not
+// fixed.
 func checkKnownValue(field protoreflect.FieldDescriptor, value protoreflect.Value) error {
 	switch {
+	case field.IsMap():
+		return fmt.Errorf("%w: %s is a map", ErrUnknownField, field.Name())
 	case field.Message() != nil:
 		return checkKnown(value.Message())
 	case field.Enum() != nil && field.Enum().Values().ByNumber(value.Enum()) == nil:

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/proto"
 )
 
 // Every reason to refuse a statement before looking at what it says, beside
@@ -21,9 +21,9 @@ var (
 )
 
 // checkVersion refuses a version that is not ours.
-func checkVersion(m protoreflect.Message) error {
-	version := m.Descriptor().Fields().ByName("version")
-	if got := m.Get(version).Uint(); got != Version {
+func checkVersion(m proto.Message) error {
+	r := m.ProtoReflect()
+	if got := r.Get(r.Descriptor().Fields().ByName("version")).Uint(); got != Version {
 		return fmt.Errorf("%w %d", ErrVersion, got)
 	}
 	return nil

@@ -118,7 +118,7 @@ func decode[M proto.Message](s *marketv1.Signed, t Type) (M, error) {
 	if err := proto.Unmarshal(s.GetPayload(), m); err != nil {
 		return none, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if err := checkVersion(m.ProtoReflect()); err != nil || t.Extensible() {
+	if err := checkVersion(m); err != nil || t.Extensible() {
 		return m, err
 	}
 	return m, job.CheckKnown(m)

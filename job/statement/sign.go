@@ -38,7 +38,7 @@ func Payload(t Type, m proto.Message) ([]byte, error) {
 	if !t.carries(m) {
 		return nil, fmt.Errorf("sign %s as %q: %w", name(m), t, ErrType)
 	}
-	if err := errors.Join(checkVersion(m.ProtoReflect()), job.CheckKnown(m)); err != nil {
+	if err := errors.Join(checkVersion(m), job.CheckKnown(m)); err != nil {
 		return nil, fmt.Errorf("sign %s: %w", t, err)
 	}
 	payload, err := Marshal(m)

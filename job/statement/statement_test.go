@@ -59,8 +59,7 @@ func TestWhatWasSignedOpens(t *testing.T) {
 func TestWhatComesBesideAStatementIsLeftOut(t *testing.T) {
 	terms := sign(t, statement.TypeTerms, &leasev1.Terms{Version: 1, Worker: public(key)})
 	for _, s := range []*marketv1.Signed{sign(t, statement.TypeAck, ack()), terms} {
-		came := proto.CloneOf(s)
-		came.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
+		came := unknownIn(s)
 		a, err := openAck(came)
 		opened := a.Signed()
 		if s == terms {
@@ -140,8 +139,8 @@ func TestTheMarketMaySayMore(t *testing.T) {
 }
 
 // unknownIn is a message with a field more.
-func unknownIn(m proto.Message) proto.Message {
-	m = proto.Clone(m)
+func unknownIn[M proto.Message](m M) M {
+	m = proto.CloneOf(m)
 	m.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
 	return m
 }

@@ -40,7 +40,7 @@ type kind struct {
 	message proto.Message
 	maxSize int // of the payload, in bytes
 	// extensible says that a later version may have fields more, which this one passes over. What
-	// both sides sign, or is paid for, is understood whole or refused.
+	// both sides sign, or what proves something later, is understood whole or refused.
 	extensible bool
 }
 
