@@ -14,6 +14,7 @@ import (
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/requester"
 	"github.com/rigmesh/rigmesh/job/statement"
+	"github.com/rigmesh/rigmesh/job/worker"
 	"github.com/rigmesh/rigmesh/p2p/stream"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 	marketv1 "github.com/rigmesh/rigmesh/proto/market/v1"
@@ -71,26 +72,40 @@ func (m marketSide) Witnesses(count int, without []peer.ID) []peer.ID {
 
 func (m marketSide) RecordOf(id peer.ID) []byte { return m.n.host.RecordOf(id) }
 
-// answer is this node's worker's answer to an announcement that its author brought.
+// answer is this node's worker's answer to an announcement that its author brought. One that
+// cannot be considered is declined with the reason: its author learns nothing from an error.
 func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, error) {
+	ann, err := n.brought(from, signed)
+	if err == nil {
+		return n.worker.Ask(ann)
+	}
+	reason := marketv1.DeclineReason_DECLINE_REASON_INVALID
+	if errors.Is(err, job.ErrExpired) || errors.Is(err, job.ErrFuture) {
+		reason = marketv1.DeclineReason_DECLINE_REASON_EXPIRED
+	}
+	hash := statement.HashPayload(string(statement.TypeAnnouncement), signed.GetPayload())
+	return &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: &marketv1.Decline{
+		AnnouncementHash: hash[:], Reason: reason, Text: job.CleanText(err.Error()),
+	}}}, nil
+}
+
+// brought is an announcement that can be considered, and that its author brought.
+func (n *Node) brought(from peer.ID, signed *marketv1.Signed) (worker.Announcement, error) {
 	ann, err := statement.OpenAnnouncement(signed)
 	if err != nil {
-		return nil, err
+		return ann, err
 	}
 	m := ann.Message()
 	if err := job.CheckAnnouncement(m); err != nil {
-		return nil, err
+		return ann, err
 	}
 	if id, err := job.PeerID(ann.Signer()); err != nil || id != from {
-		return nil, fmt.Errorf("announcement of %s came from %s", id, from)
+		return ann, fmt.Errorf("the announcement of %s came from %s", id, from)
 	}
 	if m.Network != n.cfg.Network {
-		return nil, fmt.Errorf("announcement is for network %q", m.Network)
+		return ann, fmt.Errorf("the announcement is for network %q", m.Network)
 	}
-	if err := job.CheckFresh(n.now(), m.IssuedMs, m.ExpiresMs); err != nil {
-		return nil, err
-	}
-	return n.worker.Ask(ann)
+	return ann, job.CheckFresh(n.now(), m.IssuedMs, m.ExpiresMs)
 }
 
 func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed, wider int) (bool, error) {

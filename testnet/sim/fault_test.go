@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"testing"
@@ -127,15 +128,21 @@ func (s *faultScene) enter(state string) {
 
 func (s *faultScene) keeper() *keeper.Keeper { return s.m[1].Keeper() }
 
+// announcement is how the key's owner looks for a worker of a job.
+func announcement(key ed25519.PrivateKey, spec *marketv1.Spec) *marketv1.Announcement {
+	now := time.Now()
+	return &marketv1.Announcement{
+		Version: 1, Network: p2ptest.Network, Requester: sessiontest.Public(key), JobId: make([]byte, len(job.ID{})),
+		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(time.Minute).UnixMilli(), Gpu: spec.Gpu, Resources: spec.Resources,
+		ImageDigest: spec.Image.Digest, Platform: spec.Image.Platform, MaxPrice: price, MaxDurationMs: time.Hour.Milliseconds(),
+	}
+}
+
 // ask brings the worker an announcement.
 func (s *faultScene) ask() (*marketv1.Answer, *marketv1.Spec) {
 	s.t.Helper()
-	spec, now := submission(s.t, s.m[0], "exit 0").Spec, time.Now()
-	signed, err := statement.Sign(s.m[0].key, statement.TypeAnnouncement, &marketv1.Announcement{
-		Version: 1, Network: p2ptest.Network, Requester: sessiontest.Public(s.m[0].key), JobId: make([]byte, len(job.ID{})),
-		IssuedMs: now.UnixMilli(), ExpiresMs: now.Add(time.Minute).UnixMilli(), Gpu: spec.Gpu, Resources: spec.Resources,
-		ImageDigest: spec.Image.Digest, Platform: spec.Image.Platform, MaxPrice: price, MaxDurationMs: time.Hour.Milliseconds(),
-	})
+	spec := submission(s.t, s.m[0], "exit 0").Spec
+	signed, err := statement.Sign(s.m[0].key, statement.TypeAnnouncement, announcement(s.m[0].key, spec))
 	if err != nil {
 		s.t.Fatal(err)
 	}

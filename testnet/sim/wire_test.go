@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
@@ -21,6 +22,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/rigmesh/rigmesh/job/session/sessiontest"
+	"github.com/rigmesh/rigmesh/job/statement"
 	"github.com/rigmesh/rigmesh/p2p"
 	"github.com/rigmesh/rigmesh/p2p/p2ptest"
 	"github.com/rigmesh/rigmesh/p2p/stream"
@@ -29,12 +32,16 @@ import (
 
 var wireFrames = flag.Int("wire-frames", 250, "malformed frames sent to each protocol of a live node")
 
+func strangerKey(number int) ed25519.PrivateKey {
+	seed := make([]byte, ed25519.SeedSize)
+	binary.BigEndian.PutUint32(seed, uint32(number))
+	return ed25519.NewKeyFromSeed(seed)
+}
+
 // stranger is a host of its own, connected to a machine.
 func stranger(t *testing.T, m *Machine, number int) *p2p.Host {
 	t.Helper()
-	seed := make([]byte, ed25519.SeedSize)
-	binary.BigEndian.PutUint32(seed, uint32(number))
-	h := m.wires.host(number, ed25519.NewKeyFromSeed(seed))
+	h := m.wires.host(number, strangerKey(number))
 	if _, err := h.ConnectAddr(t.Context(), m.Addrs()[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +186,52 @@ func TestOtherNetworksAndVersionsAreNotSpoken(t *testing.T) {
 		}
 		if err := offerOf(t.Context(), h, idOf(t, m[0])); err != nil {
 			t.Errorf("the node's own version: %v", err)
+		}
+	})
+}
+
+// Who asks for a bid in a way that cannot be considered is told why, as whoever gets none is.
+func TestAnAnnouncementThatCannotBeConsideredIsDeclinedWithTheReason(t *testing.T) {
+	const invalid, expired = marketv1.DeclineReason_DECLINE_REASON_INVALID, marketv1.DeclineReason_DECLINE_REASON_EXPIRED
+	p2ptest.Bubble(t, func(t *testing.T) {
+		m := Network(t, Setting{GPUs: "rtx-4090", Price: price})
+		settle()
+		h, key := stranger(t, m[0], 9), strangerKey(9)
+		spec := submission(t, m[0], "exit 0").Spec
+		for name, c := range map[string]struct {
+			change func(*marketv1.Announcement)
+			reason marketv1.DeclineReason
+			text   string
+		}{
+			"considered":      {func(*marketv1.Announcement) {}, 0, ""},
+			"a later version": {func(a *marketv1.Announcement) { a.Version = 2 }, invalid, "unknown version 2"},
+			"makes no sense":  {func(a *marketv1.Announcement) { a.Platform = "" }, invalid, "platform"},
+			"another network": {func(a *marketv1.Announcement) { a.Network = "elsewhere" }, invalid, `network "elsewhere"`},
+			"somebody else's": {func(a *marketv1.Announcement) { a.Requester = sessiontest.Public(m[0].key) }, invalid, "signature"},
+			"a slow clock": {func(a *marketv1.Announcement) {
+				a.IssuedMs, a.ExpiresMs = a.IssuedMs-time.Hour.Milliseconds(), a.ExpiresMs-time.Hour.Milliseconds()
+			}, expired, "expired 59m"},
+			"a fast clock": {func(a *marketv1.Announcement) {
+				a.IssuedMs, a.ExpiresMs = a.IssuedMs+time.Hour.Milliseconds(), a.ExpiresMs+time.Hour.Milliseconds()
+			}, expired, "issued 59m"},
+		} {
+			a := announcement(key, spec)
+			c.change(a)
+			payload, err := statement.Marshal(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed := statement.SignPayload(key, statement.TypeAnnouncement, payload)
+			hash := statement.HashPayload(string(statement.TypeAnnouncement), payload)
+			var answer marketv1.Answer
+			if err := stream.Call(t.Context(), h, idOf(t, m[0]), "ask", &marketv1.AskRequest{Announcement: signed}, &answer); err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			d := answer.GetDecline()
+			if (answer.GetBid() != nil) != (c.reason == 0) || d.GetReason() != c.reason || !strings.Contains(d.GetText(), c.text) || d != nil && !bytes.Equal(d.AnnouncementHash, hash[:]) {
+				t.Errorf("%s: %v", name, &answer)
+			}
 		}
 	})
 }
