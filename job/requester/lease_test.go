@@ -323,10 +323,10 @@ func TestACrashAfterAnyRecordLosesNothing(t *testing.T) {
 				}
 				b.start()
 				id := b.submit(b.withOutput())
-				watched := make(chan struct{})
+				watched, following := make(chan struct{}), b.Events(t.Context(), id, true)
 				go func() {
 					defer close(watched)
-					for range b.Events(t.Context(), id, true) {
+					for range following {
 					}
 				}()
 				select {
@@ -340,14 +340,13 @@ func TestACrashAfterAnyRecordLosesNothing(t *testing.T) {
 				b.journal = b.journal.First(min(cut, len(b.journal.Records())))
 				before := b.journal.Records()
 				b.start()
-				events, end := b.events(id)
+				_, end := b.events(id)
 				if end.Outcome != leasev1.Outcome_OUTCOME_EXITED || len(end.Outputs) != 1 || end.Exit == nil {
 					t.Errorf("ended %v", end)
 				}
 				if out := b.stdout(id); out != "hello\n" {
 					t.Errorf("stdout %q", out)
 				}
-				_ = events
 				time.Sleep(time.Minute)
 				closed := 0
 				for _, n := range w.leases {
