@@ -546,6 +546,31 @@ func TestAWorkerThatBidsAndNeverAnswersItsAwardLosesStanding(t *testing.T) {
 	})
 }
 
+func TestAWorkerThatIsNotReachedLosesStandingUnlessThisNodeWasAway(t *testing.T) {
+	for name, away := range map[string]bool{"here": false, "away": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, &rig{price: price, away: true})
+				b.start()
+				id := b.submit(b.submission())
+				time.Sleep(5 * time.Second) // awarded, and not begun
+				if away {
+					b.stop()
+					time.Sleep(10 * time.Minute)
+					b.start()
+				}
+				defer b.stop()
+				if _, end := b.events(id); !strings.Contains(end.GetSentence(), "never began") {
+					t.Errorf("ended %v", end)
+				}
+				if struck := len(b.standing.struck) == 1; struck == away {
+					t.Errorf("struck %v", b.standing.struck)
+				}
+			})
+		})
+	}
+}
+
 func TestAPlacementThatMakesNoSenseIsRefusedWithEveryReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

@@ -96,7 +96,9 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 			say(leasev1.Outcome_OUTCOME_FAILED, "%s%s: %s", failure(end.Exit), causeNote(end.Exit), end.Exit.GetError())
 		}
 	case lease.Refused:
-		t.j.r.Standing.Strike(t.worker)
+		if !t.restored {
+			t.j.r.Standing.Strike(t.worker)
+		}
 		say(leasev1.Outcome_OUTCOME_FAILED, "the lease never began: the worker was not reached in time")
 	case lease.Fault:
 		say(leasev1.Outcome_OUTCOME_FAILED, "the worker signed two different statements for one beat: the lease is void from there on")

@@ -133,7 +133,9 @@ func (j *run) reopen(h *records) (*tenure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.newTenure(agreement, l), nil
+	t := j.newTenure(agreement, l)
+	t.restored = true
+	return t, nil
 }
 
 // agreementOf is what both sides signed, from the record of a lease and its award.

@@ -34,6 +34,7 @@ type tenure struct {
 	terms  *leasev1.Terms
 	log    *slog.Logger
 
+	restored bool // by another run of this node than awarded it: it was away in between
 	session  *session.Session
 	lost     chan struct{}                 // the kept stream is gone: open another
 	now      atomic.Int32                  // the task's phase, as last heard

@@ -36,7 +36,7 @@ func (n *tenancy) finish(ctx context.Context) {
 	n.w.Config.Devices.Release(n.id.String())
 	n.settle()
 	kept := n.keep(ctx)
-	if l.State() == lease.Refused && l.Changed().UnixMilli() >= n.terms.StartByMs {
+	if l.State() == lease.Refused && l.Changed().UnixMilli() >= n.terms.StartByMs && !n.restored {
 		n.w.Standing.Strike(n.requester) // it awarded, and never came
 	}
 	if l.State() != lease.Closed && l.State() != lease.Refused && !n.expire(ctx) {

@@ -194,12 +194,17 @@ func TestARequesterThatAwardsAndNeverComesLosesStanding(t *testing.T) {
 	})
 }
 
-func TestAnAwardThatEitherSideTakesBackIsNoStrike(t *testing.T) {
+func TestWhoDidNotComeWithoutFaultIsNotStruck(t *testing.T) {
 	for name, end := range map[string]func(*bench, []byte){
 		"its owner pauses": func(b *bench, id []byte) {
 			if err := b.Yield(job.LeaseID(id).String(), 0, "paused"); err != nil {
 				b.t.Fatal(err)
 			}
+		},
+		"this node was away": func(b *bench, _ []byte) {
+			b.stop()
+			time.Sleep(10 * time.Minute)
+			b.start()
 		},
 		"its requester stops": func(b *bench, id []byte) {
 			ofRequester, ofWorker := session.Pipe(sessiontest.Peer(b.t, requesterKey), sessiontest.Peer(b.t, workerKey))

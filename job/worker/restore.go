@@ -116,7 +116,7 @@ func (w *Worker) restore(h *history) error {
 	if err != nil {
 		return err
 	}
-	s.created, s.stranger, s.settled = h.award.At, h.stranger, h.settled
+	s.created, s.stranger, s.settled, s.restored = h.award.At, h.stranger, h.settled, true
 	s.touched.Store(h.last.UnixMilli())
 	s.still.Store(h.still)
 	if err := s.recall(h.events); err != nil {

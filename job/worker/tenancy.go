@@ -56,6 +56,7 @@ type tenancy struct {
 	origins       []netip.Prefix        // of the requester
 	settled       bool
 	short         bool // a device of it was gone after a restart
+	restored      bool // by another run of this node than took the award: nobody could come in between
 	log           *slog.Logger
 
 	session  *session.Session
