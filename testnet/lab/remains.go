@@ -66,19 +66,30 @@ func remainsOf(dir string) (Remains, error) {
 	return r, nil
 }
 
-// peersFile, in a lab's folder, lists the peer ids of its nodes, one a line. What
-// nodes make on their host is named "rigmesh-" and a part of their id.
-const peersFile = "peers"
+// peersFile, in a lab's folder, lists the peer ids of its nodes, one a line. What nodes
+// make on their host is named "rigmesh-" and the last endOfID letters of their id.
+const (
+	peersFile = "peers"
+	endOfID   = 10
+)
 
 // ownedBy tells whether a name was given by one of the lab's nodes.
 func ownedBy(dir, name string) bool {
-	_, part, found := strings.Cut(name, "rigmesh-")
-	if !found || part == "" {
+	_, end, found := strings.Cut(name, "rigmesh-")
+	if !found {
 		return false
 	}
-	part, _, _ = strings.Cut(part, "-")
+	end, _, _ = strings.Cut(end, "-")
 	peers, err := os.ReadFile(filepath.Join(dir, peersFile))
-	return err == nil && strings.Contains(strings.ToLower(string(peers)), strings.ToLower(part))
+	if err != nil {
+		return false
+	}
+	for peer := range strings.FieldsSeq(string(peers)) {
+		if strings.ToLower(peer[max(0, len(peer)-endOfID):]) == end {
+			return true
+		}
+	}
+	return false
 }
 
 // namespacesOf lists the named network namespaces of the lab in dir.
