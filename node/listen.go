@@ -31,6 +31,7 @@ func (n *Node) listen() error {
 		if psk, err = p2p.ReadPSK(n.cfg.Reach.PSK); err != nil {
 			return err
 		}
+		n.pskTag = p2p.PSKTag(psk)
 	}
 	wanted := n.cfg.Listen
 	if len(wanted) == 0 {

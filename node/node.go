@@ -77,6 +77,7 @@ type Node struct {
 	started time.Time
 
 	host      *p2p.Host
+	pskTag    []byte // of the key of the private network; nil: an open one
 	discovery *discovery.Discovery
 	gossip    *gossip.Router
 	journal   *journal.Journal

@@ -19,7 +19,7 @@ func (n *Node) Reach() *controlv1.ReachResponse {
 	resp := &controlv1.ReachResponse{
 		Reach: reaches[self.Reach], Relays: texts(self.Relays), PublicAddresses: self.Public,
 		Tcp: nats[self.TCP], Udp: nats[self.UDP], Serves: self.Serves,
-		PrivateNetwork: n.cfg.Reach.PSK != "", Loopback: n.host.LoopbackOnly(),
+		PrivateNetwork: n.pskTag != nil, PrivateNetworkTag: n.pskTag, Loopback: n.host.LoopbackOnly(),
 	}
 	leases := n.counterparties()
 	for _, id := range n.host.Peers() {

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -36,6 +37,13 @@ func ReadPSK(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read the network's key: %s: %w", path, err)
 	}
 	return key, nil
+}
+
+// PSKTag tells keys of private networks apart and gives none away: the first eight bytes of
+// SHA-256 over "rigmesh/1/psk", a zero byte and the key.
+func PSKTag(key []byte) []byte {
+	sum := sha256.Sum256(append([]byte("rigmesh/1/psk\x00"), key...))
+	return sum[:8]
 }
 
 func parsePSK(text []byte) ([]byte, error) {

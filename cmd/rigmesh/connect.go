@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/rigmesh/rigmesh/node/config"
 	"github.com/rigmesh/rigmesh/node/control"
+	"github.com/rigmesh/rigmesh/p2p"
 	"github.com/urfave/cli/v2"
 )
 
@@ -113,6 +115,16 @@ func sameNetwork(ctx context.Context, client *control.Client, cfg config.Config)
 	}
 	if !reach.PrivateNetwork {
 		return hint(fmt.Errorf("the node on %s runs without the key of a private network, and so not with %s", cfg.DataDir, cfg.Reach.PSK), remedy)
+	}
+	if len(reach.PrivateNetworkTag) == 0 {
+		return nil // an older one, which does not say with which key
+	}
+	key, err := p2p.ReadPSK(cfg.Reach.PSK)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(reach.PrivateNetworkTag, p2p.PSKTag(key)) {
+		return hint(fmt.Errorf("the node on %s runs with the key of another private network than %s", cfg.DataDir, cfg.Reach.PSK), remedy)
 	}
 	return nil
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/rigmesh/rigmesh/p2p"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
@@ -26,6 +29,33 @@ func TestPrivateWorkIsNotGivenToANodeOfAnOpenNetwork(t *testing.T) {
 		}
 		if f.submission != nil || f.joined != nil {
 			t.Errorf("without a key: submitted %v, joined %v", f.submission, f.joined)
+		}
+	}
+}
+
+func TestPrivateWorkIsNotGivenToANodeOfAnotherPrivateNetwork(t *testing.T) {
+	dir := t.TempDir()
+	ours, theirs := filepath.Join(dir, "ours.psk"), filepath.Join(dir, "theirs.psk")
+	for path, digit := range map[string]string{ours: "1", theirs: "2"} {
+		if err := os.WriteFile(path, []byte(strings.Repeat(digit, 64)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, err := p2p.ReadPSK(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, refused := range map[string]string{
+		ours:                         "",
+		theirs:                       "runs with the key of another private network than " + theirs,
+		filepath.Join(dir, "no.psk"): "no such file",
+	} {
+		f := startFakeNode(t)
+		f.private, f.pskTag = true, p2p.PSKTag(key)
+		f.events = []*leasev1.JobEvent{leaseEvent(), endEvent(leasev1.Outcome_OUTCOME_EXITED, &leasev1.Exit{})}
+		_, stderr, code := f.rigmesh("run", "--psk", path, image(t), "prog")
+		if (code == 0) != (refused == "") || !strings.Contains(stderr, refused) || (f.submission != nil) != (refused == "") {
+			t.Errorf("with %s: exit code %d, %s", path, code, stderr)
 		}
 	}
 }

@@ -52,6 +52,7 @@ type fakeNode struct {
 	farther        []*controlv1.SeenOffer // found when it looks
 	config         []byte                 // config.yaml
 	private        bool                   // behind a pre-shared key
+	pskTag         []byte                 // of that key; nil: it does not say
 	words          []controlv1.Word
 	jobs           []*controlv1.Job
 	heard          []*controlv1.HeardJob
@@ -263,7 +264,7 @@ func (f *fakeNode) Devices() (*controlv1.ListDevicesResponse, error) {
 func (f *fakeNode) Reach() *controlv1.ReachResponse {
 	return &controlv1.ReachResponse{
 		Reach: controlv1.Reach_REACH_RELAYED, Relays: []string{"12D3KooWaaaaaaaaaRelay01", "12D3KooWaaaaaaaaaRelay02"},
-		Udp: controlv1.Nat_NAT_SAME_PORT, Tcp: controlv1.Nat_NAT_PORT_PER_PEER, PrivateNetwork: f.private,
+		Udp: controlv1.Nat_NAT_SAME_PORT, Tcp: controlv1.Nat_NAT_PORT_PER_PEER, PrivateNetwork: f.private, PrivateNetworkTag: f.pskTag,
 		Peers: []*controlv1.Route{
 			{PeerId: "12D3KooWaaaaaaaaRenter01", Way: controlv1.Way_WAY_PUNCHED, Transport: "quic", RttUs: 31_400, Lease: true},
 			{PeerId: "12D3KooWaaaaaaaaaRelay01", Way: controlv1.Way_WAY_DIRECT, Transport: "tcp", RttUs: 9_000},

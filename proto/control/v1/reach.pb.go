@@ -226,18 +226,19 @@ func (*ReachRequest) Descriptor() ([]byte, []int) {
 }
 
 type ReachResponse struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	Reach           Reach                  `protobuf:"varint,1,opt,name=reach,proto3,enum=rigmesh.control.v1.Reach" json:"reach,omitempty"`
-	Relays          []string               `protobuf:"bytes,2,rep,name=relays,proto3" json:"relays,omitempty"`                                          // peer ids of those that hold a place for this node
-	PublicAddresses []string               `protobuf:"bytes,3,rep,name=public_addresses,json=publicAddresses,proto3" json:"public_addresses,omitempty"` // where others dialled this node, or saw it
-	Tcp             Nat                    `protobuf:"varint,4,opt,name=tcp,proto3,enum=rigmesh.control.v1.Nat" json:"tcp,omitempty"`
-	Udp             Nat                    `protobuf:"varint,5,opt,name=udp,proto3,enum=rigmesh.control.v1.Nat" json:"udp,omitempty"`
-	Serves          bool                   `protobuf:"varint,6,opt,name=serves,proto3" json:"serves,omitempty"`                                       // this node relays for others
-	PrivateNetwork  bool                   `protobuf:"varint,7,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"` // behind a pre-shared key
-	Loopback        bool                   `protobuf:"varint,8,opt,name=loopback,proto3" json:"loopback,omitempty"`                                   // it listens on this machine alone
-	Peers           []*Route               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                                          // those with a lease first, then the nearest
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Reach             Reach                  `protobuf:"varint,1,opt,name=reach,proto3,enum=rigmesh.control.v1.Reach" json:"reach,omitempty"`
+	Relays            []string               `protobuf:"bytes,2,rep,name=relays,proto3" json:"relays,omitempty"`                                          // peer ids of those that hold a place for this node
+	PublicAddresses   []string               `protobuf:"bytes,3,rep,name=public_addresses,json=publicAddresses,proto3" json:"public_addresses,omitempty"` // where others dialled this node, or saw it
+	Tcp               Nat                    `protobuf:"varint,4,opt,name=tcp,proto3,enum=rigmesh.control.v1.Nat" json:"tcp,omitempty"`
+	Udp               Nat                    `protobuf:"varint,5,opt,name=udp,proto3,enum=rigmesh.control.v1.Nat" json:"udp,omitempty"`
+	Serves            bool                   `protobuf:"varint,6,opt,name=serves,proto3" json:"serves,omitempty"`                                                  // this node relays for others
+	PrivateNetwork    bool                   `protobuf:"varint,7,opt,name=private_network,json=privateNetwork,proto3" json:"private_network,omitempty"`            // behind a pre-shared key
+	Loopback          bool                   `protobuf:"varint,8,opt,name=loopback,proto3" json:"loopback,omitempty"`                                              // it listens on this machine alone
+	Peers             []*Route               `protobuf:"bytes,9,rep,name=peers,proto3" json:"peers,omitempty"`                                                     // those with a lease first, then the nearest
+	PrivateNetworkTag []byte                 `protobuf:"bytes,10,opt,name=private_network_tag,json=privateNetworkTag,proto3" json:"private_network_tag,omitempty"` // of the pre-shared key: tells two keys apart and gives none away
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ReachResponse) Reset() {
@@ -329,6 +330,13 @@ func (x *ReachResponse) GetLoopback() bool {
 func (x *ReachResponse) GetPeers() []*Route {
 	if x != nil {
 		return x.Peers
+	}
+	return nil
+}
+
+func (x *ReachResponse) GetPrivateNetworkTag() []byte {
+	if x != nil {
+		return x.PrivateNetworkTag
 	}
 	return nil
 }
@@ -431,7 +439,7 @@ var File_control_v1_reach_proto protoreflect.FileDescriptor
 const file_control_v1_reach_proto_rawDesc = "" +
 	"\n" +
 	"\x16control/v1/reach.proto\x12\x12rigmesh.control.v1\"\x0e\n" +
-	"\fReachRequest\"\xe7\x02\n" +
+	"\fReachRequest\"\x97\x03\n" +
 	"\rReachResponse\x12/\n" +
 	"\x05reach\x18\x01 \x01(\x0e2\x19.rigmesh.control.v1.ReachR\x05reach\x12\x16\n" +
 	"\x06relays\x18\x02 \x03(\tR\x06relays\x12)\n" +
@@ -441,7 +449,9 @@ const file_control_v1_reach_proto_rawDesc = "" +
 	"\x06serves\x18\x06 \x01(\bR\x06serves\x12'\n" +
 	"\x0fprivate_network\x18\a \x01(\bR\x0eprivateNetwork\x12\x1a\n" +
 	"\bloopback\x18\b \x01(\bR\bloopback\x12/\n" +
-	"\x05peers\x18\t \x03(\v2\x19.rigmesh.control.v1.RouteR\x05peers\"\xc2\x01\n" +
+	"\x05peers\x18\t \x03(\v2\x19.rigmesh.control.v1.RouteR\x05peers\x12.\n" +
+	"\x13private_network_tag\x18\n" +
+	" \x01(\fR\x11privateNetworkTag\"\xc2\x01\n" +
 	"\x05Route\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12)\n" +
 	"\x03way\x18\x02 \x01(\x0e2\x17.rigmesh.control.v1.WayR\x03way\x12\x10\n" +
