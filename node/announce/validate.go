@@ -1,6 +1,7 @@
 package announce
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,6 +47,9 @@ func open(data []byte) (said, error) {
 	if err := proto.Unmarshal(data, &signed); err != nil {
 		return said{}, err
 	}
+	if signed.Type == "" {
+		return said{}, statement.ErrMalformed
+	}
 	if statement.Type(signed.Type) == statement.TypeWithdrawal {
 		w, err := statement.OpenWithdrawal(&signed)
 		if err != nil {
@@ -86,6 +90,9 @@ func (b *Board) validate(topic string, from peer.ID, data []byte) gossip.Verdict
 		return b.tooOften(from, key)
 	}
 	s, err := open(data)
+	if errors.Is(err, statement.ErrType) || errors.Is(err, statement.ErrVersion) {
+		return gossip.Ignore // of a later version, which its forwarder may well know
+	}
 	if err != nil {
 		return gossip.Reject
 	}

@@ -23,6 +23,12 @@ func board(at *time.Time) *Board {
 
 func announcement(t testing.TB, author string, change func(*marketv1.Announcement)) []byte {
 	t.Helper()
+	return signedAs(t, author, statement.TypeAnnouncement, change)
+}
+
+// signedAs is an announcement, or what says that it is something else.
+func signedAs(t testing.TB, author string, as statement.Type, change func(*marketv1.Announcement)) []byte {
+	t.Helper()
 	key := sessiontest.Key(author)
 	a := &marketv1.Announcement{
 		Version: 1, Network: "test", Requester: sessiontest.Public(key), JobId: make([]byte, 16), Sequence: 1,
@@ -33,11 +39,11 @@ func announcement(t testing.TB, author string, change func(*marketv1.Announcemen
 	if change != nil {
 		change(a)
 	}
-	signed, err := statement.Sign(key, statement.TypeAnnouncement, a)
+	payload, err := statement.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := proto.Marshal(signed)
+	b, err := proto.Marshal(statement.SignPayload(key, as, payload))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +62,9 @@ func TestAnAnnouncementIsJudgedBeforeItIsPassedOn(t *testing.T) {
 		{"garbage", []byte("garbage"), gossip.Reject},
 		{"empty", nil, gossip.Reject},
 		{"a broken signature", broken, gossip.Reject},
+		{"a later version", announcement(t, "author", func(a *marketv1.Announcement) { a.Version = 2 }), gossip.Ignore},
+		{"a later type", signedAs(t, "author", "auction", nil), gossip.Ignore},
+		{"no type", signedAs(t, "author", "", nil), gossip.Reject},
 		{"a foreign network", announcement(t, "author", func(a *marketv1.Announcement) { a.Network = "other" }), gossip.Reject},
 		{"nonsense", announcement(t, "author", func(a *marketv1.Announcement) { a.Gpu = nil }), gossip.Reject},
 		{"signed by another", announcement(t, "author", func(a *marketv1.Announcement) {
