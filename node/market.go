@@ -79,13 +79,10 @@ func (n *Node) answer(from peer.ID, signed *marketv1.Signed) (*marketv1.Answer, 
 	if err == nil {
 		return n.worker.Ask(ann)
 	}
-	reason := marketv1.DeclineReason_DECLINE_REASON_INVALID
-	if errors.Is(err, job.ErrExpired) || errors.Is(err, job.ErrFuture) {
-		reason = marketv1.DeclineReason_DECLINE_REASON_EXPIRED
-	}
+	n.log.Debug("an announcement that cannot be considered", "peer", from, "err", err)
 	hash := statement.HashPayload(string(statement.TypeAnnouncement), signed.GetPayload())
 	return &marketv1.Answer{Answer: &marketv1.Answer_Decline{Decline: &marketv1.Decline{
-		AnnouncementHash: hash[:], Reason: reason, Text: job.CleanText(err.Error()),
+		AnnouncementHash: hash[:], Reason: marketv1.DeclineReason_DECLINE_REASON_INVALID, Text: job.CleanText(err.Error()),
 	}}}, nil
 }
 
@@ -105,7 +102,7 @@ func (n *Node) brought(from peer.ID, signed *marketv1.Signed) (worker.Announceme
 	if m.Network != n.cfg.Network {
 		return ann, fmt.Errorf("the announcement is for network %q", m.Network)
 	}
-	return ann, job.CheckFresh(n.now(), m.IssuedMs, m.ExpiresMs)
+	return ann, nil
 }
 
 func (m marketSide) Announce(ctx context.Context, need *marketv1.Requirement, ann *marketv1.Signed, wider int) (bool, error) {

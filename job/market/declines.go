@@ -165,7 +165,7 @@ var phrases = map[marketv1.DeclineReason]struct{ detail, remedy string }{
 	marketv1.DeclineReason_DECLINE_REASON_DRAINING:  {"taking no new work", "wait, or ask other workers"},
 	marketv1.DeclineReason_DECLINE_REASON_DRIVER:    {"a driver that is too old", "ask for an older driver or CUDA"},
 	marketv1.DeclineReason_DECLINE_REASON_GONE:      {"awarded to somebody else meanwhile", "try again"},
-	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:   {"found the announcement expired, or not valid yet", "check this machine's clock"},
+	marketv1.DeclineReason_DECLINE_REASON_EXPIRED:   {"found the announcement expired, or not valid yet", "check this machine's clock; where others take the job, it is theirs"},
 	marketv1.DeclineReason_DECLINE_REASON_INVALID:   {"found the announcement invalid", "check that both run the same version and network"},
 	marketv1.DeclineReason_DECLINE_REASON_STANDING:  {"awarded by this node before, which then never came", "they forget within hours"},
 	marketv1.DeclineReason_DECLINE_REASON_UNREACHABLE: {

@@ -56,6 +56,7 @@ func (a *auction) hear(an answer) {
 	case *marketv1.Answer_Bid:
 		if err := a.takeBid(an, v.Bid); err != nil {
 			a.j.log.Debug("bid not considered", "peer", an.from, "err", err)
+			a.refused = append(a.refused, err)
 		}
 	case *marketv1.Answer_Decline:
 		if v.Decline.GetReason() == marketv1.DeclineReason_DECLINE_REASON_STAMP {
@@ -92,8 +93,14 @@ func (a *auction) takeBid(an answer, signed *marketv1.Signed) error {
 	if err != nil || signer != an.from {
 		return fmt.Errorf("signed by %s", signer)
 	}
-	if [32]byte(b.AnnouncementHash) != a.hash || b.Network != a.j.r.Network || b.ExpiresMs < a.j.r.Now().UnixMilli() {
-		return errors.New("not an answer to this announcement, or too old")
+	if [32]byte(b.AnnouncementHash) != a.hash || b.Network != a.j.r.Network {
+		return errors.New("its bid is not for this announcement")
+	}
+	if late := a.j.r.Now().UnixMilli() - b.ExpiresMs; late > 0 {
+		return fmt.Errorf("its bid expired %s ago: check both clocks", time.Duration(late)*time.Millisecond)
+	}
+	if why, ok := a.j.unfit[signer]; ok {
+		return fmt.Errorf("it refused the job: %s", why)
 	}
 	record := a.j.r.Standing.Record(signer)
 	c := market.Candidate{Bid: b, Worker: signer, RTT: an.rtt, Reputation: record.Fade(a.j.r.Now()).Reputation()}
@@ -103,7 +110,7 @@ func (a *auction) takeBid(an answer, signed *marketv1.Signed) error {
 	err = market.Acceptable(a.wants, c)
 	if err == nil {
 		a.bids = append(a.bids, bid{Candidate: c, signed: v.Signed()})
-	} else if a.refused = append(a.refused, err); len(a.refused) > maxDeclines {
+	} else if len(a.refused) >= maxDeclines {
 		return err
 	}
 	a.j.tellBid(c, market.Rate(a.wants.Prefer, c).Message(c), err)

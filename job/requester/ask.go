@@ -91,10 +91,14 @@ func (a *auction) consider(ctx context.Context, o Offer) {
 		return
 	}
 	record := a.j.r.Standing.Record(o.Worker)
-	if record.Shunned(a.j.r.Now()) || slices.Contains(a.wants.Deny, o.Worker) {
+	if slices.Contains(a.wants.Deny, o.Worker) {
 		return
 	}
 	a.questioned[o.Worker] = true
+	if record.Shunned(a.j.r.Now()) {
+		a.shunned++
+		return
+	}
 	a.offers++
 	score, fits := market.Promise(a.wants, o.Offer, a.j.r.Market.RTT(o.Worker), record.Reputation())
 	if !fits {

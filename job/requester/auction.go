@@ -81,6 +81,7 @@ type auction struct {
 	unasked    int                // answers nobody asked for
 	measured   int                // of those, whose distance was measured
 	offers     uint32
+	shunned    int           // workers that are not asked, for what they did before
 	warm       bool          // a fitting offer was known before the auction began
 	searched   bool          // every known way to find an offer was tried
 	announced  bool          // on gossip, or about to be
@@ -174,6 +175,8 @@ func (a *auction) nobody(refused error) error {
 		return fmt.Errorf("%w that could be taken up: %w: %w", errNoBid, errTaken, refused)
 	case len(a.refused) > 0 && a.declines == 0:
 		return fmt.Errorf("%w as was asked for: of %d bids one said %w", errNoBid, len(a.refused), a.refused[0])
+	case a.offers == 0 && a.declines == 0 && a.shunned > 0:
+		return fmt.Errorf("%w: of %d workers none is asked, for they did not stand by bids of before: that is forgotten within hours", errNoBid, a.shunned)
 	case a.offers == 0 && a.declines == 0:
 		return fmt.Errorf("%w: no worker was found; this node is connected to %d others", errNoBid, a.j.r.Market.Connected())
 	case len(a.heard) == 0 && a.unreached != nil:

@@ -70,7 +70,7 @@ func TestTheCheapestBidWins(t *testing.T) {
 
 func TestARefusedAwardGoesToTheNextBidWithoutAnotherAuction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, &rig{price: price, refuse: true}, &rig{price: price + 1})
+		b := newBench(t, &rig{price: price, refuse: gone}, &rig{price: price + 1})
 		b.start()
 		defer b.stop()
 		sub := b.submission()
@@ -609,6 +609,94 @@ func TestAWorkerThatWantsAProofOfWorkGetsIt(t *testing.T) {
 	})
 }
 
+const (
+	gone    = marketv1.DeclineReason_DECLINE_REASON_GONE
+	invalid = marketv1.DeclineReason_DECLINE_REASON_INVALID
+)
+
+// A worker of an earlier version bids, and refuses the spec that it does not know all of.
+func TestAWorkerThatRefusesTheJobItselfIsNotAwardedItAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &rig{price: price, refuse: invalid}, &rig{price: price + 50_000, after: time.Second})
+		b.start()
+		defer b.stop()
+		wonBy(t, b, b.submission(), 1)
+		if n := len(b.market.rigs[0].awards); n != 1 {
+			t.Errorf("%d awards to the worker that refused the job", n)
+		}
+	})
+}
+
+func TestWhyNoBidCouldWinIsSaid(t *testing.T) {
+	for says, c := range map[string]struct {
+		rig     rig
+		ahead   time.Duration // of this node's clock
+		strikes int
+	}{
+		"it refused the job: too":               {rig: rig{price: price, refuse: invalid}},
+		"its bid expired 10s ago":               {rig: rig{price: price}, ahead: 40 * time.Second},
+		"of 1 workers none is asked":            {rig: rig{price: price, silent: true}, strikes: 3},
+		"bid before and then never started":     {rig: rig{price: price, hidden: true}, strikes: 3},
+		"no worker was found; this node is con": {rig: rig{price: price, hidden: true, silent: true}},
+	} {
+		t.Run(says, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, &c.rig)
+				b.now = func() time.Time { return time.Now().Add(c.ahead) }
+				b.standing.records = map[peer.ID]market.Record{b.market.rigs[0].id: {Strikes: c.strikes, Last: time.Now()}}
+				b.start()
+				defer b.stop()
+				if _, end := b.run(b.submission()); end.Outcome != leasev1.Outcome_OUTCOME_NO_BID || !strings.Contains(end.Sentence, says) {
+					t.Errorf("ended %v", end)
+				}
+			})
+		})
+	}
+}
+
+func TestAnAwardWhoseTimeIsOverIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &rig{price: price, lost: 1}
+		b := newBench(t, w)
+		b.start()
+		id := b.submit(b.submission())
+		time.Sleep(5 * time.Second) // the award is out, its answer never comes
+		b.cancel()
+		<-b.done
+		time.Sleep(time.Hour)
+		b.start()
+		defer b.stop()
+		if _, end := b.events(id); end.Outcome != leasev1.Outcome_OUTCOME_EXITED {
+			t.Errorf("ended %v", end)
+		}
+		if len(b.standing.struck) != 0 {
+			t.Errorf("struck %v", b.standing.struck)
+		}
+	})
+}
+
+func TestAJobThatIsStoppedAsItsAwardIsSignedHasEndedSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &rig{price: price, away: true}
+		b := newBench(t, w)
+		ids := make(chan string, 1)
+		w.onAward = func(*leasev1.AwardRequest) {
+			go func() {
+				if err := b.Stop(t.Context(), <-ids, 0, false); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		b.start()
+		defer b.stop()
+		id := b.submit(b.submission())
+		ids <- id
+		if _, end := b.events(id); end.Outcome != leasev1.Outcome_OUTCOME_STOPPED || len(b.standing.struck) != 0 {
+			t.Errorf("ended %v, struck %v", end, b.standing.struck)
+		}
+	})
+}
+
 func TestEveryAwardOfAJobHasALaterNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var numbers []uint64
@@ -620,7 +708,7 @@ func TestEveryAwardOfAJobHasALaterNumber(t *testing.T) {
 			}
 			numbers = append(numbers, terms.Message().Fence)
 		}
-		b := newBench(t, &rig{price: price, refuse: true, onAward: note}, &rig{price: price + 1, onAward: note})
+		b := newBench(t, &rig{price: price, refuse: gone, onAward: note}, &rig{price: price + 1, onAward: note})
 		b.start()
 		defer b.stop()
 		sub := b.submission()

@@ -72,6 +72,10 @@ func (j *run) retry(ctx context.Context) (*tenure, error) {
 	if req == nil {
 		return nil, nil
 	}
+	if terms, err := statement.OpenRequesterTerms(req.Terms); err != nil || terms.Message().StartByMs <= j.r.Now().UnixMilli() {
+		j.log.Info("award of before the restart is too old", "err", err)
+		return nil, nil
+	}
 	t, err := j.send(ctx, req)
 	var broken errJournal
 	if err != nil && !errors.As(err, &broken) {
@@ -103,6 +107,9 @@ func (j *run) send(ctx context.Context, req *leasev1.AwardRequest) (*tenure, err
 	}
 	if no := resp.GetRefused(); no != nil {
 		j.tellDecline(worker, no)
+		if no.Reason == marketv1.DeclineReason_DECLINE_REASON_INVALID {
+			j.unfit[worker] = job.CleanText(no.Text) // it would bid again, and refuse again
+		}
 		return nil, fmt.Errorf("refused: %s", job.CleanText(no.Text))
 	}
 	agreement, err := lease.NewAgreement(resp.GetCountersigned(), req.Terms)

@@ -259,8 +259,8 @@ type rig struct {
 	stamp   int       // bits of work it wants
 	seen    time.Time // its offer, before the auction
 	decline *marketv1.Decline
-	refuse  bool // the award
-	lost    int  // so many countersignatures never arrive
+	refuse  marketv1.DeclineReason // the award
+	lost    int                    // so many countersignatures never arrive
 	ran     time.Duration
 	stdout  string
 	exit    *leasev1.Exit     // as it is sent; nil: code 0
@@ -357,8 +357,8 @@ func (w *rig) award(ctx context.Context, req *leasev1.AwardRequest) (*leasev1.Aw
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.awards = append(w.awards, b)
-	if w.refuse {
-		d := &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_GONE, Text: "too\x1b[31m late"}
+	if w.refuse != 0 {
+		d := &marketv1.Decline{Reason: w.refuse, Text: "too\x1b[31m late"}
 		return &leasev1.AwardResponse{Result: &leasev1.AwardResponse_Refused{Refused: d}}, nil
 	}
 	counter := statement.SignPayload(w.key, statement.TypeTerms, req.Terms.Payload)

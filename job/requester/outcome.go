@@ -96,7 +96,11 @@ func (t *tenure) explain(end *leasev1.JobEnded, l lease.Lease) {
 			say(leasev1.Outcome_OUTCOME_FAILED, "%s%s: %s", failure(end.Exit), causeNote(end.Exit), end.Exit.GetError())
 		}
 	case lease.Refused:
-		if !t.restored {
+		if t.j.wantsStop() {
+			say(leasev1.Outcome_OUTCOME_STOPPED, "stopped before the lease began")
+			return
+		}
+		if !t.restored && l.Changed().UnixMilli() >= t.terms.StartByMs {
 			t.j.r.Standing.Strike(t.worker)
 		}
 		say(leasev1.Outcome_OUTCOME_FAILED, "the lease never began: the worker was not reached in time")

@@ -53,6 +53,7 @@ type run struct {
 	stderr  *logFile
 
 	declines map[peer.ID]marketv1.DeclineReason // told, of the goroutine
+	unfit    map[peer.ID]string                 // why workers refused awards for what the job is, of the goroutine
 	fence    uint64                             // number of the last award, of the goroutine
 	stamp    uint32                             // bits of work that a worker asked for, of the goroutine
 
@@ -72,7 +73,7 @@ func (r *Requester) newRun(id job.ID, sub *leasev1.Submission, content map[strin
 	dir := filepath.Join(r.Dir, id.String())
 	return &run{
 		r: r, id: id, sub: sub, content: content, created: created, sought: created,
-		log: r.Log.With("job", id.String()[:12]), declines: map[peer.ID]marketv1.DeclineReason{},
+		log: r.Log.With("job", id.String()[:12]), declines: map[peer.ID]marketv1.DeclineReason{}, unfit: map[peer.ID]string{},
 		history: openHistory(filepath.Join(dir, "history")),
 		stdout:  openLog(filepath.Join(dir, "stdout"), r.Now),
 		stderr:  openLog(filepath.Join(dir, "stderr"), r.Now),

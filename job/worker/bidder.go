@@ -120,7 +120,10 @@ func (w *Worker) willing(now time.Time, ann Announcement) (market.Willing, *mark
 
 // admit turns away requesters before any of the rules is asked.
 func (w *Worker) admit(now time.Time, ann Announcement) *marketv1.Decline {
-	from := peerOf(ann.Signer())
+	from, m := peerOf(ann.Signer()), ann.Message()
+	if err := job.CheckFresh(now, m.IssuedMs, m.ExpiresMs); err != nil {
+		return &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_EXPIRED, Text: err.Error()}
+	}
 	switch {
 	case !w.serves(from):
 		return &marketv1.Decline{Reason: marketv1.DeclineReason_DECLINE_REASON_POLICY, Text: "this worker's owner does not serve this requester"}

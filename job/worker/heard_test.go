@@ -173,6 +173,24 @@ func TestAWorkerTurnsAwayWhoLetItDownOrDoesNoWork(t *testing.T) {
 	}
 }
 
+// Both sides see that one of two clocks is wrong.
+func TestAnAnnouncementThatHasExpiredIsDeclinedAndRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		defer b.stop()
+		old := b.announce(requesterKey, b.spec())
+		time.Sleep(time.Minute)
+		got, err := b.Ask(old)
+		if d := got.GetDecline(); err != nil || d.GetReason() != marketv1.DeclineReason_DECLINE_REASON_EXPIRED || d.GetText() != "statement expired 30s ago" {
+			t.Errorf("%v, %v", got, err)
+		}
+		if jobs, _ := b.Heard(); len(jobs) != 1 || jobs[0].Decline.GetReason() != marketv1.DeclineReason_DECLINE_REASON_EXPIRED {
+			t.Errorf("heard %+v", jobs)
+		}
+	})
+}
+
 func TestARequesterThatAwardsAndNeverComesLosesStanding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

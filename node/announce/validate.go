@@ -1,7 +1,6 @@
 package announce
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -47,9 +46,6 @@ func open(data []byte) (said, error) {
 	if err := proto.Unmarshal(data, &signed); err != nil {
 		return said{}, err
 	}
-	if signed.Type == "" {
-		return said{}, statement.ErrMalformed
-	}
 	if statement.Type(signed.Type) == statement.TypeWithdrawal {
 		w, err := statement.OpenWithdrawal(&signed)
 		if err != nil {
@@ -66,6 +62,21 @@ func open(data []byte) (said, error) {
 		return said{}, fmt.Errorf("it lives for %d ms, at most %s on gossip", life, maxLife)
 	}
 	return said{announcement: a}, job.CheckAnnouncement(m)
+}
+
+// later says whether a message is of a type or version that comes after this one's. Whoever
+// passes it on may know it well.
+func later(data []byte) bool {
+	var signed marketv1.Signed
+	if proto.Unmarshal(data, &signed) != nil {
+		return false
+	}
+	t := statement.Type(signed.Type)
+	if t != "" && t.MaxSize() == 0 {
+		return true
+	}
+	var first marketv1.Withdrawal // any payload: its version is the first field
+	return proto.Unmarshal(signed.Payload, &first) == nil && first.Version > statement.Version
 }
 
 // claimed is the announcement that a message is, and the author that it names, before
@@ -86,13 +97,13 @@ func (b *Board) validate(topic string, from peer.ID, data []byte) gossip.Verdict
 	if !b.allowance(from).AllowN(now, 1) {
 		return gossip.Ignore
 	}
+	if later(data) {
+		return gossip.Ignore
+	}
 	if hash, key := claimed(data); key != nil && !b.counted.Contains(hash) && b.limit(key).TokensAt(now) < 1 {
 		return b.tooOften(from, key)
 	}
 	s, err := open(data)
-	if errors.Is(err, statement.ErrType) || errors.Is(err, statement.ErrVersion) {
-		return gossip.Ignore // of a later version, which its forwarder may well know
-	}
 	if err != nil {
 		return gossip.Reject
 	}

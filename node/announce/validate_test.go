@@ -64,6 +64,11 @@ func TestAnAnnouncementIsJudgedBeforeItIsPassedOn(t *testing.T) {
 		{"a broken signature", broken, gossip.Reject},
 		{"a later version", announcement(t, "author", func(a *marketv1.Announcement) { a.Version = 2 }), gossip.Ignore},
 		{"a later type", signedAs(t, "author", "auction", nil), gossip.Ignore},
+		{"a type that does not belong here", signedAs(t, "author", statement.TypeBid, nil), gossip.Reject},
+		{"no version", announcement(t, "author", func(a *marketv1.Announcement) { a.Version = 0 }), gossip.Reject},
+		{"a later and larger withdrawal", signedAs(t, "author", statement.TypeWithdrawal, func(a *marketv1.Announcement) {
+			a.Version, a.ImageName = 2, strings.Repeat("a", 300)
+		}), gossip.Ignore},
 		{"no type", signedAs(t, "author", "", nil), gossip.Reject},
 		{"a foreign network", announcement(t, "author", func(a *marketv1.Announcement) { a.Network = "other" }), gossip.Reject},
 		{"nonsense", announcement(t, "author", func(a *marketv1.Announcement) { a.Gpu = nil }), gossip.Reject},

@@ -24,7 +24,7 @@ type Verdict uint8
 
 // What a validator may say.
 const (
-	Ignore Verdict = iota // drop it; nobody is to blame: expired, stale, over a rate
+	Ignore Verdict = iota // drop it; nobody is to blame: expired, stale, over a rate, of a later version
 	Accept                // deliver it and pass it on
 	Reject                // drop it and hold it against the peer it came from
 	Waste                 // drop it and count it: a peer that wastes much loses its hearing
