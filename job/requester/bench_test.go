@@ -266,6 +266,7 @@ type rig struct {
 	exit    *leasev1.Exit     // as it is sent; nil: code 0
 	outputs []*leasev1.Output // as they are sent
 	notice  string            // about them
+	later   bool              // it also sends frames of a kind that a later version has
 	signs   func(*lease.TaskExited)
 	onAward func(*leasev1.AwardRequest)
 	blobs   store
@@ -491,7 +492,12 @@ func (w *rig) task(far *session.PipeEnd) {
 	if n == nil {
 		return
 	}
-	send := func(f *leasev1.TaskFrame) { _ = far.Send(f) }
+	send := func(f *leasev1.TaskFrame) {
+		if w.later {
+			_ = far.Send(sessiontest.Later(&leasev1.TaskFrame{}))
+		}
+		_ = far.Send(f)
+	}
 	send(&leasev1.TaskFrame{Frame: &leasev1.TaskFrame_Progress{Progress: &leasev1.Progress{Phase: leasev1.Phase_PHASE_RUNNING}}})
 	if rest := w.stdout[min(int(req.StdoutOffset), len(w.stdout)):]; rest != "" {
 		send(&leasev1.TaskFrame{Frame: &leasev1.TaskFrame_Chunk{Chunk: &leasev1.Chunk{Offset: req.StdoutOffset, Data: []byte(rest)}}})

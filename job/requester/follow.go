@@ -68,6 +68,7 @@ func (t *tenure) read(link session.Link) (*leasev1.Ended, error) {
 			}
 		case *leasev1.TaskFrame_Ended:
 			return f.Ended, nil
+		case nil: // of a kind that a later version has
 		default:
 			return nil, fmt.Errorf("frame %T of a task", f)
 		}

@@ -187,6 +187,21 @@ func TestWhatAWorkerSaysOfOutputsIsTold(t *testing.T) {
 	})
 }
 
+func TestFramesOfATaskOfAKindThatIsNotKnownArePassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withOutput(price)
+		w.later = true
+		b := newBench(t, w)
+		b.start()
+		defer b.stop()
+		id := b.submit(b.withOutput())
+		_, end := b.events(id)
+		if end.Outcome != leasev1.Outcome_OUTCOME_EXITED || len(end.Outputs) != 1 || b.stdout(id) != w.stdout {
+			t.Errorf("%v, and the output %q", end, b.stdout(id))
+		}
+	})
+}
+
 func TestTheTextOfAnExitIsClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &rig{price: price, exit: &leasev1.Exit{Code: 125, Error: "no \x1b[31mimage"}}

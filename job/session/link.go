@@ -128,6 +128,9 @@ func (s *Session) receive(ctx context.Context, link Link) error {
 		if err := link.Recv(&f); err != nil {
 			return err
 		}
+		if f.Frame == nil {
+			continue // of a kind that a later version has
+		}
 		ev, err := s.Decode(&f)
 		if err != nil {
 			bad++

@@ -236,8 +236,8 @@ func TestAStreamOfBadFramesIsCut(t *testing.T) {
 		if err := worker.Attach(ctx, near); err != nil {
 			t.Fatal(err)
 		}
-		sent := 0
-		for far.Send(&leasev1.BeatFrame{}) == nil {
+		sent, bad := 0, &leasev1.BeatFrame{Frame: &leasev1.BeatFrame_Open{Open: &leasev1.Open{}}}
+		for far.Send(bad) == nil {
 			if sent++; sent > 1000 {
 				t.Fatal("a thousand bad frames, and the stream is still open")
 			}
@@ -252,6 +252,32 @@ func TestAStreamOfBadFramesIsCut(t *testing.T) {
 		}
 		cancel()
 		<-worker.Done()
+	})
+}
+
+func TestFramesOfAKindThatIsNotKnownArePassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		worker, requester := pair(t)
+		worker.run(t.Context())
+		requester.run(t.Context())
+		ofWorker, ofRequester := connect(t, worker, requester)
+		worker.Post(t.Context(), lease.TaskRunning{})
+		time.Sleep(10 * time.Second)
+		before := worker.Lease().Beats()
+		for range 1000 {
+			f := sessiontest.Later(&leasev1.BeatFrame{})
+			if err := errors.Join(ofWorker.Send(f), ofRequester.Send(f)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		time.Sleep(10 * time.Second)
+		if worker.Lease().Beats() <= before {
+			t.Errorf("no beat after them: the lease is %s", worker.state())
+		}
+		if got := fmt.Sprint(worker.linked, requester.linked); got != "[true] [true]" {
+			t.Errorf("linked %s", got)
+		}
 	})
 }
 

@@ -100,6 +100,8 @@ func (s stream) handle(f *leasev1.WatchFrame) (over bool, err error) {
 		return false, s.link.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Attest{Attest: signed}})
 	case *leasev1.WatchFrame_Over:
 		return true, s.w.end(s.k)
+	case nil: // of a kind that a later version has
+		return false, nil
 	}
 	return false, refuse(leasev1.WatchRefusal_WATCH_REFUSAL_INVALID, "a frame that does not belong here")
 }

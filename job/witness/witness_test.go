@@ -240,3 +240,19 @@ func TestAWitnessRefusesWhatItIsNotFor(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatAWorkerOfALaterVersionSaysBesidesIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, nil)
+		p.beat()
+		link := p.ask(newWitness(t, &sessiontest.Journal{}))
+		for range 20 {
+			p.send(link, sessiontest.Later(&leasev1.WatchFrame{}))
+		}
+		p.attested(link)
+		p.send(link, &leasev1.WatchFrame{Frame: &leasev1.WatchFrame_Watch{Watch: &leasev1.Watch{}}}) // known, and not for here
+		if no := hear(t, link).GetRefused(); no.GetReason() != leasev1.WatchRefusal_WATCH_REFUSAL_INVALID {
+			t.Errorf("a second beginning: %v", no)
+		}
+	})
+}

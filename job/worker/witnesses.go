@@ -159,6 +159,7 @@ func (n *tenancy) hearWitness(ctx context.Context, index uint32, link session.Li
 			n.session.Post(ctx, ev)
 		case *leasev1.WitnessFrame_Refused:
 			return n.takeRefusal(index, f.Refused)
+		case nil: // of a kind that a later version has
 		default:
 			return fmt.Errorf("frame %T of a witness", f)
 		}

@@ -48,21 +48,54 @@ func TestAWitnessThatGivesOutNoncesAllTheTimeIsNotHeard(t *testing.T) {
 			t.Errorf("%d streams, %d of them ended", streams.Load(), ended.Load())
 		}
 		<-s.Done()
-		nonces := 0
-		for _, rec := range b.journal.Records() {
-			if rec.Kind != worker.KindEvent {
-				continue
-			}
-			ev, err := lease.UnmarshalEvent(rec.Event)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, ok := ev.(lease.NonceReceived); ok {
-				nonces++
-			}
-		}
-		if nonces == 0 || nonces > 4 {
-			t.Errorf("%d nonces in the journal", nonces)
+		if n := b.nonces(); n == 0 || n > 4 {
+			t.Errorf("%d nonces in the journal", n)
 		}
 	})
+}
+
+func TestWhatAWitnessOfALaterVersionSaysBesidesIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		var streams atomic.Int32
+		b.peers.witness = func(id peer.ID) (session.Link, error) {
+			ofWorker, ofWitness := session.Pipe(sessiontest.Peer(t, workerKey), id)
+			t.Cleanup(ofWitness.Reset)
+			streams.Add(1)
+			for range 20 {
+				if err := ofWitness.Send(sessiontest.Later(&leasev1.WitnessFrame{})); err != nil {
+					return nil, err
+				}
+			}
+			nonce := &leasev1.Nonce{Nonce: make([]byte, 32)}
+			return ofWorker, ofWitness.Send(&leasev1.WitnessFrame{Frame: &leasev1.WitnessFrame_Nonce{Nonce: nonce}})
+		}
+		b.start()
+		defer b.stop()
+		s, _ := running(b, func(a *attempt) {
+			a.terms.Witnesses = [][]byte{sessiontest.Public(sessiontest.Key("witness"))}
+		}, "sleep 2m", "exit 0")
+		<-s.Done()
+		if streams.Load() != 1 || b.nonces() != 1 {
+			t.Errorf("%d streams, %d nonces in the journal", streams.Load(), b.nonces())
+		}
+	})
+}
+
+// nonces is how many nonces of witnesses the journal holds.
+func (b *bench) nonces() (n int) {
+	b.t.Helper()
+	for _, rec := range b.journal.Records() {
+		if rec.Kind != worker.KindEvent {
+			continue
+		}
+		ev, err := lease.UnmarshalEvent(rec.Event)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if _, ok := ev.(lease.NonceReceived); ok {
+			n++
+		}
+	}
+	return n
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/rigmesh/rigmesh/job"
 	"github.com/rigmesh/rigmesh/job/journal"
@@ -89,6 +90,13 @@ func Peer(t testing.TB, k ed25519.PrivateKey) peer.ID {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// Later gives a message a field that only a later version knows. In a frame without a kind
+// that is a kind of that version's.
+func Later[M proto.Message](m M) M {
+	m.ProtoReflect().SetUnknown([]byte{0xc0, 0x3e, 0x01})
+	return m
 }
 
 // Sign signs with a key, as a lease wants it.
