@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rigmesh/rigmesh/job/session/sessiontest"
 	leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 )
 
@@ -20,6 +21,8 @@ func TestAProgramRunsUnderTheLeaseOfItsJob(t *testing.T) {
 		id := b.submit(b.submission())
 		time.Sleep(20 * time.Second)
 		_, err = b.Exec(t.Context(), id, &leasev1.ExecStart{})
+		is(t, err, ErrSpec)
+		_, err = b.Exec(t.Context(), id, sessiontest.Later(&leasev1.ExecStart{Args: []string{"ls"}}))
 		is(t, err, ErrSpec)
 		link, err := b.Exec(t.Context(), id[:6], start)
 		if err != nil {

@@ -109,6 +109,7 @@ func TestAProgramIsRefusedWithAReason(t *testing.T) {
 		}
 		refused(&leasev1.ExecStart{}, leasev1.ExecRefusal_EXEC_REFUSAL_INVALID)
 		refused(&leasev1.ExecStart{Args: []string{"exit 0"}, Workdir: "../x"}, leasev1.ExecRefusal_EXEC_REFUSAL_INVALID)
+		refused(sessiontest.Later(&leasev1.ExecStart{Args: []string{"exit 0"}}), leasev1.ExecRefusal_EXEC_REFUSAL_INVALID)
 		links := b.occupy(id, 16)
 		refused(&leasev1.ExecStart{Args: []string{"exit 0"}}, leasev1.ExecRefusal_EXEC_REFUSAL_BUSY)
 		for _, l := range links {
