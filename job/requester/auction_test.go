@@ -629,19 +629,19 @@ func TestAWorkerThatRefusesTheJobItselfIsNotAwardedItAgain(t *testing.T) {
 
 func TestWhyNoBidCouldWinIsSaid(t *testing.T) {
 	for says, c := range map[string]struct {
-		rig     rig
+		rig     *rig
 		ahead   time.Duration // of this node's clock
 		strikes int
 	}{
-		"it refused the job: too":               {rig: rig{price: price, refuse: invalid}},
-		"its bid expired 10s ago":               {rig: rig{price: price}, ahead: 40 * time.Second},
-		"of 1 workers none is asked":            {rig: rig{price: price, silent: true}, strikes: 3},
-		"bid before and then never started":     {rig: rig{price: price, hidden: true}, strikes: 3},
-		"no worker was found; this node is con": {rig: rig{price: price, hidden: true, silent: true}},
+		"it refused the job: too":               {rig: &rig{price: price, refuse: invalid}},
+		"its bid expired 10s ago":               {rig: &rig{price: price}, ahead: 40 * time.Second},
+		"of 1 workers none is asked":            {rig: &rig{price: price, silent: true}, strikes: 3},
+		"bid before and then never started":     {rig: &rig{price: price, hidden: true}, strikes: 3},
+		"no worker was found; this node is con": {rig: &rig{price: price, hidden: true, silent: true}},
 	} {
 		t.Run(says, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, &c.rig)
+				b := newBench(t, c.rig)
 				b.now = func() time.Time { return time.Now().Add(c.ahead) }
 				b.standing.records = map[peer.ID]market.Record{b.market.rigs[0].id: {Strikes: c.strikes, Last: time.Now()}}
 				b.start()
