@@ -5,8 +5,8 @@ import leasev1 "github.com/rigmesh/rigmesh/proto/lease/v1"
 // MaxExecPiece is the most of a program's input or output in one message, in bytes.
 const MaxExecPiece = 64 << 10
 
-// CheckExec says everything that is wrong with a request to run a program in a task. As of a
-// spec, all of it is done, so one with fields that this program does not know is refused.
+// CheckExec says everything that is wrong with a request to run a program in a task. All of a
+// request is done or none, as with a spec: one with fields that nobody here knows is refused.
 func CheckExec(s *leasev1.ExecStart) error {
 	p := newProblems()
 	p.want(CheckKnown(s) == nil, "fields", "want none that this version of rigmesh does not know")

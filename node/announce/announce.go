@@ -2,9 +2,9 @@
 // topics there are, what may be said in them, and how much of it.
 //
 // A node that hears an announcement checks it before it passes it on. What is wrong
-// for ever is rejected, which costs whoever sent it; what is merely late or too often, or
-// of a later version, is ignored, because an honest forwarder cannot know; and what a peer says itself too
-// often is counted as wasted, against it alone.
+// for ever is rejected, which costs whoever sent it; what is merely late, too often or of a
+// later version is ignored, because an honest forwarder cannot know; and what a peer says
+// itself too often is counted as wasted, against it alone.
 package announce
 
 import (
