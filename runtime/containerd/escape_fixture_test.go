@@ -90,11 +90,7 @@ func (f *fixture) entice(t *testing.T) {
 	if ip := lanAddress(); ip != "" {
 		lan = listen(t, "tcp", net.JoinHostPort(ip, "0"))
 	}
-	process := exec.Command("sleep", "1000")
-	if err := process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = process.Process.Kill(); _ = process.Wait() })
+	pid := sleeper(t)
 	key := 0x72690000 | os.Getpid()&0xffff
 	segment, err := unix.SysvShmGet(key, 4096, unix.IPC_CREAT|0o666)
 	if err != nil {
@@ -102,7 +98,24 @@ func (f *fixture) entice(t *testing.T) {
 	}
 	t.Cleanup(func() { _, _ = unix.SysvShmCtl(segment, unix.IPC_RMID, nil) })
 	f.env = []string{"ESCAPE_LOOPBACK=" + loopback, "ESCAPE_ABSTRACT=" + abstract, "ESCAPE_LAN=" + lan,
-		fmt.Sprint("ESCAPE_HOST_PID=", process.Process.Pid), fmt.Sprint("ESCAPE_SHM=", key)}
+		fmt.Sprint("ESCAPE_HOST_PID=", pid), fmt.Sprint("ESCAPE_SHM=", key)}
+}
+
+// sleeper is a process of the host whose number no process of a task has: theirs count from 1,
+// and a signal to that number would reach one of their own.
+func sleeper(t *testing.T) (pid int) {
+	for {
+		process := exec.Command("sleep", "1000")
+		if err := process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		end := func() { _ = process.Process.Kill(); _ = process.Wait() }
+		if pid = process.Process.Pid; pid > 4096 {
+			t.Cleanup(end)
+			return pid
+		}
+		end()
+	}
 }
 
 // listen takes connections and drops them, until the test ends.
