@@ -109,15 +109,22 @@ func TestAnAwardIsDurableBeforeItLeaves(t *testing.T) {
 	})
 }
 
+// crashAwarding submits a job, and ends while its award is out and unanswered.
+func (b *bench) crashAwarding() (id string) {
+	b.t.Helper()
+	b.start()
+	id = b.submit(b.submission())
+	time.Sleep(5 * time.Second) // the award is out, its answer never comes
+	b.cancel()
+	<-b.done
+	return id
+}
+
 func TestALostCountersignatureIsAskedForWithTheSameBytesAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &rig{price: price, lost: 1}
 		b := newBench(t, w)
-		b.start()
-		id := b.submit(b.submission())
-		time.Sleep(5 * time.Second) // the award is out, its answer never comes
-		b.cancel()
-		<-b.done
+		id := b.crashAwarding()
 		if len(w.awards) != 1 {
 			t.Fatalf("%d awards", len(w.awards))
 		}
@@ -656,13 +663,8 @@ func TestWhyNoBidCouldWinIsSaid(t *testing.T) {
 
 func TestAnAwardWhoseTimeIsOverIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &rig{price: price, lost: 1}
-		b := newBench(t, w)
-		b.start()
-		id := b.submit(b.submission())
-		time.Sleep(5 * time.Second) // the award is out, its answer never comes
-		b.cancel()
-		<-b.done
+		b := newBench(t, &rig{price: price, lost: 1})
+		id := b.crashAwarding()
 		time.Sleep(time.Hour)
 		b.start()
 		defer b.stop()

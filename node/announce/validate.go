@@ -46,14 +46,18 @@ func open(data []byte) (said, error) {
 	if err := proto.Unmarshal(data, &signed); err != nil {
 		return said{}, err
 	}
+	return verify(&signed)
+}
+
+func verify(signed *marketv1.Signed) (said, error) {
 	if statement.Type(signed.Type) == statement.TypeWithdrawal {
-		w, err := statement.OpenWithdrawal(&signed)
+		w, err := statement.OpenWithdrawal(signed)
 		if err != nil {
 			return said{}, err
 		}
 		return said{withdrawal: w}, job.CheckWithdrawal(w.Message())
 	}
-	a, err := statement.OpenAnnouncement(&signed)
+	a, err := statement.OpenAnnouncement(signed)
 	if err != nil {
 		return said{}, err
 	}
@@ -66,11 +70,7 @@ func open(data []byte) (said, error) {
 
 // later says whether a message is of a type or version that comes after this one's. Whoever
 // passes it on may know it well.
-func later(data []byte) bool {
-	var signed marketv1.Signed
-	if proto.Unmarshal(data, &signed) != nil {
-		return false
-	}
+func later(signed *marketv1.Signed) bool {
 	t := statement.Type(signed.Type)
 	if t != "" && t.MaxSize() == 0 {
 		return true
@@ -81,10 +81,9 @@ func later(data []byte) bool {
 
 // claimed is the announcement that a message is, and the author that it names, before
 // anything is verified.
-func claimed(data []byte) (statement.Hash, []byte) {
-	var signed marketv1.Signed
+func claimed(signed *marketv1.Signed) (statement.Hash, []byte) {
 	var a marketv1.Announcement
-	if proto.Unmarshal(data, &signed) != nil || statement.Type(signed.Type) != statement.TypeAnnouncement ||
+	if statement.Type(signed.Type) != statement.TypeAnnouncement ||
 		len(signed.Payload) > statement.TypeAnnouncement.MaxSize() || proto.Unmarshal(signed.Payload, &a) != nil {
 		return statement.Hash{}, nil
 	}
@@ -97,13 +96,17 @@ func (b *Board) validate(topic string, from peer.ID, data []byte) gossip.Verdict
 	if !b.allowance(from).AllowN(now, 1) {
 		return gossip.Ignore
 	}
-	if later(data) {
+	var signed marketv1.Signed
+	if proto.Unmarshal(data, &signed) != nil {
+		return gossip.Reject
+	}
+	if later(&signed) {
 		return gossip.Ignore
 	}
-	if hash, key := claimed(data); key != nil && !b.counted.Contains(hash) && b.limit(key).TokensAt(now) < 1 {
+	if hash, key := claimed(&signed); key != nil && !b.counted.Contains(hash) && b.limit(key).TokensAt(now) < 1 {
 		return b.tooOften(from, key)
 	}
-	s, err := open(data)
+	s, err := verify(&signed)
 	if err != nil {
 		return gossip.Reject
 	}

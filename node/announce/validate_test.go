@@ -260,7 +260,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil || s.announcement.Signed() == nil {
 			return
 		}
-		if hash, author := claimed(honest); hash != s.announcement.Hash() || !bytes.Equal(author, sessiontest.Public(key)) {
+		if hash, author := claimed(&signed); hash != s.announcement.Hash() || !bytes.Equal(author, sessiontest.Public(key)) {
 			t.Errorf("claimed %x of %x, and is %x", hash, author, s.announcement.Hash())
 		}
 	})
